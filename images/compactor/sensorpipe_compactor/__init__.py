@@ -1,0 +1,1 @@
+"""Reduces readings to windows and acknowledges them once they are durable in Kafka."""

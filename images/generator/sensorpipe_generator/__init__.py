@@ -1,0 +1,1 @@
+"""Publishes the simulated readings of one Sensor."""

@@ -1,0 +1,1 @@
+"""Stores compacted windows in MongoDB and answers the JSON API."""

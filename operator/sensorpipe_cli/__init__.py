@@ -1,0 +1,1 @@
+"""The command line for people: run the pipeline on this machine, verify its integrity."""

@@ -1,0 +1,1 @@
+"""What the programs share: names, messages, sketch, MQTT link, settings, logs, metrics."""

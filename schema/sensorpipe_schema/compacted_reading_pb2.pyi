@@ -1,0 +1,75 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class CompactedReading(_message.Message):
+    __slots__ = ("facility", "window_start_ms", "window_end_ms", "origin", "sensors")
+    FACILITY_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_START_MS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_END_MS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    SENSORS_FIELD_NUMBER: _ClassVar[int]
+    facility: str
+    window_start_ms: int
+    window_end_ms: int
+    origin: Origin
+    sensors: _containers.RepeatedCompositeFieldContainer[SensorSummary]
+    def __init__(self, facility: _Optional[str] = ..., window_start_ms: _Optional[int] = ..., window_end_ms: _Optional[int] = ..., origin: _Optional[_Union[Origin, _Mapping]] = ..., sensors: _Optional[_Iterable[_Union[SensorSummary, _Mapping]]] = ...) -> None: ...
+
+class Origin(_message.Message):
+    __slots__ = ("compactor", "epoch", "number", "received")
+    COMPACTOR_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    compactor: str
+    epoch: int
+    number: int
+    received: int
+    def __init__(self, compactor: _Optional[str] = ..., epoch: _Optional[int] = ..., number: _Optional[int] = ..., received: _Optional[int] = ...) -> None: ...
+
+class SensorSummary(_message.Message):
+    __slots__ = ("sensor", "count", "mean", "m2", "min", "max", "sketch", "sources")
+    SENSOR_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    M2_FIELD_NUMBER: _ClassVar[int]
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    SKETCH_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    sensor: str
+    count: int
+    mean: float
+    m2: float
+    min: float
+    max: float
+    sketch: Sketch
+    sources: _containers.RepeatedCompositeFieldContainer[Source]
+    def __init__(self, sensor: _Optional[str] = ..., count: _Optional[int] = ..., mean: _Optional[float] = ..., m2: _Optional[float] = ..., min: _Optional[float] = ..., max: _Optional[float] = ..., sketch: _Optional[_Union[Sketch, _Mapping]] = ..., sources: _Optional[_Iterable[_Union[Source, _Mapping]]] = ...) -> None: ...
+
+class Sketch(_message.Message):
+    __slots__ = ("positive_keys", "positive_counts", "negative_keys", "negative_counts", "zeros")
+    POSITIVE_KEYS_FIELD_NUMBER: _ClassVar[int]
+    POSITIVE_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    NEGATIVE_KEYS_FIELD_NUMBER: _ClassVar[int]
+    NEGATIVE_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    ZEROS_FIELD_NUMBER: _ClassVar[int]
+    positive_keys: _containers.RepeatedScalarFieldContainer[int]
+    positive_counts: _containers.RepeatedScalarFieldContainer[int]
+    negative_keys: _containers.RepeatedScalarFieldContainer[int]
+    negative_counts: _containers.RepeatedScalarFieldContainer[int]
+    zeros: int
+    def __init__(self, positive_keys: _Optional[_Iterable[int]] = ..., positive_counts: _Optional[_Iterable[int]] = ..., negative_keys: _Optional[_Iterable[int]] = ..., negative_counts: _Optional[_Iterable[int]] = ..., zeros: _Optional[int] = ...) -> None: ...
+
+class Source(_message.Message):
+    __slots__ = ("src", "bounds")
+    SRC_FIELD_NUMBER: _ClassVar[int]
+    BOUNDS_FIELD_NUMBER: _ClassVar[int]
+    src: str
+    bounds: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, src: _Optional[str] = ..., bounds: _Optional[_Iterable[int]] = ...) -> None: ...

@@ -1,0 +1,81 @@
+"""Kafka: settings as aiokafka takes them, and the topics of the pipeline."""
+
+import ssl
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import for_code
+
+from sensorpipe_schema.settings import Environment
+
+PARTITIONS: Final = 3
+"""Of a topic that this pipeline creates; a facility always goes to one of them."""
+
+_PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_TOPIC_EXISTS: Final = 36
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """How to reach Kafka."""
+
+    bootstrap: str
+    security: str
+    mechanism: str
+    username: str | None
+    password: str | None
+    ca_file: str | None
+
+    @classmethod
+    def read(cls, env: Environment) -> "KafkaSettings":
+        """Read `SENSORPIPE_KAFKA_*`."""
+        prefix = "SENSORPIPE_KAFKA_"
+        settings = cls(
+            bootstrap=env.text(f"{prefix}BOOTSTRAP", "127.0.0.1:9092"),
+            security=env.choice(f"{prefix}SECURITY", "PLAINTEXT", _PROTOCOLS),
+            mechanism=env.choice(f"{prefix}MECHANISM", "PLAIN", _MECHANISMS),
+            username=env.text(f"{prefix}USERNAME", "") or None,
+            password=env.text(f"{prefix}PASSWORD", "") or None,
+            ca_file=env.text(f"{prefix}CA_FILE", "") or None,
+        )
+        security = settings.security or ""
+        if security.startswith("SASL") and not (settings.username and settings.password):
+            env.problem(f"{prefix}USERNAME and {prefix}PASSWORD: must be set for {security}")
+        return settings
+
+    def client_options(self) -> dict[str, Any]:
+        """Return the keyword arguments of every aiokafka client."""
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap,
+            "security_protocol": self.security,
+        }
+        if self.security.startswith("SASL"):
+            options |= {
+                "sasl_mechanism": self.mechanism,
+                "sasl_plain_username": self.username,
+                "sasl_plain_password": self.password,
+            }
+        if self.security.endswith("SSL"):
+            options["ssl_context"] = ssl.create_default_context(cafile=self.ca_file)
+        return options
+
+
+async def ensure_topics(settings: KafkaSettings, *names: str) -> None:
+    """Create the topics that do not exist; a topic that does is left as it is."""
+    admin = AIOKafkaAdminClient(**settings.client_options())
+    await admin.start()
+    try:
+        missing = sorted(set(names) - set(await admin.list_topics()))
+        if not missing:
+            return
+        topics = [
+            NewTopic(name, num_partitions=PARTITIONS, replication_factor=-1) for name in missing
+        ]
+        answer = await admin.create_topics(topics)
+        for name, code, *detail in answer.topic_errors:
+            if code not in (0, _TOPIC_EXISTS):
+                raise for_code(code)(f"cannot create topic {name}: {detail}")
+    finally:
+        await admin.close()

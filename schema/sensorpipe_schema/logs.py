@@ -1,0 +1,41 @@
+"""Structured logs: one JSON object a line on standard output, constant messages plus fields."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Final, TextIO
+
+import msgspec
+
+_PLAIN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_encode: Final = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record with everything given as `extra=` beside the message."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__()
+        self._program = program
+
+    def format(self, record: logging.LogRecord) -> str:  # noqa: D102  inherited
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "program": self._program,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line.update((k, v) for k, v in record.__dict__.items() if k not in _PLAIN)
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return _encode(line).decode()
+
+
+def setup(program: str, level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send all logs of the process, libraries included, to `stream` as JSON lines."""
+    handler = logging.StreamHandler(stream if stream is not None else sys.stdout)
+    handler.setFormatter(JsonFormatter(program))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for chatty in ("aiokafka", "pymongo", "kafka"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,0 +1,61 @@
+"""Count, mean and spread of a set of numbers, mergeable without loss."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """`count` values with their mean, sum of squared deviations `m2`, minimum and maximum."""
+
+    count: int
+    mean: float
+    m2: float
+    min: float
+    max: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Self:
+        """Return the moments of at least one value, in two exact-sum passes."""
+        held = list(values)
+        if not held:
+            raise ValueError("moments need at least one value")
+        count = len(held)
+        try:
+            mean = math.fsum(held) / count
+        except OverflowError:
+            mean = math.fsum(value / count for value in held)
+        m2 = _sum_of_squares(value - mean for value in held)
+        return cls(count, mean, m2, min(held), max(held))
+
+    def merge(self, other: Self) -> Self:
+        """Return the moments of both sets together.
+
+        Chan, Golub, LeVeque: "Updating Formulae and a Pairwise Algorithm for
+        Computing Sample Variances" (1979). Means are weighed where their
+        difference leaves the range of a double.
+        """
+        count = self.count + other.count
+        delta = other.mean - self.mean
+        share = other.count / count
+        if math.isfinite(delta):
+            mean = self.mean + delta * share
+        else:
+            mean = self.mean * (self.count / count) + other.mean * share
+        m2 = self.m2 + other.m2 + delta * delta * self.count * share
+        return type(self)(count, mean, m2, min(self.min, other.min), max(self.max, other.max))
+
+    @property
+    def stdev(self) -> float:
+        """The sample standard deviation; 0 for a single value."""
+        return math.sqrt(self.m2 / (self.count - 1)) if self.count > 1 else 0.0
+
+
+def _sum_of_squares(deviations: Iterable[float]) -> float:
+    """Sum squares exactly; infinite where a double cannot hold the sum."""
+    try:
+        return math.fsum(deviation * deviation for deviation in deviations)
+    except OverflowError:
+        return math.inf

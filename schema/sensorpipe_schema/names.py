@@ -1,0 +1,49 @@
+"""Topics and the names in them (DESIGN 2 and 3)."""
+
+import re
+from typing import Final
+
+READINGS_PREFIX: Final = "sensor_readings"
+READINGS_FILTER: Final = f"{READINGS_PREFIX}/#"
+DEAD_READINGS: Final = "sensor_readings.dead_letter"
+COMPACTED: Final = "compacted_sensor_readings"
+DEAD_COMPACTED: Final = "compacted_sensor_readings.dead_letter"
+SERVER_GROUP: Final = "data_server_group"
+
+NAME_PATTERN: Final = r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?"
+NAME_RULE: Final = (
+    "1 to 63 lower-case letters, digits, '-' or '_', beginning and ending with a letter or digit"
+)
+
+_is_name = re.compile(NAME_PATTERN, re.ASCII).fullmatch
+
+
+class BadTopicError(ValueError):
+    """A topic that no reading can have; `reason` is the dead letter's reason."""
+
+    def __init__(self, reason: str, topic: str) -> None:
+        super().__init__(f"{reason}: {topic!r} is not {READINGS_PREFIX}/FACILITY/SENSOR")
+        self.reason = reason
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may name a facility or a sensor."""
+    return _is_name(text) is not None
+
+
+def reading_topic(facility: str, sensor: str) -> str:
+    """Return the MQTT topic of a sensor's readings."""
+    return f"{READINGS_PREFIX}/{facility}/{sensor}"
+
+
+def split_topic(topic: str) -> tuple[str, str]:
+    """Return (facility, sensor) of a reading's topic, or raise BadTopicError."""
+    parts = topic.split("/")
+    if len(parts) != 3 or parts[0] != READINGS_PREFIX:  # noqa: PLR2004  three levels
+        raise BadTopicError("bad_topic", topic)
+    _, facility, sensor = parts
+    if not is_name(facility):
+        raise BadTopicError("bad_facility_name", topic)
+    if not is_name(sensor):
+        raise BadTopicError("bad_sensor_name", topic)
+    return facility, sensor

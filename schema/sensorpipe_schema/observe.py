@@ -1,0 +1,68 @@
+"""Metrics and health over HTTP for the programs that have no API: port 9090 by default."""
+
+import threading
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import make_wsgi_app
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+Check = Callable[[], bool]
+
+
+class Observatory:
+    """Serves `/metrics`, `/healthz` and `/readyz` from a thread, so no busy loop delays them."""
+
+    def __init__(self, host: str, port: int, *, healthy: Check, ready: Check) -> None:
+        self._checks = {"/healthz": healthy, "/readyz": ready}
+        self._metrics = make_wsgi_app()
+        self._server = make_server(host, port, self._answer, WSGIServer, _Quiet)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="observatory", daemon=True
+        )
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._server.server_port
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _answer(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        check = self._checks.get(path)
+        if check is None:
+            if path == "/metrics":
+                answer: Iterable[bytes] = self._metrics(environ, start_response)
+                return answer
+            start_response("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"/metrics, /healthz and /readyz are here\n"]
+        passed = check()
+        status = "200 OK" if passed else "503 Service Unavailable"
+        start_response(status, [("Content-Type", "text/plain")])
+        return [b"ok\n" if passed else b"not now\n"]
+
+
+class _Quiet(WSGIRequestHandler):
+    """Answers without a line on standard error for each probe."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  inherited name
+        """Say nothing."""

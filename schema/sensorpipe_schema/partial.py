@@ -1,0 +1,225 @@
+"""Partials, the messages between compactor and server, and their protobuf form.
+
+Programs work with these plain classes; only this module knows the generated code.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from sensorpipe_schema.compacted_reading_pb2 import CompactedReading
+from sensorpipe_schema.compacted_reading_pb2 import SensorSummary as SummaryMessage
+from sensorpipe_schema.compacted_reading_pb2 import Sketch as SketchMessage
+from sensorpipe_schema.intervals import Interval
+from sensorpipe_schema.moments import Moments
+from sensorpipe_schema.names import NAME_RULE, is_name
+from sensorpipe_schema.sketch import Buckets, Sketch
+
+MAX_IN_FLIGHT: Final = 65_535
+"""Messages a broker can have sent to one client without an acknowledgement (MQTT 5, 3.1.2.11.3)."""
+
+
+class Origin(NamedTuple):
+    """Who made a partial; `(epoch, number)` orders the partials of one compactor."""
+
+    compactor: str
+    epoch: int
+    number: int
+    received: int = 0
+
+
+@dataclass(slots=True)
+class Summary:
+    """One sensor in one window: moments, sketch, and which `seq` of which `src` it holds."""
+
+    moments: Moments
+    sketch: Sketch
+    sources: dict[str, list[Interval]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Partial:
+    """What one compactor knows about one facility and window; without sensors, a fence."""
+
+    facility: str
+    window_start_ms: int
+    window_end_ms: int
+    origin: Origin
+    sensors: dict[str, Summary] = field(default_factory=dict)
+
+    @property
+    def is_fence(self) -> bool:
+        """Whether this only says that a new epoch of its compactor began."""
+        return not self.sensors
+
+
+class BadPartialError(ValueError):
+    """A Kafka message that is no partial; `reason` is the dead letter's reason."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+def fence(compactor: str, epoch: int) -> Partial:
+    """Return the message that shuts out all lower epochs of a compactor."""
+    return Partial("", 0, 0, Origin(compactor, epoch, 0))
+
+
+def encode(partial: Partial) -> bytes:
+    """Return the protobuf form of a partial."""
+    message = CompactedReading(
+        facility=partial.facility,
+        window_start_ms=partial.window_start_ms,
+        window_end_ms=partial.window_end_ms,
+    )
+    origin = partial.origin
+    message.origin.compactor = origin.compactor
+    message.origin.epoch = origin.epoch
+    message.origin.number = origin.number
+    message.origin.received = origin.received
+    for name, summary in partial.sensors.items():
+        _fill(message.sensors.add(), name, summary)
+    return message.SerializeToString()
+
+
+def decode(data: bytes) -> Partial:
+    """Return the partial in a Kafka message, checked, or raise BadPartialError."""
+    message = parse(data)
+    origin = message.origin
+    return Partial(
+        message.facility,
+        message.window_start_ms,
+        message.window_end_ms,
+        Origin(origin.compactor, origin.epoch, origin.number, origin.received),
+        {entry.sensor: _summary(entry) for entry in message.sensors},
+    )
+
+
+def parse(data: bytes) -> CompactedReading:
+    """Return the message itself, checked, for whom plain classes are too slow."""
+    try:
+        message = CompactedReading.FromString(data)
+    except DecodeError as error:
+        raise BadPartialError("not_protobuf", str(error)) from error
+    check(message)
+    return message
+
+
+def check(message: CompactedReading) -> None:
+    """Raise BadPartialError where a message contradicts itself or the contract."""
+    if not message.origin.compactor:
+        raise BadPartialError("no_origin", "the message does not say which compactor made it")
+    if not message.sensors:
+        return
+    if not is_name(message.facility):
+        raise BadPartialError("bad_facility_name", f"{message.facility!r} is not {NAME_RULE}")
+    if not message.window_end_ms - message.window_start_ms > 0:
+        raise BadPartialError("bad_window", "the window does not end after its start")
+    names = [entry.sensor for entry in message.sensors]
+    if len(set(names)) < len(names):
+        raise BadPartialError("doubled_sensor", f"a sensor appears twice in {names}")
+    for entry in message.sensors:
+        _check_summary(entry)
+
+
+def _check_summary(entry: SummaryMessage) -> None:
+    name, sketch = entry.sensor, entry.sketch
+    if not is_name(name):
+        raise BadPartialError("bad_sensor_name", f"{name!r} is not {NAME_RULE}")
+    if not entry.count or not math.isfinite(entry.mean) or not entry.m2 >= 0:
+        raise BadPartialError("bad_moments", f"{name}: no count, or moments that cannot be")
+    if not entry.min <= entry.max or not math.isfinite(entry.max - entry.max + entry.min):
+        raise BadPartialError("bad_moments", f"{name}: minimum {entry.min}, maximum {entry.max}")
+    sketched = sum(sketch.positive_counts) + sum(sketch.negative_counts) + sketch.zeros
+    if (
+        sketched != entry.count
+        or len(sketch.positive_keys) != len(sketch.positive_counts)
+        or len(sketch.negative_keys) != len(sketch.negative_counts)
+    ):
+        raise BadPartialError("bad_sketch", f"{name}: the sketch does not hold {entry.count}")
+    identified = 0
+    for source in entry.sources:
+        identified += _check_bounds(name, source.bounds)
+    if identified > entry.count:
+        raise BadPartialError("bad_sources", f"{name}: {identified} seq for {entry.count} readings")
+
+
+def _check_bounds(name: str, bounds: Sequence[int]) -> int:
+    """Return how many readings the intervals hold."""
+    held = sum(bounds[1::2]) - sum(bounds[::2]) + len(bounds) // 2
+    if len(bounds) % 2 or list(bounds) != sorted(bounds) or held <= 0:
+        raise BadPartialError("bad_sources", f"{name}: intervals {list(bounds)[:8]}")
+    return held
+
+
+def _fill(entry: SummaryMessage, name: str, summary: Summary) -> None:
+    moments = summary.moments
+    entry.sensor = name
+    entry.count = moments.count
+    entry.mean = moments.mean
+    entry.m2 = moments.m2
+    entry.min = moments.min
+    entry.max = moments.max
+    fill_sketch(entry.sketch, summary.sketch)
+    for src, intervals in summary.sources.items():
+        entry.sources.add(src=src, bounds=[bound for pair in intervals for bound in pair])
+
+
+def _summary(entry: SummaryMessage) -> Summary:
+    return Summary(
+        Moments(entry.count, entry.mean, entry.m2, entry.min, entry.max),
+        read_sketch(entry.sketch),
+        {source.src: pairs(source.bounds) for source in entry.sources},
+    )
+
+
+def fill_sketch(message: SketchMessage, sketch: Sketch) -> None:
+    """Write a sketch into a message: sorted keys, delta-encoded."""
+    message.zeros = sketch.zeros
+    _fill_buckets(message.positive_keys, message.positive_counts, sketch.positive)
+    _fill_buckets(message.negative_keys, message.negative_counts, sketch.negative)
+
+
+def read_sketch(message: SketchMessage) -> Sketch:
+    """Return the sketch in a message."""
+    return Sketch(
+        _buckets(message.positive_keys, message.positive_counts),
+        _buckets(message.negative_keys, message.negative_counts),
+        message.zeros,
+    )
+
+
+def sketch_bytes(sketch: Sketch) -> bytes:
+    """Return a sketch alone in its protobuf form, as it is stored."""
+    message = SketchMessage()
+    fill_sketch(message, sketch)
+    return message.SerializeToString()
+
+
+def sketch_of_bytes(data: bytes) -> Sketch:
+    """Return the sketch that `sketch_bytes` wrote."""
+    return read_sketch(SketchMessage.FromString(data))
+
+
+def pairs(bounds: Sequence[int]) -> list[Interval]:
+    """Return `first, last, first, last, …` as intervals."""
+    return list(zip(bounds[::2], bounds[1::2], strict=True))
+
+
+def _fill_buckets(keys: Any, counts: Any, buckets: Buckets) -> None:
+    ordered = sorted(buckets)
+    keys.extend(key - before for key, before in zip(ordered, [0, *ordered], strict=False))
+    counts.extend(map(buckets.__getitem__, ordered))
+
+
+def _buckets(deltas: Iterable[int], counts: Iterable[int]) -> Buckets:
+    key = 0
+    buckets: Buckets = {}
+    for delta, count in zip(deltas, counts, strict=True):
+        key += delta
+        buckets[key] = count
+    return buckets

@@ -1,0 +1,96 @@
+"""One reading as it travels over MQTT: `{"ts", "val"}` and, from our generators, `src`, `seq`."""
+
+from typing import Annotated, Any, Final
+
+import msgspec
+
+MAX_PAYLOAD: Final = 8 * 1024
+"""Bytes; a longer payload is no reading."""
+
+MAX_AGE_MS: Final = 7 * 24 * 3600 * 1000
+"""A reading older than this is no reading: its window may already be out of everybody's reach."""
+
+MAX_AHEAD_MS: Final = 60 * 1000
+"""A reading further ahead of the clock than this would move its facility's time for good."""
+
+MAX_SRC: Final = 128
+"""Characters of a `src`."""
+
+MAX_SEQ: Final = 2**63 - 1
+
+
+class Reading(msgspec.Struct, gc=False):
+    """A decoded payload: `ts` in unix milliseconds; `seq` is 0 where it was not given."""
+
+    ts: int
+    val: float
+    src: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SRC)] | None = None
+    seq: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)] = 0
+
+
+class BadReadingError(ValueError):
+    """A payload that is not a reading; `reason` is the dead letter's reason."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+decode_fast: Final = msgspec.json.Decoder(Reading).decode
+"""Decode without checks of time and size; raises what `explain` turns into a BadReadingError."""
+
+_any_json: Final = msgspec.json.Decoder(Any).decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def decode(payload: bytes, now_ms: int) -> Reading:
+    """Decode and check one payload, or raise BadReadingError."""
+    if len(payload) > MAX_PAYLOAD:
+        raise BadReadingError("too_large", f"{len(payload)} bytes; at most {MAX_PAYLOAD}")
+    try:
+        reading = decode_fast(payload)
+    except (ValueError, RecursionError) as error:
+        raise explain(payload, error) from error
+    if reading.ts < now_ms - MAX_AGE_MS:
+        raise BadReadingError("too_old", f"ts {reading.ts} is more than 7 days ago")
+    if reading.ts > now_ms + MAX_AHEAD_MS:
+        raise BadReadingError("ahead_of_time", f"ts {reading.ts} is more than 1 minute ahead")
+    return reading
+
+
+def encode(reading: Reading) -> bytes:
+    """Return the payload of a reading."""
+    content: dict[str, object] = {"ts": reading.ts, "val": reading.val}
+    if reading.src is not None:
+        content |= {"src": reading.src, "seq": reading.seq}
+    return _encode(content)
+
+
+def explain(payload: bytes, error: Exception) -> BadReadingError:
+    """Say why a payload could not be decoded, as one of a small set of reasons."""
+    try:
+        content = _any_json(payload)
+    except (ValueError, RecursionError) as not_json:
+        if "out of range" in str(not_json):
+            return BadReadingError("val_not_finite", str(not_json))
+        return BadReadingError("not_json", str(not_json))
+    if not isinstance(content, dict):
+        return BadReadingError("not_an_object", f"JSON, but a {type(content).__name__}")
+    return BadReadingError(_wrong_key(content), str(error))
+
+
+def _wrong_key(content: dict[str, Any]) -> str:
+    """Name the first of the four keys whose value cannot be that of a reading."""
+    for key in ("ts", "val"):
+        if key not in content:
+            return f"no_{key}"
+    if type(content["ts"]) is not int:
+        return "bad_ts"
+    if type(content["val"]) not in (int, float):
+        return "bad_val"
+    src = content.get("src")
+    if src is not None and not (isinstance(src, str) and 1 <= len(src) <= MAX_SRC):
+        return "bad_src"
+    if "seq" in content and not (type(content["seq"]) is int and 0 <= content["seq"] <= MAX_SEQ):
+        return "bad_seq"
+    return "val_not_finite"
