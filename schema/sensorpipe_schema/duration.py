@@ -1,6 +1,7 @@
 """Durations as people write them: `500ms`, `10s`, `2m`, `1h30m`."""
 
 import re
+from fractions import Fraction
 
 RULE = "a duration such as 500ms, 10s, 2m or 1h30m"
 
@@ -13,7 +14,7 @@ def parse_ms(text: str) -> int:
     """Return whole milliseconds, or raise ValueError saying what is allowed."""
     if not _whole(text):
         raise ValueError(f"must be {RULE}; got {text!r}")
-    exact = sum(float(number) * _UNITS_MS[unit] for number, unit in _parts(text))
+    exact = sum(Fraction(number) * _UNITS_MS[unit] for number, unit in _parts(text))
     if exact != int(exact):
         raise ValueError(f"must be whole milliseconds; got {text!r}")
     return int(exact)

@@ -29,7 +29,15 @@ class JsonFormatter(logging.Formatter):
         line.update((k, v) for k, v in record.__dict__.items() if k not in _PLAIN)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
+        return _one_line(line)
+
+
+def _one_line(line: dict[str, object]) -> str:
+    """Return the line as JSON; what cannot be serialised appears as its ASCII form."""
+    try:
         return _encode(line).decode()
+    except (ValueError, TypeError, RecursionError):
+        return _encode({key: ascii(value) for key, value in line.items()}).decode()
 
 
 def setup(program: str, level: str = "INFO", stream: TextIO | None = None) -> None:

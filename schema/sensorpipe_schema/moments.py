@@ -22,13 +22,14 @@ class Moments:
         held = list(values)
         if not held:
             raise ValueError("moments need at least one value")
-        count = len(held)
+        count, low, high = len(held), min(held), max(held)
         try:
             mean = math.fsum(held) / count
         except OverflowError:
-            mean = math.fsum(value / count for value in held)
+            mean = 2 * math.fsum(value / count / 2 for value in held)
+        mean = min(max(mean, low), high)  # rounding may have carried it a little outside
         m2 = _sum_of_squares(value - mean for value in held)
-        return cls(count, mean, m2, min(held), max(held))
+        return cls(count, mean, m2, low, high)
 
     def merge(self, other: Self) -> Self:
         """Return the moments of both sets together.

@@ -1,5 +1,6 @@
 """Metrics and health over HTTP for the programs that have no API: port 9090 by default."""
 
+import socketserver
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -20,7 +21,7 @@ class Observatory:
     def __init__(self, host: str, port: int, *, healthy: Check, ready: Check) -> None:
         self._checks = {"/healthz": healthy, "/readyz": ready}
         self._metrics = make_wsgi_app()
-        self._server = make_server(host, port, self._answer, WSGIServer, _Quiet)
+        self._server = make_server(host, port, self._answer, _Server, _Quiet)
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="observatory", daemon=True
         )
@@ -61,8 +62,22 @@ class Observatory:
         return [b"ok\n" if passed else b"not now\n"]
 
 
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    """Answers each probe in a thread, so that a silent client holds up nobody."""
+
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Bind without looking up the host's name, which can take seconds without DNS."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        self.setup_environ()
+
+
 class _Quiet(WSGIRequestHandler):
     """Answers without a line on standard error for each probe."""
+
+    timeout = 10  # seconds for a client that connects and says nothing
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  inherited name
         """Say nothing."""

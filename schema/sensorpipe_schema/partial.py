@@ -16,10 +16,18 @@ from sensorpipe_schema.compacted_reading_pb2 import Sketch as SketchMessage
 from sensorpipe_schema.intervals import Interval
 from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.names import NAME_RULE, is_name
+from sensorpipe_schema.reading import MAX_SEQ, MAX_SRC
 from sensorpipe_schema.sketch import Buckets, Sketch
 
 MAX_IN_FLIGHT: Final = 65_535
 """Messages a broker can have sent to one client without an acknowledgement (MQTT 5, 3.1.2.11.3)."""
+
+
+MAX_NUMBER: Final = MAX_SEQ
+"""Of anything counted: the highest that MongoDB can store."""
+
+MAX_TIME_MS: Final = 253_402_300_800_000
+"""The first millisecond of the year 10000, which no date of an answer can name."""
 
 
 class Origin(NamedTuple):
@@ -111,14 +119,17 @@ def parse(data: bytes) -> CompactedReading:
 
 def check(message: CompactedReading) -> None:
     """Raise BadPartialError where a message contradicts itself or the contract."""
-    if not message.origin.compactor:
+    origin = message.origin
+    if not origin.compactor:
         raise BadPartialError("no_origin", "the message does not say which compactor made it")
+    if max(origin.epoch, origin.number, origin.received) > MAX_NUMBER:
+        raise BadPartialError("bad_origin", f"a number over {MAX_NUMBER} in {origin}")
     if not message.sensors:
         return
     if not is_name(message.facility):
         raise BadPartialError("bad_facility_name", f"{message.facility!r} is not {NAME_RULE}")
-    if not message.window_end_ms - message.window_start_ms > 0:
-        raise BadPartialError("bad_window", "the window does not end after its start")
+    if not 0 <= message.window_start_ms < message.window_end_ms < MAX_TIME_MS:
+        raise BadPartialError("bad_window", "a window ends after its start, before the year 10000")
     names = [entry.sensor for entry in message.sensors]
     if len(set(names)) < len(names):
         raise BadPartialError("doubled_sensor", f"a sensor appears twice in {names}")
@@ -130,28 +141,41 @@ def _check_summary(entry: SummaryMessage) -> None:
     name, sketch = entry.sensor, entry.sketch
     if not is_name(name):
         raise BadPartialError("bad_sensor_name", f"{name!r} is not {NAME_RULE}")
-    if not entry.count or not math.isfinite(entry.mean) or not entry.m2 >= 0:
+    if not 0 < entry.count <= MAX_NUMBER or not math.isfinite(entry.mean) or not entry.m2 >= 0:
         raise BadPartialError("bad_moments", f"{name}: no count, or moments that cannot be")
     if not entry.min <= entry.max or not math.isfinite(entry.max - entry.max + entry.min):
         raise BadPartialError("bad_moments", f"{name}: minimum {entry.min}, maximum {entry.max}")
     sketched = sum(sketch.positive_counts) + sum(sketch.negative_counts) + sketch.zeros
     if (
         sketched != entry.count
-        or len(sketch.positive_keys) != len(sketch.positive_counts)
-        or len(sketch.negative_keys) != len(sketch.negative_counts)
+        or not _are_buckets(sketch.positive_keys, sketch.positive_counts)
+        or not _are_buckets(sketch.negative_keys, sketch.negative_counts)
     ):
         raise BadPartialError("bad_sketch", f"{name}: the sketch does not hold {entry.count}")
     identified = 0
     for source in entry.sources:
+        if not 0 < len(source.src) <= MAX_SRC:
+            raise BadPartialError("bad_sources", f"{name}: a src of {len(source.src)} characters")
         identified += _check_bounds(name, source.bounds)
+    if len({source.src for source in entry.sources}) < len(entry.sources):
+        raise BadPartialError("bad_sources", f"{name}: a src appears twice")
     if identified > entry.count:
         raise BadPartialError("bad_sources", f"{name}: {identified} seq for {entry.count} readings")
+
+
+def _are_buckets(deltas: Sequence[int], counts: Sequence[int]) -> bool:
+    """Whether every key is above the one before and has a count."""
+    return len(deltas) == len(counts) and min(deltas[1:], default=1) > 0
 
 
 def _check_bounds(name: str, bounds: Sequence[int]) -> int:
     """Return how many readings the intervals hold."""
     held = sum(bounds[1::2]) - sum(bounds[::2]) + len(bounds) // 2
-    if len(bounds) % 2 or list(bounds) != sorted(bounds) or held <= 0:
+    if (
+        len(bounds) % 2
+        or list(bounds) != sorted(bounds)
+        or not (bounds and bounds[0] > 0 and bounds[-1] <= MAX_SEQ)
+    ):
         raise BadPartialError("bad_sources", f"{name}: intervals {list(bounds)[:8]}")
     return held
 
