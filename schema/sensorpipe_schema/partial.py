@@ -145,38 +145,47 @@ def _check_summary(entry: SummaryMessage) -> None:
         raise BadPartialError("bad_moments", f"{name}: no count, or moments that cannot be")
     if not entry.min <= entry.max or not math.isfinite(entry.max - entry.max + entry.min):
         raise BadPartialError("bad_moments", f"{name}: minimum {entry.min}, maximum {entry.max}")
-    sketched = sum(sketch.positive_counts) + sum(sketch.negative_counts) + sketch.zeros
-    if (
-        sketched != entry.count
-        or not _are_buckets(sketch.positive_keys, sketch.positive_counts)
-        or not _are_buckets(sketch.negative_keys, sketch.negative_counts)
-    ):
+    if not _holds(sketch, entry.count):
         raise BadPartialError("bad_sketch", f"{name}: the sketch does not hold {entry.count}")
     identified = 0
+    sources = set()
     for source in entry.sources:
-        if not 0 < len(source.src) <= MAX_SRC:
-            raise BadPartialError("bad_sources", f"{name}: a src of {len(source.src)} characters")
-        identified += _check_bounds(name, source.bounds)
-    if len({source.src for source in entry.sources}) < len(entry.sources):
-        raise BadPartialError("bad_sources", f"{name}: a src appears twice")
+        src = source.src
+        if not 0 < len(src) <= MAX_SRC:
+            raise BadPartialError("bad_sources", f"{name}: a src of {len(src)} characters")
+        if src in sources:
+            raise BadPartialError("bad_sources", f"{name}: a src appears twice")
+        sources.add(src)
+        identified += _check_bounds(name, source.bounds[:])
     if identified > entry.count:
         raise BadPartialError("bad_sources", f"{name}: {identified} seq for {entry.count} readings")
 
 
-def _are_buckets(deltas: Sequence[int], counts: Sequence[int]) -> bool:
-    """Whether every key is above the one before and has a count."""
-    return len(deltas) == len(counts) and min(deltas[1:], default=1) > 0
+def _holds(sketch: SketchMessage, count: int) -> bool:
+    """Whether a sketch holds so many values, every key being above the one before.
+
+    The repeated fields are read as lists, once each: that is several times as fast.
+    """
+    held = sketch.zeros
+    for deltas, counts in (
+        (sketch.positive_keys[:], sketch.positive_counts[:]),
+        (sketch.negative_keys[:], sketch.negative_counts[:]),
+    ):
+        if len(deltas) != len(counts) or (len(deltas) > 1 and min(deltas[1:]) <= 0):
+            return False
+        held += sum(counts)
+    return held == count
 
 
-def _check_bounds(name: str, bounds: Sequence[int]) -> int:
+def _check_bounds(name: str, bounds: list[int]) -> int:
     """Return how many readings the intervals hold."""
     held = sum(bounds[1::2]) - sum(bounds[::2]) + len(bounds) // 2
     if (
         len(bounds) % 2
-        or list(bounds) != sorted(bounds)
+        or bounds != sorted(bounds)
         or not (bounds and bounds[0] > 0 and bounds[-1] <= MAX_SEQ)
     ):
-        raise BadPartialError("bad_sources", f"{name}: intervals {list(bounds)[:8]}")
+        raise BadPartialError("bad_sources", f"{name}: intervals {bounds[:8]}")
     return held
 
 
