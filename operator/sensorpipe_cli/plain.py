@@ -1,0 +1,50 @@
+"""The run told in plain lines, for logs and pipes."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from sensorpipe_cli import words
+from sensorpipe_cli.snapshot import Figures, Snapshot
+
+_STATUS_SECONDS: Final = 5.0
+
+
+class Teller:
+    """Turns snapshots into lines: every change of state, and a status line every 5 s."""
+
+    def __init__(self) -> None:
+        self._phase = ""
+        self._states: dict[str, str] = {}
+        self._links_told = False
+        self._status_at = 0.0
+
+    def tell(self, snapshot: Snapshot) -> Iterator[str]:
+        """Return what is new since the last snapshot."""
+        for part in snapshot.parts:
+            if self._states.get(part.name, "waiting") != part.state:
+                self._states[part.name] = part.state
+                if part.state in ("ready", "stopped", "failed"):
+                    at = f" at {part.address}" if part.state == "ready" else ""
+                    yield f"{part.name}: {part.state}{at}"
+        if snapshot.phase != self._phase:
+            self._phase = snapshot.phase
+            yield snapshot.phase
+        if snapshot.elapsed and not self._links_told:
+            self._links_told = True
+            self._status_at = snapshot.elapsed
+            yield from (f"{what}: {url}" for what, url in snapshot.links)
+        if snapshot.elapsed - self._status_at >= _STATUS_SECONDS:
+            self._status_at = snapshot.elapsed
+            yield f"{words.clock(snapshot.elapsed)}: {status(snapshot.figures)}"
+
+
+def status(figures: Figures) -> str:
+    """Return the figures in one line."""
+    totals = figures.totals
+    with_windows = sum(1 for latest in figures.facilities.values() if latest and latest.windows)
+    return (
+        f"{words.rate(figures.rate)} readings/s, "
+        f"{figures.published} published, {figures.stored} stored, {figures.windows} windows "
+        f"of {with_windows} facilities, "
+        f"lost {totals.lost if totals else '?'}, duplicates {totals.duplicates if totals else '?'}"
+    )

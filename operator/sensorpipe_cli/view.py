@@ -1,0 +1,156 @@
+"""The live terminal view, drawn from a snapshot."""
+
+from collections import Counter
+from typing import Final
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sensorpipe_cli import words
+from sensorpipe_cli.snapshot import Figures, PartState, Snapshot
+
+_WIDE: Final = 116
+"""Columns from which the tables stand side by side."""
+
+_GENERATORS_SHOWN: Final = 6
+_FIXED_LINES: Final = 12
+_STYLES: Final = {
+    "waiting": "dim",
+    "starting": "yellow",
+    "ready": "green",
+    "stopping": "yellow",
+    "stopped": "dim",
+    "failed": "bold red",
+}
+
+
+def render(snapshot: Snapshot, width: int, height: int) -> RenderableType:
+    """Draw the whole view for a terminal of this size."""
+    parts = _parts(snapshot.parts)
+    wide = width >= _WIDE
+    lines = height - _FIXED_LINES - len(snapshot.links) - (0 if wide else parts.row_count + 3)
+    room = width - (_parts_width(snapshot.parts) if wide else 0)
+    facilities = _facilities(snapshot.figures, room, max(1, lines))
+    return Group(
+        _title(snapshot),
+        _figures(snapshot.figures),
+        _beside(facilities, parts) if wide else Group(facilities, parts),
+        _links(snapshot.links),
+    )
+
+
+def _title(snapshot: Snapshot) -> RenderableType:
+    line = Table.grid(expand=True)
+    line.add_column(no_wrap=True, overflow="ellipsis")
+    line.add_column(justify="right", no_wrap=True)
+    since = words.clock(snapshot.elapsed) if snapshot.elapsed else ""
+    limit = f" of {words.clock(snapshot.limit)}" if snapshot.limit and since else ""
+    left = Text.assemble((" sensorpipe ", "bold reverse"), " ", snapshot.phase)
+    line.add_row(left, Text(f"{since}{limit}  Ctrl-C stops ", "dim"))
+    return line
+
+
+def _figures(figures: Figures) -> Table:
+    table = Table(box=box.ROUNDED, expand=True, border_style="dim", header_style="dim")
+    totals = figures.totals
+    cells = {
+        "readings/s": Text(words.rate(figures.rate), "bold"),
+        "published": Text(words.count(figures.published)),
+        "stored": Text(words.count(figures.stored)),
+        "windows": Text(words.count(figures.windows)),
+        "lost": _fault(totals.lost if totals else None),
+        "duplicates": _fault(totals.duplicates if totals else None),
+    }
+    for name in cells:
+        table.add_column(name, justify="center", ratio=1, no_wrap=True)
+    table.add_row(*cells.values())
+    return table
+
+
+def _fault(number: int | None) -> Text:
+    if number is None:
+        return Text("-", "dim")
+    return Text(words.count(number), "bold red" if number else "bold green")
+
+
+def _facilities(figures: Figures, width: int, lines: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    sensors = _sensors_that_fit(figures, width)
+    table.add_column("facility", no_wrap=True, overflow="ellipsis")
+    table.add_column("windows", justify="right")
+    table.add_column("last window, UTC", no_wrap=True)
+    for sensor in sensors:
+        table.add_column(sensor, justify="right", no_wrap=True)
+    names = sorted(figures.facilities)
+    shown = names if len(names) <= lines else names[: lines - 1]
+    for name in shown:
+        latest = figures.facilities[name]
+        if latest is None or not latest.start:
+            table.add_row(name, "0", Text("none yet", "dim"))
+            continue
+        window = f"{words.time_of_day(latest.start)} - {words.time_of_day(latest.end)}"
+        values = (latest.averages.get(sensor) for sensor in sensors)
+        averages = ("-" if value is None else words.average(value) for value in values)
+        table.add_row(name, words.count(latest.windows), window, *averages)
+    if len(shown) < len(names):
+        table.add_row(Text(f"and {len(names) - len(shown)} more", "dim"))
+    return table
+
+
+def _sensors_that_fit(figures: Figures, width: int) -> list[str]:
+    sensors = sorted(
+        {s for latest in figures.facilities.values() if latest for s in latest.averages}
+    )
+    left = width - max((len(name) for name in figures.facilities), default=8) - 35
+    fitting: list[str] = []
+    for sensor in sensors:
+        left -= max(len(sensor), 8) + 2
+        if left < 0:
+            break
+        fitting.append(sensor)
+    return fitting
+
+
+def _parts(parts: tuple[PartState, ...]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table.add_column("process", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("address", no_wrap=True, overflow="ellipsis", style="dim")
+    for part in _gathered(parts):
+        table.add_row(part.name, Text(part.state, _STYLES.get(part.state, "")), part.address)
+    return table
+
+
+def _gathered(parts: tuple[PartState, ...]) -> list[PartState]:
+    """Put many generators on one line a state."""
+    generators = [part for part in parts if part.name.startswith("generator ")]
+    if len(generators) <= _GENERATORS_SHOWN:
+        return list(parts)
+    states = Counter(part.state for part in generators)
+    others = [part for part in parts if part not in generators]
+    return [*others, *(PartState(f"{n} generators", state, "") for state, n in states.items())]
+
+
+def _parts_width(parts: tuple[PartState, ...]) -> int:
+    shown = _gathered(parts)
+    name = max(len(part.name) for part in shown)
+    return name + max(len(part.address) for part in shown) + 16
+
+
+def _beside(left: Table, right: Table) -> Table:
+    grid = Table.grid(expand=True)
+    grid.add_column()
+    grid.add_column(justify="right")
+    grid.add_row(left, right)
+    return grid
+
+
+def _links(links: tuple[tuple[str, str], ...]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(no_wrap=True, overflow="ellipsis")
+    for what, url in links:
+        grid.add_row(what, Text(url, f"link {url}" if url.startswith("http") else ""))
+    return grid

@@ -1,0 +1,43 @@
+"""The folder of a run: logs, the Sensors as the generators read them, MongoDB's data."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+
+class Workspace:
+    """The folder the user named, or a temporary one, removed at the end unless kept."""
+
+    def __init__(self, data: Path | None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="sensorpipe-")) if data is None else data
+        self.kept = data is not None
+
+    def __enter__(self) -> Self:
+        for folder in (self.logs, self.sensors):
+            folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if not self.kept:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def logs(self) -> Path:
+        """Where each process has its log."""
+        return self.folder / "logs"
+
+    @property
+    def sensors(self) -> Path:
+        """Where each generator's Sensor is."""
+        return self.folder / "sensors"
+
+    def keep(self) -> None:
+        """Leave the folder there at the end."""
+        self.kept = True
