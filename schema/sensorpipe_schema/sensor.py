@@ -1,0 +1,184 @@
+"""The Sensor, `sensorpipe.dev/v1alpha1`: simulated devices of one facility and what they measure.
+
+The tables below are the rules; the custom resource definition has the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sensorpipe_schema.names import NAME_PATTERN, NAME_RULE
+from sensorpipe_schema.shape import (
+    Duration,
+    Field,
+    FieldProblem,
+    Flag,
+    Listing,
+    Mapped,
+    Opaque,
+    Problems,
+    Record,
+    Text,
+    Whole,
+    shown,
+)
+from sensorpipe_schema.signal_spec import SIGNAL, Signal
+
+API_VERSION: Final = "sensorpipe.dev/v1alpha1"
+KIND: Final = "Sensor"
+DEFAULT_NAMESPACE: Final = "default"
+
+
+class SensorError(ValueError):
+    """Everything that is wrong with one Sensor."""
+
+    def __init__(self, problems: Problems) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measured quantity; its readings go to `sensor_readings/{facility}/{name}`."""
+
+    name: str
+    unit: str | None
+    signal: Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What Kubernetes knows every object by."""
+
+    name: str
+    namespace: str | None
+    labels: Mapping[str, str] | None
+    annotations: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SensorSpec:
+    """What is simulated: `count` devices, each of which measures everything once an interval."""
+
+    facility: str
+    count: int
+    interval_ms: int
+    seed: int
+    replicas: int
+    suspend: bool
+    resources: Mapping[str, Any] | None
+    measurements: tuple[Measurement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """A checked Sensor."""
+
+    metadata: Metadata
+    spec: SensorSpec
+
+    @property
+    def name(self) -> str:
+        """Its `metadata.name`."""
+        return self.metadata.name
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name, which no two Sensors share."""
+        return self.metadata.namespace or DEFAULT_NAMESPACE, self.metadata.name
+
+    @classmethod
+    def parse(cls, manifest: object) -> "Sensor":
+        """Read a manifest as YAML or JSON hold it, or raise SensorError with all that is wrong."""
+        problems: Problems = []
+        _check_kind(manifest, problems)
+        sensor = None if problems else _SENSOR.read(manifest, "", problems)
+        if not isinstance(sensor, cls) or problems:
+            raise SensorError(problems)
+        return sensor
+
+    def to_manifest(self) -> dict[str, Any]:
+        """Return the manifest with every default spelt out; `parse` gives this Sensor again."""
+        return {"apiVersion": API_VERSION, "kind": KIND, **_SENSOR.write(self)}
+
+
+_DNS_LABEL: Final = Text(
+    r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+    "1 to 63 lower-case letters, digits or '-', beginning and ending with a letter or digit",
+)
+_NAME: Final = Text(NAME_PATTERN, NAME_RULE)
+
+_MEASUREMENT: Final = Record(
+    Measurement,
+    {
+        "name": Field(_NAME, "The sensor's name in the topic and in the API."),
+        "unit": Field(
+            Text(r"[^\x00-\x1f\x7f]{1,32}", "1 to 32 printable characters"),
+            "The unit of its values.",
+            None,
+        ),
+        "signal": Field(SIGNAL, "How its values come about."),
+    },
+)
+
+_SPEC: Final = Record(
+    SensorSpec,
+    {
+        "facility": Field(_NAME, "The facility's name in the topic and in the API."),
+        "count": Field(Whole(1, 100_000), "Devices; each sends every measurement.", 1),
+        "interval": Field(
+            Duration("10ms", "1h"), "Between two readings of a device.", attribute="interval_ms"
+        ),
+        "seed": Field(Whole(0, 2**53 - 1), "The same seed gives the same values.", 0),
+        "replicas": Field(Whole(1, 100), "Generators that run this Sensor.", 1),
+        "suspend": Field(Flag(), "True stops the generators.", default=False),
+        "resources": Field(Opaque(), "Compute resources of a generator's container.", None),
+        "measurements": Field(
+            Listing(_MEASUREMENT, 1, 32, unique="name"), "What each device measures."
+        ),
+    },
+)
+
+_METADATA: Final = Record(
+    Metadata,
+    {
+        "name": Field(_DNS_LABEL, "Unique within the namespace."),
+        "namespace": Field(_DNS_LABEL, "Where Kubernetes keeps it.", None),
+        "labels": Field(Mapped(), "Labels.", None),
+        "annotations": Field(Mapped(), "Annotations.", None),
+    },
+    # what a server adds: so that the output of `kubectl get -o yaml` can be read
+    ignored=frozenset(
+        (
+            "creationTimestamp",
+            "deletionGracePeriodSeconds",
+            "deletionTimestamp",
+            "finalizers",
+            "generation",
+            "managedFields",
+            "ownerReferences",
+            "resourceVersion",
+            "selfLink",
+            "uid",
+        )
+    ),
+)
+
+_SENSOR: Final = Record(
+    Sensor,
+    {
+        "metadata": Field(_METADATA, "Standard object metadata."),
+        "spec": Field(_SPEC, "What is simulated."),
+    },
+    ignored=frozenset(("apiVersion", "kind", "status")),
+)
+
+
+def _check_kind(manifest: object, problems: Problems) -> None:
+    """Report whatever is no Sensor at all, whose fields would say nothing."""
+    rule = f"only kind: {KIND} of {API_VERSION} is taken"
+    if not isinstance(manifest, dict):
+        problems.append(FieldProblem("", f"{rule}; got {shown(manifest)}"))
+    elif (manifest.get("apiVersion"), manifest.get("kind")) != (API_VERSION, KIND):
+        kind, version = shown(manifest.get("kind")), shown(manifest.get("apiVersion"))
+        problems.append(FieldProblem("", f"{rule}; got kind {kind} of apiVersion {version}"))

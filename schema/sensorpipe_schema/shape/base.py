@@ -1,0 +1,72 @@
+"""What every shape does, and how a problem is told."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Final, NamedTuple
+
+_SHOWN: Final = 40
+
+
+class FieldProblem(NamedTuple):
+    """What is wrong with one field, such as `spec.measurements[1].signal.normal.stdev`."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+Problems = list[FieldProblem]
+
+
+class Shape(ABC):
+    """Reads a value of a document into a Python object, and writes it back."""
+
+    @property
+    def rule(self) -> str:
+        """What is allowed, to follow `must be`."""
+        return self._rule()
+
+    def read(self, value: Any, at: str, problems: Problems) -> Any:
+        """Return what the value means; where it is wrong, append to `problems`, return anything."""
+        return self._read(value, at, problems)
+
+    def write(self, value: Any) -> Any:
+        """Return what `read` takes for that object."""
+        return self._write(value)
+
+    def refuse(self, value: object, at: str, problems: Problems) -> None:
+        """Say what is allowed and what was given."""
+        problems.append(FieldProblem(at, f"must be {self.rule}; got {shown(value)}"))
+
+    @abstractmethod
+    def _rule(self) -> str: ...
+
+    @abstractmethod
+    def _read(self, value: Any, at: str, problems: Problems) -> Any: ...
+
+    @abstractmethod
+    def _write(self, value: Any) -> Any: ...
+
+
+def shown(value: object) -> str:
+    """Return a short text for what was given, whatever its size."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case str() if len(value) > _SHOWN:
+            return f"{value[:_SHOWN]!r}… ({len(value)} characters)"
+        case list():
+            return f"a list of {len(value)}"
+        case dict():
+            return f"a mapping of {len(value)}"
+        case _:
+            return repr(value)
+
+
+def below(at: str, name: object) -> str:
+    """Return the path of a field of what is at `at`."""
+    key = str(name)[:_SHOWN]
+    return f"{at}.{key}" if at else key

@@ -1,0 +1,157 @@
+"""Shapes of single values."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sensorpipe_schema import duration
+from sensorpipe_schema.shape.base import FieldProblem, Problems, Shape, below, shown
+
+_WRONG: Final[Any] = object()
+_NO_TEXT: Final = "must be text, in quotes if it looks like something else; got {}"
+_MAX_DURATION: Final = 32
+"""Characters of a duration."""
+
+
+class _Leaf(Shape):
+    """A value that is written as it was read."""
+
+    def _read(self, value: Any, at: str, problems: Problems) -> Any:
+        taken = self._take(value)
+        if taken is _WRONG:
+            self.refuse(value, at, problems)
+        return taken
+
+    def _write(self, value: Any) -> Any:
+        return value
+
+    def _take(self, value: Any) -> Any:
+        """Return what the value means, or _WRONG."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Text(_Leaf):
+    """Text that a regular expression matches as a whole; `says` tells people what it allows."""
+
+    pattern: str
+    says: str
+
+    def _rule(self) -> str:
+        return self.says
+
+    def _read(self, value: Any, at: str, problems: Problems) -> Any:
+        if isinstance(value, str):
+            return super()._read(value, at, problems)
+        problems.append(FieldProblem(at, _NO_TEXT.format(shown(value))))
+        return _WRONG
+
+    def _take(self, value: str) -> Any:
+        return value if re.fullmatch(self.pattern, value, re.ASCII) else _WRONG
+
+
+@dataclass(frozen=True)
+class Number(_Leaf):
+    """A number between two bounds, read as a float."""
+
+    low: float = -1e12
+    high: float = 1e12
+
+    def _rule(self) -> str:
+        return f"a number from {self.low:g} to {self.high:g}"
+
+    def _take(self, value: Any) -> Any:
+        good = type(value) in (int, float) and self.low <= value <= self.high
+        return float(value) if good else _WRONG
+
+
+@dataclass(frozen=True)
+class Whole(_Leaf):
+    """A whole number between two bounds."""
+
+    low: int
+    high: int
+
+    def _rule(self) -> str:
+        return f"a whole number from {self.low} to {self.high}"
+
+    def _take(self, value: Any) -> Any:
+        return value if type(value) is int and self.low <= value <= self.high else _WRONG
+
+
+class Flag(_Leaf):
+    """True or false."""
+
+    def _rule(self) -> str:
+        return "true or false"
+
+    def _take(self, value: Any) -> Any:
+        return value if isinstance(value, bool) else _WRONG
+
+
+@dataclass(frozen=True)
+class Duration(_Leaf):
+    """A duration between two bounds, read as whole milliseconds."""
+
+    low: str
+    high: str
+
+    def _rule(self) -> str:
+        return f"between {self.low} and {self.high}"
+
+    def _take(self, value: Any) -> Any:
+        if not isinstance(value, str) or len(value) > _MAX_DURATION:
+            return _WRONG
+        try:
+            milliseconds = duration.parse_ms(value)
+        except ValueError:
+            return _WRONG
+        good = duration.parse_ms(self.low) <= milliseconds <= duration.parse_ms(self.high)
+        return milliseconds if good else _WRONG
+
+    def _write(self, value: int) -> str:
+        return duration.format_ms(value)
+
+
+class Mapped(_Leaf):
+    """A mapping of text to text, such as labels."""
+
+    def _rule(self) -> str:
+        return "a mapping of text to text"
+
+    def _read(self, value: Any, at: str, problems: Problems) -> Any:
+        if not isinstance(value, dict):
+            self.refuse(value, at, problems)
+            return value
+        for key, text in value.items():
+            if not isinstance(key, str) or not isinstance(text, str):
+                problems.append(FieldProblem(below(at, key), _NO_TEXT.format(shown(text))))
+        return value
+
+
+@dataclass(frozen=True)
+class Opaque(_Leaf):
+    """A mapping that somebody else understands, bounded in size."""
+
+    parts: int = 256
+    depth: int = 6
+
+    def _rule(self) -> str:
+        return f"a mapping of at most {self.parts} values, {self.depth} levels deep"
+
+    def _take(self, value: Any) -> Any:
+        good = isinstance(value, dict) and self._left(value, self.parts, self.depth) >= 0
+        return value if good else _WRONG
+
+    def _left(self, value: Any, parts: int, depth: int) -> int:
+        """Count down by the parts of a value; negative, and no further, once it is too large."""
+        if not isinstance(value, dict | list):
+            return parts
+        if depth == 0:
+            return -1
+        parts -= len(value)
+        for part in value.values() if isinstance(value, dict) else value:
+            if parts < 0:
+                break
+            parts = self._left(part, parts, depth - 1)
+        return parts
