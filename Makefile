@@ -1,0 +1,101 @@
+# Needs make, PyPI and Python >= 3.11 with venv; everything else is set up in .venv and .cache.
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(VENV)/.uv/bin/uv
+KAFKA_LIBS := .cache/kafka/libs
+ARGS ?=
+
+export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
+export UV_PYTHON_DOWNLOADS := never
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help
+help: ## list the targets
+	@echo 'usage: make TARGET [ARGS="…"]'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+.PHONY: up
+up: $(VENV)/.local ## run the whole pipeline on this machine: make up ARGS="--duration 60s"
+	@exec sensorpipe up $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.dev ## run the tests; what is absent here skips and says which command brings it
+	@exec pytest $(ARGS)
+
+.PHONY: test-kafka
+test-kafka: $(KAFKA_LIBS)/.complete ## bring Kafka 4.3.1 for the tests (Java 17 and Maven; about 45 MB)
+
+.PHONY: check
+check: $(VENV)/.dev ## lint, formatting, types, import contracts, generated code
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports --no-cache
+	pytest -q tests/test_schema_protobuf.py -k fresh
+
+.PHONY: bench
+bench: $(VENV)/.dev ## time the programs against their limits: make bench ARGS="compactor store"
+	@PYTHONPATH=tests exec python tests/bench/run.py $(ARGS)
+
+.PHONY: lock
+lock: $(VENV)/.dev ## update uv.lock to the newest versions pyproject.toml allows
+	$(UV) lock --upgrade
+
+.PHONY: clean
+clean: ## remove what the targets above made
+	rm -rf $(VENV) .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
+	find schema operator images tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- what they stand on ---
+
+# the first Python >= 3.11 that can make a virtual environment
+define FIND_PYTHON
+for python in python3.13 python3.12 python3.11 python3 python3.14; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	found=$$python; \
+	"$$python" -c 'import ensurepip, venv' 2>/dev/null && usable=$$python && break; \
+done; \
+if [ -z "$$found" ]; then \
+	echo 'sensorpipe needs Python 3.11 or newer, and there is none on the PATH' >&2; exit 1; \
+elif [ -z "$$usable" ]; then \
+	echo "$$found comes without venv here; on Debian: apt-get install python3-venv" >&2; exit 1; \
+fi
+endef
+
+# uv installs exactly what uv.lock says. From an index of one's own (pip's or uv's setting) it
+# does so by name, version and hash, since the addresses in uv.lock are PyPI's.
+define SYNC
+[ -n "$$SSL_CERT_FILE" ] || [ -z "$$PIP_CERT" ] || export SSL_CERT_FILE="$$PIP_CERT"; \
+index=$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$${PIP_INDEX_URL:-$$(cat $(VENV)/.uv/index)}}}; \
+if [ -z "$$index" ]; then $(UV) sync --quiet --frozen $(1) $(2); else \
+	$(UV) export --quiet --frozen --no-emit-project $(1) -o $(VENV)/requirements.txt && \
+	$(UV) pip install --quiet --default-index "$$index" -r $(VENV)/requirements.txt && \
+	$(UV) pip install --quiet --default-index "$$index" --no-deps -e .; \
+fi
+endef
+
+$(UV):
+	@[ -x $(BIN)/python ] || { $(FIND_PYTHON); "$$usable" -m venv $(VENV); }
+	@echo 'Setting up .venv: uv, about 25 MB from PyPI, once'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+	@$(BIN)/python -m pip install --quiet --target $(VENV)/.uv 'uv>=0.13,<0.14'
+	@$(BIN)/python -m pip config get global.index-url >$(VENV)/.uv/index 2>/dev/null || true
+
+$(VENV)/.local: pyproject.toml uv.lock | $(UV)
+	@echo 'Setting up .venv: the programs with MQTT broker, Kafka and MongoDB, about 95 MB, once'
+	@$(call SYNC,--no-dev --extra local,--inexact)
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml uv.lock | $(UV)
+	@echo 'Setting up .venv: the programs and what tests them, about 140 MB, once'
+	@$(call SYNC)
+	@touch $(VENV)/.local $@
+
+$(KAFKA_LIBS)/.complete: tests/kafka/pom.xml
+	@command -v java >/dev/null && command -v mvn >/dev/null || { \
+		echo 'Kafka needs Java 17 and Maven: apt-get install openjdk-17-jre-headless maven' >&2; \
+		exit 1; }
+	mvn --quiet --batch-mode --file tests/kafka/pom.xml dependency:copy-dependencies \
+		-DoutputDirectory=$(CURDIR)/$(KAFKA_LIBS) -DincludeScope=runtime
+	@touch $@
