@@ -7,7 +7,7 @@ An alias stays one object, so nothing here grows with what it stands for.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -115,14 +115,14 @@ def _at(place: yaml.Node | yaml.Event, problem: str) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
-def _scalar(tag: str, pattern: str, first: str, construct: Callable[[str], Any]) -> None:
+def _scalar(tag: str, pattern: str, first: Iterable[str], construct: Callable[[str], Any]) -> None:
     """Teach the loader a plain scalar of YAML 1.2."""
     full = f"tag:yaml.org,2002:{tag}"
     _Loader.add_implicit_resolver(full, re.compile(f"(?:{pattern})$"), list(first))
     _Loader.add_constructor(full, lambda _, node: construct(node.value))
 
 
-_scalar("null", r"~|null|Null|NULL|", "~nN\0", lambda _: None)
+_scalar("null", r"~|null|Null|NULL|", ("~", "n", "N", ""), lambda _: None)
 _scalar("bool", r"true|True|TRUE|false|False|FALSE", "tTfF", lambda text: text[0] in "tT")
 _scalar("int", r"[-+]?(?:0|[1-9][0-9]{0,30})", "-+0123456789", int)
 _scalar(
