@@ -1,0 +1,56 @@
+"""Turns slots of the schedule into payloads, in batches."""
+
+from typing import Final
+
+import msgspec
+from sensorpipe_schema.names import reading_topic
+from sensorpipe_schema.reading import Reading
+from sensorpipe_schema.sensor import Sensor
+
+from sensorpipe_generator.schedule import Schedule
+from sensorpipe_generator.signal import Series
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Readings:
+    """The readings of one run of a Sensor: a topic for each measurement, one `src` for all."""
+
+    def __init__(self, sensor: Sensor, src: str) -> None:
+        spec = sensor.spec
+        self.src = src
+        self.topics = [reading_topic(spec.facility, m.name) for m in spec.measurements]
+        self._count = spec.count
+        self._series = [Series(sensor, measurement) for measurement in spec.measurements]
+        self._offsets_ms = Schedule(0, spec.interval_ms, spec.count).offsets_ms()
+        self._tick = -1
+        self._values: list[list[float]] = []
+
+    def batches(
+        self, schedule: Schedule, first: int, last: int, seq: int
+    ) -> list[tuple[str, list[bytes]]]:
+        """Return (topic, payloads) of slots `first` to `last - 1`, numbered from `seq` on."""
+        payloads: list[list[bytes]] = [[] for _ in self.topics]
+        while first < last:
+            tick, low = divmod(first, self._count)
+            high = min(self._count, low + last - first)
+            times = (self._offsets_ms[low:high] + schedule.time_of(first - low)).tolist()
+            self.move_to(tick)
+            for held, values in zip(payloads, self._values, strict=True):
+                held.extend(self._payloads(times, values[low:high], seq))
+            first += high - low
+            seq += high - low
+        return list(zip(self.topics, payloads, strict=True))
+
+    def move_to(self, tick: int) -> None:
+        """Compute the values of a tick, and what leads to them."""
+        if tick != self._tick:
+            self._values = [series.at(tick).tolist() for series in self._series]
+            self._tick = tick
+
+    def _payloads(self, times: list[int], values: list[float], seq: int) -> list[bytes]:
+        src = self.src
+        return [
+            _encode(Reading(ts, val, src, number))
+            for number, (ts, val) in enumerate(zip(times, values, strict=True), seq)
+        ]
