@@ -1,0 +1,1 @@
+"""The MQTT 5 link: our own connections on the codec of `mqtt5`."""

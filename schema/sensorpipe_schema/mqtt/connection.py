@@ -1,0 +1,213 @@
+"""One connection to a broker, from CONNECT to its end."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import mqtt5
+
+from sensorpipe_schema.mqtt.endpoint import Endpoint
+from sensorpipe_schema.mqtt.errors import (
+    MqttError,
+    ProtocolError,
+    RefusedError,
+    SessionTakenOverError,
+)
+from sensorpipe_schema.mqtt.frames import Frames, Inbound, Refused
+
+KEEP_ALIVE: Final = 30
+"""Seconds after which (and a half more) the broker gives up a client that says nothing."""
+
+_FAILURE: Final = 0x80
+"""Reason codes from here on mean that the broker did not do it."""
+
+_PING_EVERY: Final = KEEP_ALIVE / 3
+_CONNECT_SECONDS: Final = 10.0
+
+Message = mqtt5.PublishPacket | Refused
+_MESSAGES: Final = frozenset({mqtt5.PublishPacket, Refused})
+
+
+class Connection(asyncio.Protocol):
+    """Speaks MQTT 5 over one TCP or TLS connection.
+
+    Everything that arrives in one read of the socket is handed on in one call:
+    messages to `deliver`, PUBACKs to `settle`. An exception in either ends the
+    connection, and `ended` carries it.
+    """
+
+    def __init__(
+        self,
+        deliver: Callable[[list[Message]], None],
+        settle: Callable[[list[mqtt5.PubAckPacket]], None],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self._deliver = deliver
+        self._settle = settle
+        self._frames = Frames()
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[mqtt5.Packet] | None = None
+        self._heard = loop.time()
+        self._paused = False
+        self._pinger: asyncio.TimerHandle | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        endpoint: Endpoint,
+        deliver: Callable[[list[Message]], None],
+        settle: Callable[[list[mqtt5.PubAckPacket]], None],
+    ) -> "Connection":
+        """Connect the socket; raise MqttError where that fails."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                _, connection = await loop.create_connection(
+                    lambda: cls(deliver, settle),
+                    endpoint.host,
+                    endpoint.port,
+                    ssl=endpoint.tls_context(),
+                )
+        except (OSError, TimeoutError) as error:
+            raise MqttError(f"cannot connect to {endpoint}: {error or 'no answer'}") from error
+        return connection
+
+    async def handshake(self, connect: mqtt5.ConnectPacket) -> mqtt5.ConnAckPacket:
+        """Send CONNECT and return the broker's CONNACK; raise RefusedError if it says no."""
+        answer = await self._ask(connect.write())
+        if not isinstance(answer, mqtt5.ConnAckPacket):
+            raise ProtocolError(f"the broker answered CONNECT with {type(answer).__name__}")
+        if answer.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
+            raise RefusedError(f"the broker refused the connection: {answer.reason_code.name}")
+        seconds = answer.server_keep_alive or KEEP_ALIVE
+        self._keep_alive(min(_PING_EVERY, seconds / 3))
+        return answer
+
+    async def subscribe(self, patterns: list[str]) -> None:
+        """Subscribe at QoS 1 to what is published from now on; raise RefusedError if denied."""
+        filters = [
+            mqtt5.TopicFilter(
+                pattern,
+                max_qos=mqtt5.QoS.AT_LEAST_ONCE,
+                retain_handling=mqtt5.RetainHandling.SEND_NEVER,
+            )
+            for pattern in patterns
+        ]
+        answer = await self._ask(mqtt5.SubscribePacket(1, filters).write())
+        if not isinstance(answer, mqtt5.SubAckPacket):
+            raise ProtocolError(f"the broker answered SUBSCRIBE with {type(answer).__name__}")
+        for pattern, code in zip(patterns, answer.reason_codes, strict=True):
+            if code.value >= _FAILURE:
+                raise RefusedError(f"the broker refused the subscription {pattern!r}: {code.name}")
+
+    def write(self, data: bytes) -> None:
+        """Send packets, if the connection still stands."""
+        if data and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def pause(self) -> None:
+        """Stop reading from the socket; pings go on."""
+        if self._transport is not None and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read from the socket again."""
+        if self._transport is not None and self._paused:
+            self._paused = False
+            self._heard = asyncio.get_running_loop().time()
+            self._transport.resume_reading()
+
+    async def close(self) -> None:
+        """Say goodbye and wait until the connection has ended."""
+        self.write(mqtt5.DisconnectPacket().write())
+        if self._transport is not None:
+            self._transport.close()
+        await asyncio.wait([self.ended], timeout=1)
+        self.abort()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on all packets that are complete."""
+        self._heard = asyncio.get_running_loop().time()
+        try:
+            packets = self._frames.feed(data)
+            if _MESSAGES.issuperset(map(type, packets)):
+                if packets:
+                    self._deliver(cast("list[Message]", packets))
+            else:
+                self._sort(packets)
+        except Exception as error:  # noqa: BLE001  `ended` hands it to whoever runs the link
+            self._fail(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everybody who waits."""
+        self._fail(MqttError(f"the connection was lost: {exc or 'closed by the broker'}"))
+
+    # Inside.
+
+    def _sort(self, packets: list[Inbound]) -> None:
+        messages = [packet for packet in packets if isinstance(packet, Message)]
+        pubacks = [packet for packet in packets if isinstance(packet, mqtt5.PubAckPacket)]
+        if len(messages) + len(pubacks) < len(packets):
+            for packet in packets:
+                self._control(packet)
+        if messages:
+            self._deliver(messages)
+        if pubacks:
+            self._settle(pubacks)
+
+    def _control(self, packet: Inbound) -> None:
+        if isinstance(packet, mqtt5.ConnAckPacket | mqtt5.SubAckPacket):
+            if self._answer is not None and not self._answer.done():
+                self._answer.set_result(packet)
+        elif isinstance(packet, mqtt5.DisconnectPacket):
+            text = f"the broker disconnected us: {packet.reason_code.name}"
+            if packet.reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER:
+                raise SessionTakenOverError(text)
+            raise MqttError(text)
+
+    async def _ask(self, data: bytes) -> mqtt5.Packet:
+        """Send a packet and wait for the answer to it."""
+        self._answer = asyncio.get_running_loop().create_future()
+        self.write(data)
+        waited: list[asyncio.Future[Any]] = [self._answer, self.ended]
+        await asyncio.wait(
+            waited,
+            timeout=_CONNECT_SECONDS,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if self._answer.done():
+            return self._answer.result()
+        if self.ended.done():
+            self.ended.result()
+        raise MqttError("the broker did not answer")
+
+    def _keep_alive(self, seconds: float) -> None:
+        """Ping; give up on a broker from which nothing came although we read."""
+        loop = asyncio.get_running_loop()
+        silent = loop.time() - self._heard
+        if silent > 3 * seconds and not self._paused:
+            self._fail(MqttError(f"the broker has said nothing for {silent:.0f} s"))
+            return
+        self.write(mqtt5.PingReqPacket().write())
+        self._pinger = loop.call_later(seconds, self._keep_alive, seconds)
+
+    def _fail(self, error: Exception) -> None:
+        if self._pinger is not None:
+            self._pinger.cancel()
+        if not self.ended.done():
+            self.ended.set_exception(error)
+            self.ended.exception()  # somebody looks later; asyncio need not warn until then
+        self.abort()
