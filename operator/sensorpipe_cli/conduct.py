@@ -13,6 +13,8 @@ from sensorpipe_cli.poll import Poller
 from sensorpipe_cli.race import race
 
 _SETTLE_PERIOD_SECONDS: Final = 0.3
+_STOP_SECONDS: Final = 35.0
+"""A generator drains for up to 30 s."""
 _AFTER_FAILURE_SECONDS: Final = 5.0
 
 
@@ -22,7 +24,7 @@ class Ending(StrEnum):
     DONE = "done"
     EARLY = "interrupted before everything was up"
     AT_ONCE = "stopped at once"
-    FAILED = "failed"
+    FAILED = "stopped because a part ended by itself"
 
 
 class Conductor:
@@ -79,7 +81,7 @@ class Conductor:
     async def _stop(self, ending: Ending) -> None:
         pipeline = self._pipeline
         failed = ending is Ending.FAILED
-        patience = _AFTER_FAILURE_SECONDS if failed else 15.0
+        patience = _AFTER_FAILURE_SECONDS if failed else _STOP_SECONDS
         self._ended = time.monotonic()
         self.phase = "stopping the generators"
         await pipeline.stop(pipeline.generators, patience)

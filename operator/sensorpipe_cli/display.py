@@ -25,7 +25,7 @@ async def live(take: Take) -> None:
     console = Console()
     with Live(console=console, auto_refresh=False, transient=True) as screen:
         while True:
-            screen.update(render(take(), *console.size), refresh=True)
+            screen.update(render(take(), console), refresh=True)
             await asyncio.sleep(_LIVE_SECONDS)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from sensorpipe_cli import words
-from sensorpipe_cli.snapshot import Figures, Snapshot
+from sensorpipe_cli.snapshot import Figures, PartState, Snapshot
 
 _STATUS_SECONDS: Final = 5.0
 
@@ -20,12 +20,7 @@ class Teller:
 
     def tell(self, snapshot: Snapshot) -> Iterator[str]:
         """Return what is new since the last snapshot."""
-        for part in snapshot.parts:
-            if self._states.get(part.name, "waiting") != part.state:
-                self._states[part.name] = part.state
-                if part.state in ("ready", "stopped", "failed"):
-                    at = f" at {part.address}" if part.state == "ready" else ""
-                    yield f"{part.name}: {part.state}{at}"
+        yield from self._states_of(snapshot.parts)
         if snapshot.phase != self._phase:
             self._phase = snapshot.phase
             yield snapshot.phase
@@ -36,6 +31,14 @@ class Teller:
         if snapshot.elapsed - self._status_at >= _STATUS_SECONDS:
             self._status_at = snapshot.elapsed
             yield f"{words.clock(snapshot.elapsed)}: {status(snapshot.figures)}"
+
+    def _states_of(self, parts: tuple[PartState, ...]) -> Iterator[str]:
+        changed = [part for part in parts if self._states.get(part.name, "") != part.state]
+        self._states.update((part.name, part.state) for part in changed)
+        ready = [part for part in changed if part.state == "ready"]
+        ended = [part for part in reversed(changed) if part.state in ("stopped", "failed")]
+        yield from (f"{part.name}: ready at {part.address}" for part in ready)
+        yield from (f"{part.name}: {part.state}" for part in ended)
 
 
 def status(figures: Figures) -> str:

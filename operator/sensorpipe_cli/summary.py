@@ -19,9 +19,9 @@ def exit_code(ending: Ending, figures: Figures) -> int:
 
 def lines(ending: Ending, figures: Figures, elapsed: float, kept: Path | None) -> list[str]:
     """Return the summary, plain lines."""
-    told = [] if ending is Ending.EARLY else _figures(figures, elapsed)
+    told = _figures(figures, elapsed) if elapsed else []
     if ending is not Ending.DONE:
-        told.append(f"sensorpipe {ending}")
+        told.append(f"sensorpipe up: {ending}")
     elif figures.missing:
         told.append(f"{words.count(figures.missing)} published readings were not stored in time")
     if kept is not None:

@@ -4,18 +4,22 @@ from collections import Counter
 from typing import Final
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from sensorpipe_cli import words
 from sensorpipe_cli.snapshot import Figures, PartState, Snapshot
 
-_WIDE: Final = 116
-"""Columns from which the tables stand side by side."""
+_GAP: Final = 4
+"""Columns between tables side by side."""
+_AROUND: Final = 12
+"""Lines beside those of the tables and the links, the cursor's included."""
+_HEADING: Final = 3
+"""Lines of a second table beside its rows."""
 
 _GENERATORS_SHOWN: Final = 6
-_FIXED_LINES: Final = 12
 _STYLES: Final = {
     "waiting": "dim",
     "starting": "yellow",
@@ -26,19 +30,21 @@ _STYLES: Final = {
 }
 
 
-def render(snapshot: Snapshot, width: int, height: int) -> RenderableType:
-    """Draw the whole view for a terminal of this size."""
+def render(snapshot: Snapshot, console: Console) -> RenderableType:
+    """Draw the view so that it fits this console: where room is short, processes are summed up."""
+    width, height = console.size
+    room = height - _AROUND - len(snapshot.links)
+    facilities = _facilities(snapshot.figures, width, max(1, room))
     parts = _parts(snapshot.parts)
-    wide = width >= _WIDE
-    lines = height - _FIXED_LINES - len(snapshot.links) - (0 if wide else parts.row_count + 3)
-    room = width - (_parts_width(snapshot.parts) if wide else 0)
-    facilities = _facilities(snapshot.figures, room, max(1, lines))
-    return Group(
-        _title(snapshot),
-        _figures(snapshot.figures),
-        _beside(facilities, parts) if wide else Group(facilities, parts),
-        _links(snapshot.links),
-    )
+    links = snapshot.links
+    body: RenderableType = facilities
+    if _width(facilities, console) + _width(parts, console) + _GAP <= width:
+        body = _beside(facilities, parts)
+    elif facilities.row_count + parts.row_count + _HEADING <= room:
+        body = Group(facilities, "", parts)
+    else:
+        links = (("processes", _states(snapshot.parts)), *links)
+    return Group(_title(snapshot), _figures(snapshot.figures), "", body, "", _links(links))
 
 
 def _title(snapshot: Snapshot) -> RenderableType:
@@ -76,7 +82,7 @@ def _fault(number: int | None) -> Text:
 
 
 def _facilities(figures: Figures, width: int, lines: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
     sensors = _sensors_that_fit(figures, width)
     table.add_column("facility", no_wrap=True, overflow="ellipsis")
     table.add_column("windows", justify="right")
@@ -114,7 +120,7 @@ def _sensors_that_fit(figures: Figures, width: int) -> list[str]:
 
 
 def _parts(parts: tuple[PartState, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
     table.add_column("process", no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column("address", no_wrap=True, overflow="ellipsis", style="dim")
@@ -133,10 +139,12 @@ def _gathered(parts: tuple[PartState, ...]) -> list[PartState]:
     return [*others, *(PartState(f"{n} generators", state, "") for state, n in states.items())]
 
 
-def _parts_width(parts: tuple[PartState, ...]) -> int:
-    shown = _gathered(parts)
-    name = max(len(part.name) for part in shown)
-    return name + max(len(part.address) for part in shown) + 16
+def _states(parts: tuple[PartState, ...]) -> str:
+    return ", ".join(f"{n} {state}" for state, n in Counter(p.state for p in parts).items())
+
+
+def _width(table: Table, console: Console) -> int:
+    return Measurement.get(console, console.options, table).maximum
 
 
 def _beside(left: Table, right: Table) -> Table:

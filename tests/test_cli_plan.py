@@ -1,0 +1,58 @@
+"""The environment that `sensorpipe up` gives each program."""
+
+from pathlib import Path
+
+import pytest
+from sensorpipe_cli import plan
+from sensorpipe_cli.ports import free_ports, is_free
+
+SERVICES = plan.Services("mqtt://127.0.0.1:1", "127.0.0.1:2", "mongodb://127.0.0.1:3/sensorpipe")
+
+
+def test_each_program_gets_what_it_needs_on_loopback():
+    server = plan.server(SERVICES, 8080, {})
+    compactor = plan.compactor(SERVICES, 9001, {})
+    generator = plan.generator("hall", Path("/run/hall.json"), SERVICES, 9002, {})
+    assert server.environ == {
+        "SENSORPIPE_KAFKA_BOOTSTRAP": "127.0.0.1:2",
+        "SENSORPIPE_MONGODB_URI": "mongodb://127.0.0.1:3/sensorpipe",
+        "SENSORPIPE_HTTP": "127.0.0.1:8080",
+    }
+    assert compactor.environ == {
+        "SENSORPIPE_MQTT_URL": "mqtt://127.0.0.1:1",
+        "SENSORPIPE_KAFKA_BOOTSTRAP": "127.0.0.1:2",
+        "SENSORPIPE_HTTP": "127.0.0.1:9001",
+    }
+    assert generator.environ == {
+        "SENSORPIPE_MQTT_URL": "mqtt://127.0.0.1:1",
+        "SENSORPIPE_SENSOR": "/run/hall.json",
+        "SENSORPIPE_HTTP": "127.0.0.1:9002",
+    }
+
+
+def test_settings_of_a_service_pass_only_to_ones_own():
+    environ = {
+        "PATH": "/bin",
+        "SENSORPIPE_WINDOW": "1m",
+        "SENSORPIPE_KAFKA_PASSWORD": "secret",
+        "SENSORPIPE_MQTT_TOPIC": "elsewhere/#",
+    }
+    assert plan.inherited(environ, frozenset()) == {"PATH": "/bin", "SENSORPIPE_WINDOW": "1m"}
+    assert plan.inherited(environ, frozenset({"KAFKA"})) == {
+        "PATH": "/bin",
+        "SENSORPIPE_WINDOW": "1m",
+        "SENSORPIPE_KAFKA_PASSWORD": "secret",
+    }
+
+
+@pytest.mark.parametrize("suffix", ["", "_FILE"])
+def test_what_the_run_sets_wins_over_the_users_environment(suffix):
+    server = plan.server(SERVICES, 8080, {f"SENSORPIPE_HTTP{suffix}": "0.0.0.0:80"})
+    assert server.environ["SENSORPIPE_HTTP"] == "127.0.0.1:8080"
+    assert "SENSORPIPE_HTTP_FILE" not in server.environ
+
+
+def test_free_ports_are_different_and_free():
+    ports = free_ports(50)
+    assert len(set(ports)) == 50
+    assert all(is_free(port) for port in ports)
