@@ -86,7 +86,10 @@ class Publishing:
         self._moved = time.monotonic()
         now = self._clock_ms()
         self._follow_clock(now)
-        self._give_up(self._schedule.due(now - self._patience_ms - 1))
+        too_old = self._schedule.due(now - self._patience_ms - 1)
+        if self._next_slot < too_old:
+            self._give_up(too_old)
+            return 0.0
         due = self._schedule.due(now)
         room = self._outlet.room // len(self._readings.topics)
         last = min(due, self._next_slot + min(room, _SLOTS_A_STEP))
@@ -112,8 +115,6 @@ class Publishing:
         """Pass over the slots before this one, by so many ticks that the loop is not held up."""
         at_once = max(1, _SLOTS_A_STEP // self._schedule.count) * self._schedule.count
         before = min(before, self._next_slot + at_once)
-        if before <= self._next_slot:
-            return
         self.totals.given_up += (before - self._next_slot) * len(self._readings.topics)
         self._next_slot = before
         self._readings.move_to(before // self._schedule.count)
@@ -125,6 +126,6 @@ class Publishing:
         """Move the schedule back with a clock that was set back by more than the patience."""
         ahead = self._schedule.time_of(self._next_slot) - now
         excess = ahead - self._schedule.interval_ms
-        if self._next_seq > 1 and excess > self._patience_ms:
+        if excess > self._patience_ms:
             self._schedule = self._schedule.moved_back(excess)
             log.warning("the clock was set back", extra={"milliseconds": excess})

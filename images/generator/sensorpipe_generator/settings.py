@@ -48,4 +48,6 @@ def _only_sensor(path: str) -> Sensor:
     sensors = load_files([path])
     if len(sensors) != 1:
         raise ValueError(f"must name a file of exactly one Sensor; {path} holds {len(sensors)}")
+    if sensors[0].spec.suspend:
+        raise ValueError(f"must name a Sensor that is to run; {path} says suspend: true")
     return sensors[0]
