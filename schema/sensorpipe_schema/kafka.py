@@ -70,9 +70,8 @@ async def ensure_topics(settings: KafkaSettings, *names: str) -> None:
         missing = sorted(set(names) - set(await admin.list_topics()))
         if not missing:
             return
-        topics = [
-            NewTopic(name, num_partitions=PARTITIONS, replication_factor=-1) for name in missing
-        ]
+        # aiokafka takes -1, the broker's default, only beside replica assignments, if empty ones
+        topics = [NewTopic(name, PARTITIONS, -1, replica_assignments={}) for name in missing]
         answer = await admin.create_topics(topics)
         for name, code, *detail in answer.topic_errors:
             if code not in (0, _TOPIC_EXISTS):
