@@ -1,0 +1,100 @@
+"""Part a: draining queued QoS 1 readings from Mosquitto into Kafka 4.3.1."""
+
+import asyncio
+import os
+import secrets
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import bench_wire
+import services
+from bench_process import cpu_seconds, program
+from bench_result import Aim, Part
+from bench_tcp import flows
+from bench_workload import TOPICS, payloads
+from conftest import running
+
+READINGS = int(os.environ.get("BENCH_READINGS", "500000"))
+REPEATS = int(os.environ.get("BENCH_REPEATS", "3"))
+HERE = Path(__file__).parent
+
+COMPACTOR = "sensorpipe-compactor"
+LIMIT = "the same link, only acknowledging"
+NAMED_FIRST = "aiomqtt 2.5, same window maths"
+CONTENDERS = {
+    # how many of the readings: the slow one would take minutes with all of them
+    COMPACTOR: (["-m", "sensorpipe_compactor"], 1.0),
+    LIMIT: ([str(HERE / "drain_only_acknowledging.py")], 1.0),
+    NAMED_FIRST: ([str(HERE / "drain_with_aiomqtt.py")], 0.1),
+}
+
+_PUBACK = 4
+_BEGUN = 2000
+_DEADLINE = 600.0
+
+
+async def run(folder: Path) -> list[Part]:
+    """Measure all contenders in turn."""
+    part = Part(
+        "a. Compactor: readings from MQTT to Kafka",
+        f"{READINGS:,} queued QoS 1 readings ({READINGS // 10:,} for aiomqtt) of a persistent "
+        "session; from the first\nbyte that Mosquitto sends to the last PUBACK it gets, "
+        "by the kernel's count of the connection's bytes.",
+        limit=LIMIT,
+    )
+    async with AsyncExitStack() as stack:
+        broker = await stack.enter_async_context(running(services.mosquitto(folder / "mqtt")))
+        kafka = await stack.enter_async_context(running(services.kafka(folder / "kafka")))
+        for _ in range(REPEATS):
+            for name, (argv, share) in CONTENDERS.items():
+                count = int(READINGS * share)
+                seconds, cpu = await _drain(argv, count, broker.port or 0, kafka.port or 0, folder)
+                part.row(name).add(count / seconds, cpu / count * 1e6)
+    part.aims = [
+        Aim("share of the limit", part.ratio(COMPACTOR), 0.9),
+        Aim("CPU µs a reading", part.row(COMPACTOR).cpu, 2.5, at_most=True),
+    ]
+    return [part]
+
+
+async def _drain(
+    argv: list[str], count: int, broker: int, kafka: int, folder: Path
+) -> tuple[float, float]:
+    """Return the seconds, and the CPU seconds, that a program takes for so many readings."""
+    client_id = f"bench-{secrets.token_hex(4)}"
+    await asyncio.to_thread(_preload, broker, client_id, count)
+    environ = {
+        "SENSORPIPE_MQTT_URL": f"mqtt://127.0.0.1:{broker}",
+        "SENSORPIPE_MQTT_CLIENT_ID": client_id,
+        "SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka}",
+    }
+    try:
+        async with program(client_id, argv, folder, environ) as child:
+            return await asyncio.to_thread(_watch, child.pid, broker, count)
+    finally:
+        bench_wire.remove_session(broker, client_id)
+
+
+def _preload(broker: int, client_id: str, count: int) -> None:
+    """Fill the broker's queue of a session that nobody is connected to."""
+    bench_wire.make_session(broker, client_id, "sensor_readings/#")
+    publisher = bench_wire.RawClient(broker, "bench-preload", clean=True)
+    start_ms = time.time_ns() // 1_000_000 - 60_000
+    publisher.publish(bench_wire.packets(TOPICS, payloads(count, start_ms), publisher.window))
+    publisher.close()
+
+
+def _watch(pid: int, broker: int, count: int) -> tuple[float, float]:
+    """Wait for the last PUBACK; return the wall and CPU seconds since the first message."""
+    deadline = time.monotonic() + _DEADLINE
+    begun: tuple[float, float] | None = None
+    while time.monotonic() < deadline:
+        now, cpu = time.perf_counter(), cpu_seconds(pid)
+        for flow in flows(broker):
+            if begun is None and flow.sent > _BEGUN:
+                begun = now, cpu
+            if begun is not None and flow.received >= count * _PUBACK:
+                return now - begun[0], cpu - begun[1]
+        time.sleep(0.005)
+    raise TimeoutError(f"the readings were not acknowledged in {_DEADLINE:.0f} s")

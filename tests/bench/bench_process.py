@@ -1,0 +1,41 @@
+"""Programs under measurement: started as they are in production, their CPU and memory read."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+from sensorpipe_cli.child import Child, free_port
+
+
+@asynccontextmanager
+async def program(
+    name: str, argv: list[str], folder: Path, environ: Mapping[str, str]
+) -> AsyncIterator[Child]:
+    """Run a Python program with these settings, and stop it afterwards."""
+    settings = {"SENSORPIPE_HTTP": f"127.0.0.1:{free_port()}", "SENSORPIPE_LOG_LEVEL": "WARNING"}
+    child = Child(
+        name,
+        [sys.executable, *argv],
+        folder / f"{name}.log",
+        environ=os.environ | settings | dict(environ),
+        port=int((settings | dict(environ))["SENSORPIPE_HTTP"].rpartition(":")[2]),
+    )
+    await child.start()
+    try:
+        yield child
+    finally:
+        await child.stop()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process has used, all threads together."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def memory_mb(pid: int) -> float:
+    """Return the resident memory of a process."""
+    return float(psutil.Process(pid).memory_info().rss) / 1e6

@@ -1,0 +1,31 @@
+"""The limit of the compactor: its MQTT link, with nothing behind it but acknowledgements."""
+
+import os
+from collections.abc import Sequence
+
+import uvloop
+from sensorpipe_schema.mqtt.connection import Message
+from sensorpipe_schema.mqtt.endpoint import Endpoint
+from sensorpipe_schema.mqtt.subscriber import Subscriber
+
+
+class OnlyAcknowledging:
+    """Acknowledges every batch at once."""
+
+    def __init__(self) -> None:
+        self.subscriber = Subscriber(
+            Endpoint.parse(os.environ["SENSORPIPE_MQTT_URL"]),
+            os.environ["SENSORPIPE_MQTT_CLIENT_ID"],
+            ["sensor_readings/#"],
+            self,
+        )
+
+    def on_messages(self, messages: Sequence[Message], before: int) -> None:
+        """Acknowledge them."""
+        self.subscriber.acknowledge(before + len(messages))
+
+    def on_connected(self, *, session_present: bool) -> None:
+        """Nothing to do: the session is there."""
+
+
+uvloop.run(OnlyAcknowledging().subscriber.run())
