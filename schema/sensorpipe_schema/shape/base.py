@@ -68,5 +68,6 @@ def shown(value: object) -> str:
 
 def below(at: str, name: object) -> str:
     """Return the path of a field of what is at `at`."""
-    key = str(name)[:_SHOWN]
+    key = name if isinstance(name, str) and name.isprintable() else ascii(name)
+    key = key[:_SHOWN]
     return f"{at}.{key}" if at else key
