@@ -13,8 +13,8 @@ class Noise:
 
     A counter-based generator (Salmon et al.: "Parallel Random Numbers: As Easy as 1, 2, 3",
     2011): the names are hashed to the key, the tick is the counter's upper half, so the
-    streams of two ticks never meet. Which values NumPy makes of a stream may change between
-    its versions; it has not since 1.17.
+    streams of two ticks never meet. What NumPy makes of a stream may change between its
+    versions (NEP 19): recompute with the one that published.
     """
 
     def __init__(self, *names: object) -> None:
@@ -25,7 +25,7 @@ class Noise:
 
     def at(self, tick: int, count: int) -> NDArray[np.float64]:
         """Return the values of devices 0 to count - 1; a device's does not depend on count."""
-        # six times as fast as a new Philox for each tick
+        # four times as fast as a new Philox for each tick
         self._state["state"]["counter"][:] = (0, 0, tick, 0)
         self._philox.state = self._state
         return self._generator.standard_normal(count)
