@@ -9,6 +9,8 @@ from sensorpipe_cli.ask import AskError, get
 
 T = TypeVar("T")
 
+Key = tuple[str, str, str | None]
+
 _AVERAGE: Final = "avg_"
 
 
@@ -23,6 +25,11 @@ class SourceRow(msgspec.Struct, frozen=True):
     count: int
     lost: int
     duplicates: int
+
+    @property
+    def key(self) -> Key:
+        """What no two rows share."""
+        return self.facility, self.sensor, self.src
 
 
 class Totals(msgspec.Struct, frozen=True):

@@ -31,7 +31,7 @@ class Conductor:
     """Leads one run; `phase`, `elapsed` and `obituary` say how far it is and how it went."""
 
     def __init__(self, pipeline: Pipeline, poller: Poller, settle_seconds: float) -> None:
-        self.phase = ""
+        self.phase = "starting"
         self.obituary = ""
         """Which part ended by itself, and its last log lines."""
         self._pipeline = pipeline
@@ -87,7 +87,7 @@ class Conductor:
         await pipeline.stop(pipeline.generators, patience)
         self._poller.final_counters()
         if ending is Ending.DONE:
-            self.phase = "waiting until everything published is stored"
+            self.phase = "waiting for the last windows"
             await race(self._settle(), self._failed())
         self.phase = "stopping compactor and server"
         await pipeline.stop([pipeline.compactor], patience)

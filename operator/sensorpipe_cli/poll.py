@@ -9,7 +9,7 @@ from typing import Final
 
 from sensorpipe_cli import api
 from sensorpipe_cli.ask import AskError, get
-from sensorpipe_cli.pipeline import Part
+from sensorpipe_cli.pipeline import Part, State
 from sensorpipe_cli.snapshot import Figures, Rate
 
 _PERIOD_SECONDS: Final = 1.0
@@ -29,14 +29,14 @@ class Poller:
         self._generators = generators
         self._counters = {part.name: (0, 0) for part in generators}
         self._rate = Rate()
-        self._before = 0
+        self._before: frozenset[api.Key] = frozenset()
         self._integrity_due = 0.0
 
     async def baseline(self) -> None:
-        """Note what the store holds before this run adds to it; raise AskError."""
-        totals = (await asyncio.to_thread(api.integrity, self._server)).totals
-        self._before = totals.count
-        self._update(totals=totals, stored=0)
+        """Note which sources the store has already, none of which is ours; raise AskError."""
+        integrity = await asyncio.to_thread(api.integrity, self._server)
+        self._before = frozenset(row.key for row in integrity.data)
+        self._judge(integrity)
 
     async def forever(self) -> None:
         """Refresh the figures until cancelled."""
@@ -50,6 +50,8 @@ class Poller:
     async def counters(self) -> None:
         """Refresh what the generators count."""
         for part in self._generators:
+            if part.state is not State.READY:
+                continue  # its port may be another process's by now
             try:
                 text = (await asyncio.to_thread(get, f"{part.address}/metrics")).decode()
             except AskError:
@@ -72,13 +74,13 @@ class Poller:
         """Refresh the totals; False if the server did not say."""
         began = time.monotonic()
         try:
-            totals = (await asyncio.to_thread(api.integrity, self._server)).totals
+            integrity = await asyncio.to_thread(api.integrity, self._server)
         except AskError:
             return False
         finally:
             now = time.monotonic()
             self._integrity_due = now + _INTEGRITY_SHARE * (now - began)
-        self._update(totals=totals, stored=totals.count - self._before)
+        self._judge(integrity)
         return True
 
     async def windows(self) -> None:
@@ -92,6 +94,10 @@ class Poller:
         except AskError:
             return
         self._update(facilities=facilities)
+
+    def _judge(self, integrity: api.Integrity) -> None:
+        ours = (row.count for row in integrity.data if row.key not in self._before)
+        self._update(totals=integrity.totals, stored=sum(ours))
 
     def _sum(self) -> None:
         published = sum(published for published, _ in self._counters.values())

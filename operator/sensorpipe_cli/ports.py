@@ -1,6 +1,6 @@
 """Loopback ports for the parts of a run."""
 
-import random
+import secrets
 import socket
 from contextlib import ExitStack
 from typing import Final
@@ -22,7 +22,7 @@ def free_ports(count: int) -> list[int]:
         ports: list[int] = []
         while len(ports) < count:
             probe = held.enter_context(socket.socket())
-            port = random.randint(_LOW, _HIGH)  # noqa: S311  two runs only should not collide
+            port = _LOW + secrets.randbelow(_HIGH - _LOW)  # which no test's seed repeats
             if _bind(probe, port):
                 ports.append(port)
         return ports

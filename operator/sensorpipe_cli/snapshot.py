@@ -18,7 +18,7 @@ class Figures:
     """Readings published a second, over the last 10 s."""
     given_up: int = 0
     stored: int = 0
-    """Of this run; `totals` also has what the store held before it."""
+    """Of sources that are new since the start; `totals` has what was there before, too."""
     totals: Totals | None = None
     """None until the server was asked."""
     facilities: dict[str, Latest | None] = field(default_factory=dict)

@@ -37,6 +37,9 @@ def _figures(figures: Figures, elapsed: float) -> list[str]:
         "readings published": words.count(figures.published),
         "given up": words.count(figures.given_up) if figures.given_up else "",
         "stored": words.count(figures.stored),
+        "without src and seq": words.count(totals.unidentified)
+        if totals and totals.unidentified
+        else "",
         "windows": words.count(figures.windows),
         "lost": words.count(totals.lost) if totals else "unknown",
         "duplicates": words.count(totals.duplicates) if totals else "unknown",

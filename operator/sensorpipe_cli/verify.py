@@ -72,7 +72,7 @@ def table(integrity: Integrity) -> "Table":
     from rich import box  # noqa: PLC0415  --json and --help do without
     from rich.table import Table  # noqa: PLC0415  likewise
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("facility", "sensor", "source"):
         drawn.add_column(name, overflow="fold")
     for name in ("first", "last", "count", "lost", "duplicates"):
@@ -84,14 +84,14 @@ def table(integrity: Integrity) -> "Table":
 
 def verdict(totals: Totals, *, intact: bool) -> str:
     """Return the totals and what they mean, in one or two lines."""
-    if not totals.count:
+    if not totals.count + totals.unidentified:
         return "no readings are stored yet: nothing lost, nothing doubled, nothing proved"
     told = (
         f"{words.count(totals.count)} readings of {words.count(totals.sources)} sources: "
         f"lost {totals.lost}, duplicates {totals.duplicates}"
     )
     if totals.unidentified:
-        told += f" ({words.count(totals.unidentified)} without src and seq, which nobody can check)"
+        told += f"; {words.count(totals.unidentified)} more had no src and seq to check them by"
     return told if intact else f"{told}\nNOT every reading is stored exactly once"
 
 

@@ -49,7 +49,7 @@ def render(snapshot: Snapshot, console: Console) -> RenderableType:
 
 def _title(snapshot: Snapshot) -> RenderableType:
     line = Table.grid(expand=True)
-    line.add_column(no_wrap=True, overflow="ellipsis")
+    line.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     line.add_column(justify="right", no_wrap=True)
     since = words.clock(snapshot.elapsed) if snapshot.elapsed else ""
     limit = f" of {words.clock(snapshot.limit)}" if snapshot.limit and since else ""
@@ -122,7 +122,7 @@ def _sensors_that_fit(figures: Figures, width: int) -> list[str]:
 def _parts(parts: tuple[PartState, ...]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
     table.add_column("process", no_wrap=True)
-    table.add_column("state", no_wrap=True)
+    table.add_column("state", no_wrap=True, min_width=8)
     table.add_column("address", no_wrap=True, overflow="ellipsis", style="dim")
     for part in _gathered(parts):
         table.add_row(part.name, Text(part.state, _STYLES.get(part.state, "")), part.address)
