@@ -49,7 +49,7 @@ async def run(folder: Path) -> list[Part]:
         for _ in range(REPEATS):
             for name, (argv, share) in CONTENDERS.items():
                 count = int(READINGS * share)
-                seconds, cpu = await _drain(argv, count, broker.port or 0, kafka.port or 0, folder)
+                seconds, cpu = await drain(argv, count, broker.port or 0, kafka.port or 0, folder)
                 part.row(name).add(count / seconds, cpu / count * 1e6)
     part.aims = [
         Aim("share of the limit", part.ratio(COMPACTOR), 0.9),
@@ -58,7 +58,7 @@ async def run(folder: Path) -> list[Part]:
     return [part]
 
 
-async def _drain(
+async def drain(
     argv: list[str], count: int, broker: int, kafka: int, folder: Path
 ) -> tuple[float, float]:
     """Return the seconds, and the CPU seconds, that a program takes for so many readings."""
