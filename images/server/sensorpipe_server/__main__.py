@@ -1,0 +1,61 @@
+"""`sensorpipe-server`: settings, clients, tasks, shutdown."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+
+import uvloop
+from sensorpipe_schema import logs
+from sensorpipe_schema.settings import SettingsError
+
+from sensorpipe_server import database, http, memory
+from sensorpipe_server.api.routes import application
+from sensorpipe_server.consume import Ingest
+from sensorpipe_server.settings import Settings
+
+log = logging.getLogger("sensorpipe_server")
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    try:
+        settings = Settings.read(os.environ)
+        listener = http.listen(*settings.http)
+    except SettingsError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"SENSORPIPE_HTTP: cannot listen there: {error}")
+    logs.setup("sensorpipe-server", settings.log_level)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    memory.settle()
+    uvloop.run(serve(settings, listener))
+
+
+async def serve(settings: Settings, listener: socket.socket) -> None:
+    """Consume and answer; when told to stop, first finish the batch in hand."""
+    stop, consumed = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with database.connect(settings.mongodb_uri) as client:
+        db = database.database(client)
+        ingest = Ingest(settings.kafka, db)
+        async with asyncio.TaskGroup() as tasks:
+            consuming = tasks.create_task(ingest.run(stop), name="consume")
+            consuming.add_done_callback(lambda _: consumed.set())
+            app = application(
+                db,
+                page_limit=settings.page_limit,
+                consuming=lambda: not consuming.done(),
+                assigned=lambda: ingest.assigned,
+            )
+            tasks.create_task(http.serve(app, listener, consumed), name="http")
+            log.info("serving", extra={"http": "{}:{}".format(*settings.http)})
+    log.info("stopped")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Reading from MongoDB for answers: every wait is bounded, the loop is never held."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, cast
+
+import bson
+import pymongo
+from bson.codec_options import CodecOptions
+
+from sensorpipe_server.database import READ_SECONDS, Collection
+from sensorpipe_server.documents import Document
+
+BATCH: Final = 200
+"""Documents fetched and handed on at a time."""
+
+UTC_DATES: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
+
+
+async def in_batches(
+    collection: Collection,
+    condition: Mapping[str, Any],
+    projection: Mapping[str, Any],
+    *,
+    newest_first: bool = False,
+) -> AsyncIterator[list[Document]]:
+    """Yield all documents a few at a time, letting others run in between."""
+    cursor = collection.find_raw_batches(condition, projection, batch_size=BATCH)
+    cursor = cursor.sort("_id", -1 if newest_first else 1)
+    try:
+        while True:
+            with pymongo.timeout(READ_SECONDS):
+                # what the stubs call a document is the bytes of a whole batch
+                raw = cast("bytes | None", await anext(cursor, None))
+            if raw is None:
+                return
+            yield bson.decode_all(raw, UTC_DATES)
+            await asyncio.sleep(0)
+    finally:
+        await cursor.close()

@@ -1,0 +1,143 @@
+"""Kafka to MongoDB: read, prepare, write, commit, in this order and for as long as it takes.
+
+Two tasks with one batch between them: while MongoDB writes a batch, the next one is read,
+decoded and encoded. An offset is committed only after everything below it is stored, its
+fences too, and its dead letters are in Kafka. A failed write is repeated; a rebalance
+drops what is in hand, for whoever has the partition next reads it again.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from sensorpipe_schema.kafka import KafkaSettings, ensure_topics
+from sensorpipe_schema.names import COMPACTED, DEAD_COMPACTED, SERVER_GROUP
+
+from sensorpipe_server import database
+from sensorpipe_server.dead_letter import KafkaDeadLetters
+from sensorpipe_server.membership import Membership
+from sensorpipe_server.patience import Backoff, unless
+from sensorpipe_server.reader import Claim, Reader
+from sensorpipe_server.store import Store
+from sensorpipe_server.writer import Writer
+
+STOP_SECONDS: Final = 10.0
+"""To finish the batch in hand when the server stops."""
+
+CLOSE_SECONDS: Final = 3.0
+
+_NEVER_MS: Final = 2**31 - 1
+_SESSION_MS: Final = 6000
+_METADATA_MS: Final = 10_000
+
+log = logging.getLogger(__name__)
+
+
+class Route(NamedTuple):
+    """Which topic is read, by which group, and where dead letters go."""
+
+    topic: str = COMPACTED
+    dead_letters: str = DEAD_COMPACTED
+    group: str = SERVER_GROUP
+
+
+_DEFAULT: Final = Route()
+
+
+class Ingest:
+    """Keeps consuming until it is told to stop, through any outage of Kafka or MongoDB."""
+
+    def __init__(
+        self, settings: KafkaSettings, db: database.Database, route: Route = _DEFAULT
+    ) -> None:
+        self._settings = settings
+        self._route = route
+        self._store = Store(db)
+        self._fences = database.fences(db)
+        self._membership = Membership()
+        self._topics = (route.topic, route.dead_letters)
+
+    @property
+    def assigned(self) -> bool:
+        """Whether the group has given this server its share of the partitions."""
+        return self._membership.assigned
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until `stop` is set; then finish and commit what is in hand."""
+        backoff = Backoff()
+        while not stop.is_set():
+            try:
+                async with (
+                    _closing(self._producer()) as producer,
+                    _closing(self._consumer()) as consumer,
+                ):
+                    await unless(stop, self._connect(consumer, producer))
+                    if not stop.is_set():
+                        backoff.reset()
+                        await self._session(consumer, producer, stop)
+            except* (KafkaError, OSError) as errors:
+                log.warning("no Kafka; trying again", extra={"error": str(errors.exceptions[0])})
+            self._membership.on_partitions_revoked(())
+            await unless(stop, asyncio.sleep(backoff.next()))
+
+    async def _connect(self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
+        await ensure_topics(self._settings, *self._topics)
+        await producer.start()
+        await consumer.start()
+        consumer.subscribe([self._route.topic], listener=self._membership)
+
+    async def _session(
+        self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, stop: asyncio.Event
+    ) -> None:
+        reader = Reader(consumer, self._membership, self._fences, self._settings, self._topics)
+        letters = KafkaDeadLetters(producer, self._route.dead_letters)
+        writer = Writer(consumer, self._membership, self._store, self._fences, letters)
+        queue: asyncio.Queue[Claim | None] = asyncio.Queue(maxsize=1)
+        async with asyncio.TaskGroup() as tasks:
+            writing = tasks.create_task(writer.run(queue), name="write")
+            reading = tasks.create_task(reader.run(queue), name="read")
+            await stop.wait()
+            reading.cancel()
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await queue.put(None)
+                    await asyncio.wait({writing})
+            except TimeoutError:
+                log.warning("stopped before the batch in hand was stored; it is read again")
+                writing.cancel()
+
+    def _consumer(self) -> AIOKafkaConsumer:
+        # Retrying a write may take for ever: what says that this member lives is its heartbeat.
+        return AIOKafkaConsumer(
+            group_id=self._route.group,
+            client_id="sensorpipe-server",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_interval_ms=_NEVER_MS,
+            session_timeout_ms=_SESSION_MS,
+            heartbeat_interval_ms=_SESSION_MS // 3,
+            metadata_max_age_ms=_METADATA_MS,
+            **self._settings.client_options(),
+        )
+
+    def _producer(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            client_id="sensorpipe-server", acks="all", **self._settings.client_options()
+        )
+
+
+@asynccontextmanager
+async def _closing(client: Any) -> AsyncIterator[Any]:
+    """Stop a client however far it got; without Kafka, leave its good-bye unsaid."""
+    try:
+        yield client
+    finally:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await client.stop()
+        except (TimeoutError, KafkaError, OSError) as error:
+            log.info("Kafka client closed without an answer", extra={"error": str(error)})

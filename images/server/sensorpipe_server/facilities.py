@@ -1,0 +1,53 @@
+"""Which sensors each facility has ever had: noted before the first window that has them."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from pymongo import UpdateOne
+
+from sensorpipe_server.database import Collection
+from sensorpipe_server.window import Window
+
+REMEMBERED: Final = 100_000
+"""Facilities with their sensors; beyond that the memory starts anew, which costs some writes."""
+
+
+class Facilities:
+    """Notes new facilities and sensors, and remembers which it has noted."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._known: set[tuple[str, ...]] = set()
+
+    async def note(self, windows: Iterable[Window]) -> None:
+        """Store what is new in these windows."""
+        new: set[tuple[str, ...]] = set()
+        for window in windows:
+            for part in window.parts:
+                document = part.document
+                seen = (document["facility_name"], *document["sensors"])
+                if seen not in self._known:
+                    new.add(seen)
+        if not new:
+            return
+        sensors: dict[str, set[str]] = {}
+        for facility, *names in new:
+            sensors.setdefault(facility, set()).update(names)
+        await self._collection.bulk_write(
+            [
+                UpdateOne(
+                    {"_id": facility},
+                    {"$addToSet": {"sensors": {"$each": sorted(names)}}},
+                    upsert=True,
+                )
+                for facility, names in sensors.items()
+            ],
+            ordered=False,
+        )
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
+        self._known |= new
+
+    def forget(self) -> None:
+        """Note everything again, for the database may have lost it."""
+        self._known.clear()

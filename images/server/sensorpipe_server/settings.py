@@ -1,0 +1,54 @@
+"""The server's settings, from the environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
+from sensorpipe_schema.kafka import KafkaSettings
+from sensorpipe_schema.settings import Environment
+
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+MAX_PAGE: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the server needs to know."""
+
+    kafka: KafkaSettings
+    mongodb_uri: str
+    http: tuple[str, int]
+    page_limit: int
+    """Windows of one page, when a request names no limit and at most."""
+    log_level: str
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str]) -> "Settings":
+        """Read the environment, or raise SettingsError with everything that is wrong."""
+        env = Environment(variables)
+        settings = cls(
+            kafka=KafkaSettings.read(env),
+            mongodb_uri=env.parse(
+                "SENSORPIPE_MONGODB_URI", _mongodb_uri, "mongodb://127.0.0.1:27017/sensorpipe"
+            ),
+            http=env.address("SENSORPIPE_HTTP", "0.0.0.0:8080"),
+            page_limit=env.whole("SENSORPIPE_PAGE_LIMIT", 20, 1, MAX_PAGE),
+            log_level=env.choice("SENSORPIPE_LOG_LEVEL", "INFO", LOG_LEVELS),
+        )
+        env.check()
+        return settings
+
+
+def _mongodb_uri(text: str) -> str:
+    """Check a URI without any look-up; what `mongodb+srv` names is resolved when connecting."""
+    if text.startswith("mongodb+srv://"):
+        return text
+    try:
+        parse_uri(text)
+    except (PyMongoError, ValueError) as error:
+        raise ValueError(
+            f"must be mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE: {error}"
+        ) from error
+    return text
