@@ -25,6 +25,8 @@ class Link(ABC):
         self.client_id = client_id
         self.connections = 0
         """How many times it has been connected."""
+        self.ready = False
+        """Whether the present connection has all it begins with: its subscriptions, for one."""
         self._connection: Connection | None = None
         self._closing = False
 
@@ -72,6 +74,7 @@ class Link(ABC):
             self._connection = connection
             self.connections += 1
             await self._begin(connection, answer)
+            self.ready = True
             _log.info(
                 "MQTT connected",
                 extra={"broker": str(self.endpoint), "session_present": answer.session_present},
@@ -79,6 +82,7 @@ class Link(ABC):
             await connection.ended
         finally:
             self._connection = None
+            self.ready = False
             self._lost()
             connection.abort()
 

@@ -1,0 +1,95 @@
+"""`sensorpipe-compactor`: reduces readings to windows until SIGTERM."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from typing import Final
+
+import uvloop
+from prometheus_client import REGISTRY
+from sensorpipe_schema import logs
+from sensorpipe_schema.heartbeat import Heartbeat
+from sensorpipe_schema.mqtt.errors import SessionTakenOverError
+from sensorpipe_schema.observe import Observatory
+from sensorpipe_schema.settings import SettingsError
+
+from sensorpipe_compactor.compactor import Compactor
+from sensorpipe_compactor.journal import FencedError, Journal
+from sensorpipe_compactor.metrics import CompactorMetrics
+from sensorpipe_compactor.settings import Settings
+
+_LAST_FLUSH_SECONDS: Final = 20.0
+"""For which a stopping compactor waits for Kafka; what is left then, the broker keeps."""
+
+log = logging.getLogger("sensorpipe_compactor")
+
+
+def main() -> None:
+    """Run the compactor; exit 0 after SIGTERM or SIGINT, 1 if another one took over."""
+    try:
+        settings = Settings.read(os.environ)
+    except SettingsError as error:
+        sys.exit(f"sensorpipe-compactor: the environment is wrong:\n{error}")
+    logs.setup("compactor", settings.log_level)
+    sys.exit(uvloop.run(run(settings)))
+
+
+async def run(settings: Settings) -> int:
+    """Compact until told to stop."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    journal = Journal(settings.kafka, settings.client_id)
+    compactor = Compactor(settings, journal)
+    heartbeat = Heartbeat()
+    REGISTRY.register(CompactorMetrics(compactor))
+    with Observatory(
+        *settings.http, healthy=heartbeat.is_beating, ready=lambda: compactor.subscriber.ready
+    ):
+        beating = asyncio.create_task(heartbeat.run(), name="heartbeat")
+        working = asyncio.create_task(work(compactor), name="work")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+        code = await finish(compactor, working)
+        beating.cancel()
+    return code
+
+
+async def work(compactor: Compactor) -> None:
+    """Restore what is durable already, then receive and flush."""
+    await compactor.journal.open(compactor.restore)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(compactor.subscriber.run(), name="mqtt")
+        group.create_task(compactor.run(), name="flush")
+
+
+async def finish(compactor: Compactor, working: asyncio.Task[None]) -> int:
+    """Let the last flush come to its end, and return the exit code."""
+    compactor.stop()
+    await asyncio.wait([working], timeout=_LAST_FLUSH_SECONDS if compactor.journal.epoch else 0)
+    if not working.done():
+        log.warning("Kafka is away; the broker keeps what was not flushed")
+        working.cancel()
+    await asyncio.wait([working])
+    await compactor.journal.close()
+    log.info("Stopped", extra={"readings": compactor.readings, "partials": compactor.partials})
+    return verdict(working)
+
+
+def verdict(working: asyncio.Task[None]) -> int:
+    """Return the exit code of work that has ended; raise what nobody expected."""
+    error = None if working.cancelled() else working.exception()
+    if isinstance(error, BaseExceptionGroup):
+        rivals, others = error.split((FencedError, SessionTakenOverError))
+        if rivals is not None and others is None:
+            log.error("Another compactor took over", extra={"error": repr(rivals.exceptions[0])})
+            return 1
+    if error is not None:
+        raise error
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""The compacted topic as this compactor's journal: claims an epoch, appends, notices a rival."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple, TypeVar
+
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
+from sensorpipe_schema import partial
+from sensorpipe_schema.kafka import KafkaSettings, ensure_topics
+from sensorpipe_schema.mqtt.backoff import Backoff
+from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
+
+from sensorpipe_compactor.claim import Claim, Restore, own_message
+from sensorpipe_compactor.tail import Tail
+
+_ATTEMPT_SECONDS: Final = 30.0
+"""Then a new producer tries: an old one may be stuck for good (aio-libs/aiokafka#1017)."""
+
+_STOP_SECONDS: Final = 5.0
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Record(NamedTuple):
+    """One Kafka message to be."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    partition: int | None = None
+
+
+class FencedError(Exception):
+    """Another compactor of our name began a later epoch: what we send does not count any more."""
+
+
+class Journal:
+    """Appends with `acks=all`, one append after the other, each for as long as it takes.
+
+    The producer is not idempotent: a repeated partial carries the same
+    (epoch, number), which the server counts once; and as an append ends before
+    the next begins, no partial overtakes another of the same window.
+    """
+
+    def __init__(self, settings: KafkaSettings, name: str) -> None:
+        self.epoch = 0
+        self.retries = 0
+        """Attempts that failed and were made again."""
+        self._settings = settings
+        self._name = name
+        self._ends: dict[int, int] = {}
+        self._producer: AIOKafkaProducer | None = None
+
+    async def open(self, restore: Restore) -> None:
+        """Begin an epoch; hand all that may be delivered again but is durable to `restore`."""
+        await self._persist("create topics", self._create_topics)
+        claim = Claim(self._name, restore, self._write_fence)
+        self.epoch, self._ends = await self._persist("claim an epoch", lambda: self._claim(claim))
+        _log.info("Epoch claimed", extra={"epoch": self.epoch, "restored_from": claim.read})
+
+    async def append(self, records: list[Record]) -> None:
+        """Return once all records are durable; raise FencedError if they count no more."""
+        written = await self._persist("append", lambda: self._send(records))
+        await self._persist("look for a rival", lambda: self._check(written))
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await producer.stop()
+        except (KafkaError, OSError, TimeoutError) as error:
+            _log.warning("Kafka producer did not stop", extra={"error": repr(error)})
+
+    async def _persist(self, what: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Make attempts until one succeeds: the broker keeps what we do not acknowledge."""
+        backoff = Backoff()
+        while True:
+            try:
+                return await attempt()
+            except (KafkaError, OSError, TimeoutError) as error:
+                self.retries += 1
+                extra = {"attempted": what, "error": repr(error)}
+                _log.warning("Kafka did not take it; trying again", extra=extra)
+            await self.close()
+            await asyncio.sleep(backoff.next())
+
+    async def _create_topics(self) -> None:
+        async with asyncio.timeout(_ATTEMPT_SECONDS):
+            await ensure_topics(self._settings, COMPACTED, DEAD_READINGS)
+
+    async def _claim(self, claim: Claim) -> tuple[int, dict[int, int]]:
+        async with Tail(self._settings, COMPACTED) as tail:
+            return await claim.make(tail)
+
+    async def _write_fence(self, partition: int, epoch: int) -> int:
+        value = partial.encode(partial.fence(self._name, epoch))
+        record = Record(COMPACTED, self._name.encode(), value, [], partition)
+        (written,) = await self._send([record])
+        return int(written.offset)
+
+    async def _send(self, records: list[Record]) -> list[RecordMetadata]:
+        async with asyncio.timeout(_ATTEMPT_SECONDS):
+            producer = await self._connected()
+            sent = [
+                await producer.send(
+                    record.topic,
+                    record.value,
+                    key=record.key,
+                    headers=record.headers,
+                    partition=record.partition,
+                )
+                for record in records
+            ]
+            return list(await asyncio.gather(*sent))
+
+    async def _connected(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            producer = AIOKafkaProducer(
+                **self._settings.client_options(),
+                acks="all",
+                linger_ms=0,
+                max_batch_size=512 * 1024,
+                max_request_size=1_000_000,
+            )
+            await producer.start()
+            self._producer = producer
+        return self._producer
+
+    async def _check(self, written: list[RecordMetadata]) -> None:
+        """Look at what others wrote between our appends: it may be the fence of a later epoch."""
+        offsets: dict[int, list[int]] = {}
+        for metadata in written:
+            if metadata.topic == COMPACTED:
+                offsets.setdefault(metadata.partition, []).append(metadata.offset)
+        for partition, ours in offsets.items():
+            start, end = self._ends.get(partition, 0), max(ours) + 1
+            if end - start != len(ours):
+                async with Tail(self._settings, COMPACTED) as tail:
+                    await tail.read(partition, start, end, self._notice)
+            self._ends[partition] = end
+
+    def _notice(self, record: ConsumerRecord) -> None:
+        message = own_message(record, self._name)
+        if message is not None and message.origin.epoch > self.epoch:
+            raise FencedError(
+                f"another compactor {self._name!r} began epoch {message.origin.epoch}, after our "
+                f"{self.epoch}; only one may run under a name"
+            )

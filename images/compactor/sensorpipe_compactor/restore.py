@@ -1,0 +1,40 @@
+"""How far back a new start must read: whatever a broker may still send again.
+
+A broker has at most 65,535 messages in flight, and acknowledgements go out in
+the order of receipt. So within one epoch, only the partials made during the
+last 65,535 messages received can hold a reading that was not acknowledged. An
+epoch that received twice that many has seen everything settled that the epochs
+before it left open: nothing older is needed.
+"""
+
+from typing import Final
+
+from sensorpipe_schema.partial import MAX_IN_FLIGHT, Origin
+
+SETTLING: Final = 2 * MAX_IN_FLIGHT
+
+
+class Horizon:
+    """Collects the origins of our own partials and says which of them are too old to matter."""
+
+    def __init__(self) -> None:
+        self._received: dict[int, int] = {}
+
+    @property
+    def last_epoch(self) -> int:
+        """The highest epoch seen; 0 if none."""
+        return max(self._received, default=0)
+
+    def add(self, origin: Origin) -> None:
+        """Take note of one own message, partial or fence."""
+        self._received[origin.epoch] = max(self._received.get(origin.epoch, 0), origin.received)
+
+    def is_beyond(self, origin: Origin) -> bool:
+        """Whether a partial of this origin, and all before it, can be left unread."""
+        settled = [epoch for epoch, received in self._received.items() if received >= SETTLING]
+        if not settled:
+            return False
+        since = max(settled)
+        if origin.epoch == since:
+            return origin.received < self._received[since] - MAX_IN_FLIGHT
+        return origin.epoch < since

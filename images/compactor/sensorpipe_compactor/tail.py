@@ -1,0 +1,84 @@
+"""Reads our own output in Kafka, from its end backwards."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from sensorpipe_schema.kafka import KafkaSettings
+
+_CHUNK: Final = 2_000
+"""Records of the first step back; each next one is twice as long."""
+
+_WAIT_MS: Final = 500
+
+Take = Callable[[ConsumerRecord], None]
+Enough = Callable[[int], bool]
+
+
+class Tail:
+    """A reader of one topic without a group. While Kafka is away, it waits."""
+
+    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+        self._topic = topic
+        self._consumer = AIOKafkaConsumer(
+            **settings.client_options(),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._consumer.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._consumer.stop()
+
+    async def partitions(self) -> list[int]:
+        """Return the topic's partitions."""
+        # Asking for the topic first makes the client fetch what it knows nothing of yet.
+        self._consumer.assign([TopicPartition(self._topic, 0)])
+        await self._consumer.end_offsets([TopicPartition(self._topic, 0)])
+        return sorted(self._consumer.partitions_for_topic(self._topic) or ())
+
+    async def ends(self, partitions: list[int]) -> dict[int, int]:
+        """Return the end offset of each partition (a lower bound of it, with Tansu)."""
+        wanted = [TopicPartition(self._topic, partition) for partition in partitions]
+        found = await self._consumer.end_offsets(wanted)
+        return {tp.partition: offset for tp, offset in found.items()}
+
+    async def read(self, partition: int, start: int, end: int, take: Take) -> None:
+        """Hand the records at offsets from `start` to below `end` to `take`."""
+        if start >= end:
+            return
+        tp = TopicPartition(self._topic, partition)
+        self._consumer.assign([tp])
+        self._consumer.seek(tp, start)
+        while await self._consumer.position(tp) < end:
+            found = await self._consumer.getmany(tp, timeout_ms=_WAIT_MS)
+            for record in found.get(tp, ()):
+                if record.offset >= end:
+                    return
+                take(record)
+
+    async def read_back(self, ends: dict[int, int], take: Take, enough: Enough) -> None:
+        """Hand records to `take` from the ends backwards, until `enough` of each partition."""
+        wanted = [TopicPartition(self._topic, partition) for partition in ends]
+        begins = {
+            tp.partition: offset
+            for tp, offset in (await self._consumer.beginning_offsets(wanted)).items()
+        }
+        high, step = dict(ends), _CHUNK
+        while high:
+            for partition, end in high.items():
+                low = max(begins[partition], end - step)
+                await self.read(partition, low, end, take)
+                high[partition] = low
+            high = {p: low for p, low in high.items() if low > begins[p] and not enough(p)}
+            step *= 2
