@@ -5,6 +5,9 @@ No broker says it: what MQTT 5 negotiates is our limit, not the broker's own
 window is full just stops sending. So a silence while we hold messages is a
 suspicion; if messages come at once after we acknowledge, the level at which
 it fell silent is taken for the limit, and from then on we flush before it.
+Now and then we try whether the broker grants more. That more than the limit
+was in flight proves nothing: Mosquitto 2.0.11 exceeds its own for a moment
+when it has a backlog, and then stops at it again.
 """
 
 from typing import Final
@@ -24,7 +27,10 @@ _SMALLEST: Final = 8
 """No broker known grants fewer; below it a silence means nothing."""
 
 _WITNESSES: Final = 2
-"""Silences that must agree on a level: one can be chance."""
+"""Silences in a row, each ended at once, that make a limit: one can be chance."""
+
+_TRY_AFTER: Final = 60.0
+"""Seconds without such a silence after which we try twice the limit."""
 
 
 class Budget:
@@ -36,21 +42,23 @@ class Budget:
         self._heard_at = 0.0
         self._in_vain = 0
         self._probed: tuple[int, float] | None = None
-        self._witnesses: dict[int, int] = {}
+        self._witnesses: list[int] = []
+        self._learnt_at = 0.0
 
-    def received(self, held: int, now: float) -> None:
-        """Take note that messages came and we now hold `held`."""
+    def received(self, now: float) -> None:
+        """Take note that messages came."""
         if self._probed is not None:
             level, at = self._probed
             self._probed = None
             if now - at <= _AT_ONCE:
-                self._testify(level)
+                self._testify(level, now)
             else:
                 self._in_vain = max(self._in_vain, level)
+                self._witnesses.clear()
         self._heard_at = now
-        if held > self.limit:
-            self.limit = MAX_IN_FLIGHT
-            self._witnesses.clear()
+        if self.limit < MAX_IN_FLIGHT and now - self._learnt_at >= _TRY_AFTER:
+            self.limit = min(2 * self.limit, MAX_IN_FLIGHT)
+            self._learnt_at = now
 
     def wants_flush(self, held: int, now: float) -> bool:
         """Whether to flush everything now, so that the broker can go on sending."""
@@ -71,8 +79,9 @@ class Budget:
     def _is_silent(self, held: int, now: float) -> bool:
         return held >= _SMALLEST and now - self._heard_at >= _SILENCE
 
-    def _testify(self, level: int) -> None:
-        self._witnesses[level] = self._witnesses.get(level, 0) + 1
-        if self._witnesses[level] >= _WITNESSES and level < self.limit:
-            self.limit = level
+    def _testify(self, level: int, now: float) -> None:
+        self._witnesses.append(level)
+        if len(self._witnesses) >= _WITNESSES or self.limit < MAX_IN_FLIGHT:
+            self.limit = min(self.limit, *self._witnesses)
+            self._learnt_at = now
             self._witnesses.clear()
