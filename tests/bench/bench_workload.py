@@ -14,6 +14,15 @@ RUN = 20
 
 A_SECOND = 9000
 
+CLOSING_MS = 30_000
+
+
+def closing(count: int, start_ms: int) -> Iterator[tuple[int, bytes]]:
+    """Yield one later reading of each facility, which closes the windows of `count` payloads."""
+    end_ms = start_ms + count * 1000 // A_SECOND
+    for place in range(len(FACILITIES)):
+        yield place * len(SENSORS), encode(Reading(end_ms + CLOSING_MS, 50.0))
+
 
 def payloads(count: int, start_ms: int) -> Iterator[tuple[int, bytes]]:
     """Yield (index of topic, payload) of readings from `start_ms` on, in order of time."""
