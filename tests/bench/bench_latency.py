@@ -7,18 +7,20 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from statistics import quantiles
+from typing import Any
 
 import services
 from bench_process import memory_mb, program
 from bench_result import Aim, Part
 from bench_scrape import answer
-from bench_workload import FACILITIES
+from bench_workload import FACILITIES, SENSORS
 from conftest import running
 from sensorpipe_cli import embedded
 from sensorpipe_cli.child import Child, free_port
 
 SECONDS = float(os.environ.get("BENCH_LATENCY_SECONDS", "60"))
 LATENESS = 2.0
+IN_A_WINDOW = 10_000
 
 SENSOR = """\
 apiVersion: sensorpipe.dev/v1alpha1
@@ -42,14 +44,14 @@ async def run(folder: Path) -> list[Part]:
     part = Part(
         "e. All together: 9,000 readings a second",
         f"3 Sensors of 1,000 devices at 1 s for {SECONDS:g} s; every {_POLL:g} s the API is asked "
-        "for each facility's last window.",
+        "for each facility's\nlast windows; one counts as visible once it holds all its readings.",
     )
     async with AsyncExitStack() as stack:
         compactor, server = await _pipeline(stack, folder)
         delays, compactor_mb, server_mb = await _watched(compactor, server)
         integrity = await answer(server.port, "/api/integrity")
     part.aims = [
-        Aim("s from window end + lateness to visible, p95", _p95(delays), 2, at_most=True),
+        Aim(f"s to visible, p95 of {len(delays)} windows", _p95(delays), 2, at_most=True),
         Aim("MB of the compactor", compactor_mb, 200, at_most=True),
         Aim("MB of the server", server_mb, 200, at_most=True),
         Aim("readings lost", integrity["totals"]["lost"], 0, at_most=True),
@@ -87,21 +89,26 @@ async def _pipeline(stack: AsyncExitStack, folder: Path) -> tuple[Child, Child]:
 async def _watched(compactor: Child, server: Child) -> tuple[list[float], float, float]:
     """Return every window's delay, and the most memory that the two programs had."""
     delays: list[float] = []
-    last: dict[str, str] = {}
+    seen: set[tuple[str, str]] = set()
     compactor_mb = server_mb = 0.0
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         for facility in FACILITIES:
-            page = await answer(server.port, f"/api/sensors/{facility}?limit=1")
+            page = await answer(server.port, f"/api/sensors/{facility}?limit=3")
             for item in page["data"]:
-                ended = item["window"]["end_time"]
-                if last.get(facility) not in (None, ended):
-                    delays.append(_since(ended) - LATENESS)
-                last[facility] = ended
+                window = facility, item["window"]["end_time"]
+                if window not in seen and _whole(item):
+                    seen.add(window)
+                    delays.append(_since(window[1]) - LATENESS)
         compactor_mb = max(compactor_mb, memory_mb(compactor.pid))
         server_mb = max(server_mb, memory_mb(server.pid))
         await asyncio.sleep(_POLL)
     return delays, compactor_mb, server_mb
+
+
+def _whole(item: dict[str, Any]) -> bool:
+    """Whether a window holds every reading: until then it is there only in part."""
+    return all(item.get(f"count_{sensor}") == IN_A_WINDOW for sensor, _ in SENSORS)
 
 
 def _since(text: str) -> float:
