@@ -1,5 +1,6 @@
 """`sensorpipe up` for real: the demo through the embedded services, then counted."""
 
+import asyncio
 import json
 import os
 import signal
@@ -11,6 +12,9 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
+import services
+from sensorpipe_cli import embedded
+from sensorpipe_cli.child import Child
 from sensorpipe_cli.ports import free_port, is_free
 
 FACILITIES = ["facility_1", "facility_2", "facility_3"]
@@ -85,3 +89,36 @@ def test_the_demo_is_stored_exactly_once_and_leaves_nothing(up, tmp_path):
     assert not any(child.is_running() for child in children)
     assert is_free(port)
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_it_runs_through_services_of_ones_own(tmp_path):
+    mosquitto, kafka = services.mosquitto(tmp_path / "mqtt"), services.kafka(tmp_path / "kafka")
+    mongod = embedded.mongod(free_port(), tmp_path / "mongodb")
+    own: list[Child] = [mosquitto, kafka, mongod]
+    try:
+        for child in own:
+            await child.start()
+        for child in own:
+            await child.listening()
+        options = {
+            "--mqtt": f"mqtt://127.0.0.1:{mosquitto.port}",
+            "--kafka": f"127.0.0.1:{kafka.port}",
+            "--mongodb": f"mongodb://127.0.0.1:{mongod.port}/mine",
+        }
+        pairs = [word for pair in options.items() for word in pair]
+        argv = [sys.executable, "-m", "sensorpipe_cli", "up", "--no-tty", "--port", "0", *pairs]
+        run = await asyncio.create_subprocess_exec(
+            *argv,
+            "--duration",
+            "12s",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output = (await asyncio.wait_for(run.communicate(), 120))[0].decode()
+        assert run.returncode == 0, output
+        assert "facilities           3" in output
+        assert "mqtt-broker" not in output
+        assert all(child.returncode is None for child in own)
+    finally:
+        for child in own:
+            await child.stop()

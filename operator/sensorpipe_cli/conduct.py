@@ -62,7 +62,8 @@ class Conductor:
         try:
             if await race(self._start(), *(end() for end in ends)):
                 return Ending.FAILED if self.obituary else Ending.EARLY
-            self.phase, self._began = "running", time.monotonic()
+            self._enter("running")
+            self._began = time.monotonic()
             await race(_sleep(seconds), *(end() for end in ends))
         except (ChildError, AskError) as error:
             self.obituary = self.obituary or str(error)
@@ -70,12 +71,12 @@ class Conductor:
 
     async def _start(self) -> None:
         pipeline = self._pipeline
-        self.phase = "starting the services"
+        self._enter("starting the services")
         await pipeline.start(*pipeline.services)
-        self.phase = "starting server and compactor"
+        self._enter("starting server and compactor")
         await pipeline.start(pipeline.server, pipeline.compactor)
         await self._poller.baseline()
-        self.phase = "starting the generators"  # now that the compactor has subscribed
+        self._enter("starting the generators")  # now that the compactor has subscribed
         await pipeline.start(*pipeline.generators)
 
     async def _stop(self, ending: Ending) -> None:
@@ -83,18 +84,18 @@ class Conductor:
         failed = ending is Ending.FAILED
         patience = _AFTER_FAILURE_SECONDS if failed else _STOP_SECONDS
         self._ended = time.monotonic()
-        self.phase = "stopping the generators"
+        self._enter("stopping the generators")
         await pipeline.stop(pipeline.generators, patience)
         self._poller.final_counters()
         if ending is Ending.DONE:
-            self.phase = "waiting for the last windows"
+            self._enter("waiting for the last windows")
             await race(self._settle(), self._failed())
-        self.phase = "stopping compactor and server"
+        self._enter("stopping compactor and server")
         await pipeline.stop([pipeline.compactor], patience)
         await pipeline.stop([pipeline.server], patience)
-        self.phase = "stopping the services"
+        self._enter("stopping the services")
         await pipeline.stop(pipeline.services, patience)
-        self.phase = "stopped"
+        self._enter("stopped")
 
     async def _settle(self) -> None:
         """Wait, not for ever, until the store holds what was published."""
@@ -104,6 +105,10 @@ class Conductor:
                 break
             await asyncio.sleep(_SETTLE_PERIOD_SECONDS)
         await self._poller.windows()
+
+    def _enter(self, phase: str) -> None:
+        self.phase = phase
+        self._pipeline.events.append(phase)
 
     async def _failed(self) -> None:
         part: Part = await self._pipeline.failure()

@@ -41,11 +41,7 @@ def mqtt_broker(port: int, folder: Path, logs: Path | None = None) -> Child:
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "rumqttd.toml"
     config.write_text(_RUMQTTD.format(port=port), encoding="utf-8")
-    program = (
-        "import sys; from iotcore.iotcore import IotCoreBroker; "
-        "IotCoreBroker(config_path=sys.argv[1]).run_forever()"
-    )
-    argv = [sys.executable, "-c", program, str(config)]
+    argv = [sys.executable, "-P", "-m", "sensorpipe_cli.rumqttd", str(config)]
     return Child("mqtt-broker", argv, (logs or folder) / "mqtt-broker.log", port=port)
 
 

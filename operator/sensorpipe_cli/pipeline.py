@@ -47,6 +47,8 @@ class Pipeline:
         self.server = server
         self.compactor = compactor
         self.generators = generators
+        self.events: list[str] = []
+        """What happened so far, a line each."""
         self._failure: asyncio.Future[Part] = asyncio.get_running_loop().create_future()
         self._watchers: set[asyncio.Task[None]] = set()
 
@@ -76,32 +78,39 @@ class Pipeline:
         """End whatever still runs, at once."""
         for part in self.parts:
             if part.state not in (State.WAITING, State.STOPPED, State.FAILED):
-                part.state = State.STOPPING
+                self._enter(part, State.STOPPING)
         await asyncio.gather(*(part.child.kill() for part in self.parts))
         await asyncio.gather(*self._watchers)
 
     async def _start(self, part: Part, seconds: float) -> None:
-        part.state = State.STARTING
+        self._enter(part, State.STARTING)
         await part.child.start()
         watcher = asyncio.create_task(self._watch(part), name=f"watch {part.name}")
         self._watchers.add(watcher)
         await _ready(part, seconds)
         if part.state is State.STARTING:
-            part.state = State.READY
+            self._enter(part, State.READY)
 
     async def _watch(self, part: Part) -> None:
         await part.child.wait()
         if part.state is State.STOPPING:
-            part.state = State.STOPPED
+            self._enter(part, State.STOPPED)
             return
-        part.state = State.FAILED
+        self._enter(part, State.FAILED)
         if not self._failure.done():
             self._failure.set_result(part)
 
     async def _stop(self, part: Part, seconds: float) -> None:
         if part.state in (State.STARTING, State.READY):
-            part.state = State.STOPPING
+            self._enter(part, State.STOPPING)
         await part.child.stop(seconds)
+
+    def _enter(self, part: Part, state: State) -> None:
+        part.state = state
+        if state is State.READY:
+            self.events.append(f"{part.name}: ready at {part.address}")
+        elif state in (State.STOPPED, State.FAILED):
+            self.events.append(f"{part.name}: {state}")
 
 
 async def _ready(part: Part, seconds: float) -> None:

@@ -4,26 +4,23 @@ from collections.abc import Iterator
 from typing import Final
 
 from sensorpipe_cli import words
-from sensorpipe_cli.snapshot import Figures, PartState, Snapshot
+from sensorpipe_cli.snapshot import Figures, Snapshot
 
 _STATUS_SECONDS: Final = 5.0
 
 
 class Teller:
-    """Turns snapshots into lines: every change of state, and a status line every 5 s."""
+    """Turns snapshots into lines: every event, the URLs once, and a status line every 5 s."""
 
     def __init__(self) -> None:
-        self._phase = ""
-        self._states: dict[str, str] = {}
+        self._events_told = 0
         self._links_told = False
         self._status_at = 0.0
 
     def tell(self, snapshot: Snapshot) -> Iterator[str]:
         """Return what is new since the last snapshot."""
-        yield from self._states_of(snapshot.parts)
-        if snapshot.phase != self._phase:
-            self._phase = snapshot.phase
-            yield snapshot.phase
+        yield from snapshot.events[self._events_told :]
+        self._events_told = len(snapshot.events)
         if snapshot.elapsed and not self._links_told:
             self._links_told = True
             self._status_at = snapshot.elapsed
@@ -31,14 +28,6 @@ class Teller:
         if snapshot.elapsed - self._status_at >= _STATUS_SECONDS:
             self._status_at = snapshot.elapsed
             yield f"{words.clock(snapshot.elapsed)}: {status(snapshot.figures)}"
-
-    def _states_of(self, parts: tuple[PartState, ...]) -> Iterator[str]:
-        changed = [part for part in parts if self._states.get(part.name, "") != part.state]
-        self._states.update((part.name, part.state) for part in changed)
-        ready = [part for part in changed if part.state == "ready"]
-        ended = [part for part in reversed(changed) if part.state in ("stopped", "failed")]
-        yield from (f"{part.name}: ready at {part.address}" for part in ready)
-        yield from (f"{part.name}: {part.state}" for part in ended)
 
 
 def status(figures: Figures) -> str:

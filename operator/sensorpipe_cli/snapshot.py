@@ -47,6 +47,8 @@ class PartState:
 class Snapshot:
     """Everything a view needs."""
 
+    events: tuple[str, ...]
+    """What happened so far, a line each."""
     phase: str
     elapsed: float
     """Seconds since everything was up; 0 before."""

@@ -62,7 +62,13 @@ async def _up(sensors: "list[Sensor]", wanted: Options, workspace: Workspace) ->
     def take() -> Snapshot:
         parts = (PartState(part.name, part.state, part.address) for part in pipeline.parts)
         return Snapshot(
-            conductor.phase, conductor.elapsed, wanted.seconds, tuple(parts), links, poller.figures
+            events=tuple(pipeline.events),
+            phase=conductor.phase,
+            elapsed=conductor.elapsed,
+            limit=wanted.seconds,
+            parts=tuple(parts),
+            links=links,
+            figures=poller.figures,
         )
 
     with Interrupts() as interrupts:
