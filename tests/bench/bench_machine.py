@@ -17,6 +17,7 @@ def machine() -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0))),
         "processor": _processor(),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
+        "load": f"{os.getloadavg()[0]:.1f} before the start",
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "mosquitto": _mosquitto(),
