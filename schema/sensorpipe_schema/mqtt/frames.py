@@ -110,6 +110,13 @@ def _salvage(first: int, body: bytes, reason: str) -> Refused:
         at += 2
         if len(body) < at or not packet_id:
             raise ProtocolError("the broker sent a PUBLISH without a packet id")
-    properties_head, properties = _lengths(memoryview(b"\0" + body[at : at + 5]))
-    payload = body[at + max(properties_head - 1, 0) + properties :]
-    return Refused(topic.decode("utf-8", "replace"), payload, packet_id, reason)
+    return Refused(topic.decode("utf-8", "replace"), _payload(body[at:]), packet_id, reason)
+
+
+def _payload(rest: bytes) -> bytes:
+    """Return what follows the properties; everything, if their length cannot be read."""
+    try:
+        head, properties = _lengths(memoryview(b"\0" + rest[:_MAX_LENGTH_BYTES]))
+    except ProtocolError:
+        return rest
+    return rest[max(head - 1, 0) + properties :]
