@@ -30,6 +30,7 @@ def publish(
     topic: bytes = TOPIC,
     payload: bytes = b"{}",
     packet_id: int | None = 7,
+    *,
     properties: bytes = b"\0",
     first: int | None = None,
     topic_length: int | None = None,

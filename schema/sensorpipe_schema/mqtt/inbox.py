@@ -1,6 +1,9 @@
 """The order of acknowledgement: PUBACKs go out in the order of receipt (MQTT-4.6.0-2)."""
 
 from functools import cache
+from typing import Final
+
+_MAX_IN_FLIGHT: Final = 65_535
 
 
 @cache
@@ -23,7 +26,14 @@ class Inbox:
         self.acknowledged = 0
         """How many PUBACKs were written."""
         self.at_qos_1 = 0
-        """How many of the messages received were of QoS 1."""
+        """How many messages of QoS 1 were received, repeats after a reconnect left out.
+
+        A reconnect repeats at the most what the connection before it brought (and
+        had not got repeated itself): so many messages of a new one count for nothing.
+        """
+        self._counted_before = 0
+        self._on_connection = 0
+        self._repeats = 0
         self._base = 0
         self._waiting: list[int] = []
         self._held = 0
@@ -36,6 +46,9 @@ class Inbox:
 
     def connected(self) -> None:
         """Begin with a new connection, on which nothing waits yet."""
+        self._repeats = min(max(self._repeats, self._on_connection), _MAX_IN_FLIGHT)
+        self._on_connection = 0
+        self._counted_before = self.at_qos_1
         self._base = self.received
         self._waiting.clear()
         self._held = 0
@@ -46,7 +59,9 @@ class Inbox:
         acknowledgeable = taken - packet_ids.count(None)
         self._waiting.extend([packet_id or 0 for packet_id in packet_ids])
         self.received += taken
-        self.at_qos_1 += acknowledgeable
+        self._on_connection += acknowledgeable
+        if self._on_connection > self._repeats:
+            self.at_qos_1 = self._counted_before + self._on_connection - self._repeats
         self._held += acknowledgeable
 
     def acknowledge(self, through: int) -> bytes:
