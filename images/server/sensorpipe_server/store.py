@@ -159,6 +159,7 @@ class Store:
             written = error.details["nModified"]
             for problem in _permanent(error):
                 refused.append(keys[problem["index"]])
+                changed[refused[-1]].merged = 0
                 outcome.refused += _refuse(windows[refused[-1]], problem)
         if written + len(refused) >= len(keys):
             return []

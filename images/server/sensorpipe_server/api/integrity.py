@@ -1,9 +1,11 @@
 """`GET /api/integrity`: whether every reading was counted exactly once."""
 
-from collections.abc import Mapping
-from typing import Any
+import asyncio
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, Final
 
-from sensorpipe_schema.intervals import Audit, IntervalSet
+from sensorpipe_schema.intervals import Audit, Interval, IntervalSet
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,9 +16,12 @@ from sensorpipe_server.api.reads import in_batches
 from sensorpipe_server.database import Collection
 from sensorpipe_server.documents import id_range
 
+SETTLE_SECONDS: Final = 0.5
+"""Between two looks at a gap: a batch that was in the midst of being stored is stored by then."""
+
 
 class Ledger:
-    """The `seq` of one source, stored so far: memory by gaps, not by readings."""
+    """The `seq` of one source: memory by gaps, not by readings."""
 
     def __init__(self) -> None:
         self._union = IntervalSet()
@@ -30,11 +35,57 @@ class Ledger:
         self._count += held
         return held
 
+    def gaps(self) -> Iterator[Interval]:
+        """Yield what is missing between the first and the last."""
+        for (_, last), (first, _) in pairwise(self._union):
+            yield last + 1, first - 1
+
     def audit(self) -> Audit:
         """Return the same as `Audit.of` all intervals: gaps are lost, overlaps duplicates."""
         union = Audit.of(list(self._union))
         duplicates = self._count - union.count
         return Audit(union.first, union.last, self._count, union.lost, duplicates)
+
+
+class Scan:
+    """One look at all windows of a facility."""
+
+    def __init__(self) -> None:
+        self.ledgers: dict[tuple[str, str], Ledger] = {}
+        self.unidentified = 0
+
+    def add(self, sensors: dict[str, Any]) -> None:
+        """Add the sensors of a window."""
+        for name, summary in sensors.items():
+            self.unidentified += summary["count"]
+            for source in summary["sources"]:
+                ledger = self.ledgers.setdefault((name, source["src"]), Ledger())
+                self.unidentified -= ledger.add(source["seq"])
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether anything is missing."""
+        return any(True for ledger in self.ledgers.values() for _ in ledger.gaps())
+
+    def lines(self, facility: str, before: "Scan | None") -> list[dict[str, Any]]:
+        """Return the lines of the answer; lost is only what was missing before, too."""
+        lines = []
+        for (sensor, src), ledger in sorted(self.ledgers.items()):
+            audit = ledger.audit()
+            earlier = before.ledgers.get((sensor, src), Ledger()) if before else ledger
+            lines.append(
+                {
+                    "facility": facility,
+                    "sensor": sensor,
+                    "src": src,
+                    "first": audit.first,
+                    "last": audit.last,
+                    "count": audit.count,
+                    "lost": in_both(list(earlier.gaps()), list(ledger.gaps())),
+                    "duplicates": audit.duplicates,
+                }
+            )
+        return lines
 
 
 class Integrity:
@@ -52,47 +103,41 @@ class Integrity:
         data: list[dict[str, Any]] = []
         unidentified = 0
         for name, sensors in (await sensors_by_facility(self._facilities)).items():
-            if facility in (None, name):
-                lines, foreign = await self._of(name, sensors)
-                data += lines
-                unidentified += foreign
-        return json({"data": data, "totals": totals(data, unidentified)})
+            if facility not in (None, name):
+                continue
+            before, scan = None, await self._scan(name, sensors)
+            if scan.has_gaps:
+                await asyncio.sleep(SETTLE_SECONDS)
+                before, scan = scan, await self._scan(name, sensors)
+            data += scan.lines(name, before)
+            unidentified += scan.unidentified
+        summed = {key: sum(line[key] for line in data) for key in ("count", "lost", "duplicates")}
+        totals = {**summed, "unidentified": unidentified, "sources": len(data)}
+        return json({"data": data, "totals": totals})
 
-    async def _of(self, facility: str, sensors: list[str]) -> tuple[list[dict[str, Any]], int]:
-        """Return the lines of a facility and how many of its readings had no identity.
+    async def _scan(self, facility: str, sensors: list[str]) -> Scan:
+        """Look at every window, the newest first.
 
-        Newest first: what a source sent later is stored later, so a window that arrives
-        meanwhile cannot look as if those before it were missing.
+        What a source sent later is stored later, as a rule: so a window that arrives
+        meanwhile does not make it look as if those before it were missing.
         """
-        ledgers: dict[tuple[str, str], Ledger] = {}
-        unidentified = 0
+        scan = Scan()
         unread = {f"sensors.{name}.sketches": 0 for name in sensors}
         condition = {"_id": id_range(facility)}
         async for batch in in_batches(self._windows, condition, unread, newest_first=True):
             for document in batch:
-                for name, summary in document["sensors"].items():
-                    unidentified += summary["count"]
-                    for source in summary["sources"]:
-                        ledger = ledgers.setdefault((name, source["src"]), Ledger())
-                        unidentified -= ledger.add(source["seq"])
-        lines = [_line(facility, *key, ledgers[key].audit()) for key in sorted(ledgers)]
-        return lines, unidentified
+                scan.add(document["sensors"])
+        return scan
 
 
-def totals(data: list[dict[str, Any]], unidentified: int) -> Mapping[str, int]:
-    """Add up the lines."""
-    summed = {key: sum(line[key] for line in data) for key in ("count", "lost", "duplicates")}
-    return {**summed, "unidentified": unidentified, "sources": len(data)}
-
-
-def _line(facility: str, sensor: str, src: str, audit: Audit) -> dict[str, Any]:
-    return {
-        "facility": facility,
-        "sensor": sensor,
-        "src": src,
-        "first": audit.first,
-        "last": audit.last,
-        "count": audit.count,
-        "lost": audit.lost,
-        "duplicates": audit.duplicates,
-    }
+def in_both(some: list[Interval], others: list[Interval]) -> int:
+    """Return how many numbers are in an interval of each of two sorted lists."""
+    total = at = 0
+    for first, last in some:
+        while at < len(others) and others[at][1] < first:
+            at += 1
+        for low, high in others[at:]:
+            if low > last:
+                break
+            total += min(last, high) - max(first, low) + 1
+    return total

@@ -1,0 +1,92 @@
+"""What the tests of the server are made of: partials, records, batches, databases."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sensorpipe_cli.child import Child
+from sensorpipe_schema.intervals import join
+from sensorpipe_schema.moments import Moments
+from sensorpipe_schema.partial import Origin, Partial, Summary, encode, fence
+from sensorpipe_schema.sketch import Sketch
+from sensorpipe_server import database
+from sensorpipe_server.batch import Batch
+from sensorpipe_server.fences import Lines
+
+T0 = 1_731_600_000_000
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+Seqs = Iterable[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A Kafka record, as far as the server looks at it."""
+
+    value: bytes | None
+    offset: int = 0
+    topic: str = "topic"
+    partition: int = 0
+    key: bytes | None = b"key"
+
+
+def summary(readings: Seqs, src: str | None = "run") -> Summary:
+    """Return the summary of (seq, value) pairs."""
+    pairs = list(readings)
+    values = [value for _, value in pairs]
+    sources = {src: join((seq, seq) for seq, _ in pairs)} if src is not None else {}
+    return Summary(Moments.of(values), Sketch.of(values), sources)
+
+
+def partial(
+    sensors: Mapping[str, Summary],
+    *,
+    facility: str = "facility_1",
+    window: int = 0,
+    compactor: str = "c",
+    epoch: int = 1,
+    number: int = 1,
+) -> Partial:
+    """Return a partial of the `window`-th window after T0."""
+    start = T0 + window * 10_000
+    return Partial(facility, start, start + 10_000, Origin(compactor, epoch, number), dict(sensors))
+
+
+def one(values: Seqs, src: str | None = "run", sensor: str = "temperature", **origin) -> bytes:
+    """Return the message of a partial with one sensor."""
+    return encode(partial({sensor: summary(values, src)}, **origin))
+
+
+def fence_message(epoch: int, compactor: str = "c") -> bytes:
+    """Return the message of a fence."""
+    return encode(fence(compactor, epoch))
+
+
+def batch_of(*messages: bytes, lines: Lines | None = None, first_offset: int = 0) -> Batch:
+    """Return a prepared batch of messages with offsets from `first_offset` on."""
+    batch = Batch()
+    records = [Record(message, first_offset + i) for i, message in enumerate(messages)]
+    batch.add(records, {} if lines is None else lines, NOW)
+    batch.encode()
+    return batch
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
+    """Return once a condition holds; fail if it does not in time."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def fresh_database(mongod: Child) -> AsyncIterator[database.Database]:
+    """Connect to a database of one's own, gone afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
+    async with database.connect(f"mongodb://127.0.0.1:{mongod.port}/{name}") as client:
+        yield database.database(client)
+        await client.drop_database(name)

@@ -1,0 +1,273 @@
+"""From Kafka to MongoDB: exactly once, through outages of either and through rebalances."""
+
+import asyncio
+import os
+import signal
+import uuid
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from conftest import running
+from sensorpipe_cli import embedded
+from sensorpipe_cli.child import free_port
+from sensorpipe_schema.kafka import PARTITIONS, KafkaSettings
+from sensorpipe_schema.settings import Environment
+from sensorpipe_server import database, metrics
+from sensorpipe_server.consume import Ingest, Route
+from server_parts import eventually, fence_message, fresh_database, one
+
+
+class Pipe:
+    """Topics and a group of one test's own on a real broker."""
+
+    def __init__(self, port):
+        self.bootstrap = f"127.0.0.1:{port}"
+        self.settings = KafkaSettings.read(
+            Environment({"SENSORPIPE_KAFKA_BOOTSTRAP": self.bootstrap})
+        )
+        name = f"server-{uuid.uuid4().hex}"
+        self.route = Route(name, f"{name}.dead_letter", f"{name}-group")
+
+    async def send(self, *messages, partition=0):
+        """Send messages to one partition, in order."""
+        async with AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all") as producer:
+            for message in messages:
+                await producer.send_and_wait(
+                    self.route.topic, message, key=b"facility_1", partition=partition
+                )
+
+    async def committed(self):
+        """Return the committed offsets of all partitions."""
+        async with AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap,
+            group_id=self.route.group,
+            enable_auto_commit=False,
+        ) as consumer:
+            return [
+                await consumer.committed(TopicPartition(self.route.topic, number)) or 0
+                for number in range(PARTITIONS)
+            ]
+
+    async def dead_letters(self, count):
+        """Return the first `count` dead letters."""
+        async with AIOKafkaConsumer(
+            self.route.dead_letters,
+            bootstrap_servers=self.bootstrap,
+            auto_offset_reset="earliest",
+            group_id=None,
+        ) as consumer:
+            async with asyncio.timeout(30):
+                return [await consumer.getone() for _ in range(count)]
+
+    @asynccontextmanager
+    async def ingesting(self, db):
+        """Run a consumer; on leaving, stop it and let it finish what it has in hand."""
+        stop, ingest = asyncio.Event(), Ingest(self.settings, db, self.route)
+        task = asyncio.create_task(ingest.run(stop))
+        try:
+            await eventually(lambda: _now(ingest.assigned or task.done()))
+            yield task
+        finally:
+            stop.set()
+            async with asyncio.timeout(60):
+                await task
+
+
+async def _now(value):
+    return bool(value)
+
+
+async def readings(db):
+    """Return the counts of all stored windows, in order."""
+    found = await database.windows(db).find().sort("_id").to_list()
+    return [entry["sensors"]["temperature"]["count"] for entry in found]
+
+
+async def failures(count):
+    """Return once so many more attempts to write have failed."""
+    before = metrics.WRITE_FAILURES._value.get()
+    await eventually(lambda: _now(metrics.WRITE_FAILURES._value.get() >= before + count))
+
+
+def expect(db, counts):
+    async def stored():
+        return await readings(db) == counts
+
+    return eventually(stored)
+
+
+@pytest.fixture(params=["tansu", "kafka"])
+def pipe(request):
+    return Pipe(request.getfixturevalue(request.param).port)
+
+
+@pytest.fixture
+async def db(mongod):
+    async with fresh_database(mongod) as fresh:
+        yield fresh
+
+
+async def test_everything_is_stored_and_then_committed(pipe, db):
+    async with pipe.ingesting(db):
+        await pipe.send(*(one([(n + 1, 1.0)], window=n) for n in range(50)))
+        await pipe.send(one([(1, 1.0)], facility="other"), partition=2)
+        await expect(db, [1] * 51)
+    assert await pipe.committed() == [50, 0, 1]
+
+
+async def test_a_new_consumer_goes_on_where_the_last_one_committed(pipe, db):
+    async with pipe.ingesting(db):
+        await pipe.send(one([(1, 1.0)], number=1))
+        await expect(db, [1])
+    await pipe.send(one([(2, 1.0)], number=2))
+    async with pipe.ingesting(db):
+        await expect(db, [2])
+    assert await pipe.committed() == [2, 0, 0]
+
+
+async def test_what_is_no_partial_becomes_a_dead_letter_and_disturbs_nothing(pipe, db):
+    async with pipe.ingesting(db):
+        bad = [b"\xff\xff", b"", one([(1, 1.0)], facility="Bad Name")]
+        await pipe.send(one([(1, 1.0)], number=1), *bad, one([(2, 1.0)], number=2))
+        await expect(db, [2])
+        letters = await pipe.dead_letters(3)
+    assert [(letter.key, letter.value) for letter in letters] == [
+        (b"facility_1", value) for value in bad
+    ]
+    headers = [dict(letter.headers) for letter in letters]
+    assert [found["reason"] for found in headers] == [
+        b"not_protobuf",
+        b"no_origin",
+        b"bad_facility_name",
+    ]
+    assert [found["offset"] for found in headers] == [b"1", b"2", b"3"]
+    assert all(found["topic"].decode() == pipe.route.topic for found in headers)
+    assert await pipe.committed() == [5, 0, 0]
+
+
+async def test_a_stalled_compactors_late_partial_does_not_count_even_after_a_restart(pipe, db):
+    async with pipe.ingesting(db):
+        await pipe.send(one([(1, 1.0)], number=1), fence_message(2))
+        await expect(db, [1])
+    await pipe.send(one([(2, 1.0)], number=2), one([(2, 1.0)], epoch=2, number=1))
+    async with pipe.ingesting(db):
+        await expect(db, [2])
+    (entry,) = await database.fences(db).find().to_list()
+    assert entry["fences"] == [{"epoch": 2, "offset": 1}]
+    assert await pipe.committed() == [4, 0, 0]
+
+
+@pytest.mark.parametrize("how", ["stopped", "frozen"])
+async def test_while_mongodb_is_away_nothing_is_committed_and_nothing_lost(
+    tansu, tmp_path, monkeypatch, how
+):
+    monkeypatch.setattr("sensorpipe_server.writer.WRITE_SECONDS", 1.0)
+    pipe, port = Pipe(tansu.port), free_port()
+    async with (
+        running(embedded.mongod(port, tmp_path)) as mongod,
+        fresh_database(mongod) as db,
+        pipe.ingesting(db) as task,
+    ):
+        await pipe.send(one([(1, 1.0)], number=1))
+        await expect(db, [1])
+        if how == "stopped":
+            await mongod.stop()
+        else:
+            os.kill(mongod.pid, signal.SIGSTOP)
+        try:
+            await pipe.send(*(one([(n, 1.0)], number=n, window=n % 2) for n in range(2, 30)))
+            await failures(2)
+            assert not task.done()
+            assert await pipe.committed() == [1, 0, 0]
+        finally:
+            if how == "stopped":
+                await mongod.start()
+                await mongod.listening()
+            else:
+                os.kill(mongod.pid, signal.SIGCONT)
+        await expect(db, [15, 14])
+
+        async def committed():
+            return await pipe.committed() == [29, 0, 0]
+
+        await eventually(committed)
+
+
+async def test_stopping_while_mongodb_is_away_commits_nothing(tansu, tmp_path, monkeypatch):
+    monkeypatch.setattr("sensorpipe_server.consume.STOP_SECONDS", 0.5)
+    pipe, port = Pipe(tansu.port), free_port()
+    async with running(embedded.mongod(port, tmp_path)) as mongod, fresh_database(mongod) as db:
+        async with pipe.ingesting(db):
+            await mongod.stop()
+            await pipe.send(one([(1, 1.0)]))
+            await failures(1)
+        assert await pipe.committed() == [0, 0, 0]
+        await mongod.start()
+        await mongod.listening()
+        async with pipe.ingesting(db):
+            await expect(db, [1])
+
+
+async def test_a_rebalance_in_the_midst_of_retrying_loses_and_doubles_nothing(
+    kafka, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sensorpipe_server.writer.WRITE_SECONDS", 1.0)
+    pipe, port = Pipe(kafka.port), free_port()
+    async with (
+        running(embedded.mongod(port, tmp_path)) as mongod,
+        fresh_database(mongod) as db,
+        pipe.ingesting(db),
+    ):
+        await pipe.send(one([(1, 1.0)], number=1))
+        await expect(db, [1])
+        await mongod.stop()
+        for partition in range(PARTITIONS):
+            facility = "abc"[partition]
+            messages = [
+                one([(n, 1.0)], number=n, window=n % 5, facility=facility) for n in range(1, 51)
+            ]
+            await pipe.send(*messages, partition=partition)
+        async with pipe.ingesting(db):  # a second server joins the group
+            await mongod.start()
+            await mongod.listening()
+            await expect(db, [10] * 15 + [1])
+
+
+async def test_a_broker_that_lost_its_memory_is_joined_again(mongod, tmp_path):
+    port = free_port()
+    pipe = Pipe(port)
+    broker = embedded.kafka_broker(port, tmp_path)
+    async with running(broker), fresh_database(mongod) as db, pipe.ingesting(db):
+        await pipe.send(*(one([(n, 1.0)], number=n) for n in range(1, 6)))
+        await expect(db, [5])
+        await broker.stop()
+        await broker.start()
+        await broker.listening()
+
+        async def sent():
+            try:
+                await asyncio.wait_for(pipe.send(one([(6, 1.0)], number=6)), 5)
+            except TimeoutError:
+                return False  # the topic is not there again yet
+            return True
+
+        await eventually(sent)
+        await expect(db, [6])
+
+
+async def test_a_broker_that_comes_late_is_waited_for(mongod, tmp_path, caplog):
+    port = free_port()
+    pipe = Pipe(port)
+    stop = asyncio.Event()
+    async with fresh_database(mongod) as db:
+        ingest = Ingest(pipe.settings, db, pipe.route)
+        task = asyncio.create_task(ingest.run(stop))
+        await eventually(lambda: _now("no Kafka; trying again" in caplog.text))
+        assert not task.done()
+        async with running(embedded.kafka_broker(port, tmp_path)):
+            await eventually(lambda: _now(ingest.assigned))
+            await pipe.send(one([(1, 1.0)]))
+            await expect(db, [1])
+            stop.set()
+            await asyncio.wait_for(task, 30)

@@ -1,0 +1,152 @@
+"""The program itself: started, asked, killed, stopped."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from conftest import running
+from sensorpipe_cli import embedded
+from sensorpipe_cli.child import Child, free_port
+from sensorpipe_schema.kafka import PARTITIONS
+from sensorpipe_schema.names import COMPACTED, SERVER_GROUP
+from sensorpipe_schema.settings import SettingsError
+from sensorpipe_server.settings import Settings
+from server_parts import eventually, one
+
+
+class Server:
+    """The program with services of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.kafka = embedded.kafka_broker(free_port(), folder)
+        self.mongod = embedded.mongod(free_port(), folder)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.bootstrap = f"127.0.0.1:{self.kafka.port}"
+
+    def child(self, **environ):
+        ours = {
+            "SENSORPIPE_KAFKA_BOOTSTRAP": self.bootstrap,
+            "SENSORPIPE_MONGODB_URI": f"mongodb://127.0.0.1:{self.mongod.port}/sensorpipe",
+            "SENSORPIPE_HTTP": f"127.0.0.1:{self.port}",
+        }
+        argv = [sys.executable, "-m", "sensorpipe_server"]
+        log = self.folder / "server.log"
+        return Child("server", argv, log, environ={**os.environ, **ours, **environ}, port=self.port)
+
+    async def committed(self):
+        async with AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap, group_id=SERVER_GROUP, enable_auto_commit=False
+        ) as consumer:
+            partitions = [TopicPartition(COMPACTED, number) for number in range(PARTITIONS)]
+            return sum([await consumer.committed(partition) or 0 for partition in partitions])
+
+
+@pytest.fixture
+async def server(tmp_path):
+    made = Server(tmp_path)
+    async with running(made.kafka), running(made.mongod):
+        yield made
+
+
+@asynccontextmanager
+async def client_of(server):
+    async with httpx2.AsyncClient(base_url=server.url) as client:
+        yield client
+
+
+async def answered(client, path, check):
+    """Whether a path answers, and as it should."""
+    try:
+        answer = await client.get(path)
+    except httpx2.TransportError:
+        return False
+    return answer.status_code == 200 and check(answer)
+
+
+async def test_it_stores_answers_and_stops_cleanly(server):
+    async with (
+        running(server.child()) as program,
+        client_of(server) as client,
+        AIOKafkaProducer(bootstrap_servers=server.bootstrap, acks="all") as producer,
+    ):
+        await eventually(lambda: answered(client, "/readyz", lambda _: True))
+        for number in range(1, 101):
+            await producer.send_and_wait(COMPACTED, one([(number, 1.0)], number=number), key=b"f")
+        path = "/api/stats?sensors=temperature"
+        await eventually(
+            lambda: answered(
+                client, path, lambda a: [e["temperature"]["count"] for e in a.json()] == [100]
+            )
+        )
+        exposed = (await client.get("/metrics")).text
+        assert 'sensorpipe_server_partials_total{outcome="inserted"}' in exposed
+        program.send(signal.SIGTERM)
+        assert await asyncio.wait_for(program.wait(), 30) == 0
+        assert await server.committed() == 100
+        assert "stopped" in program.tail(1)
+
+
+async def test_killed_again_and_again_it_counts_everything_once(server):
+    async with AIOKafkaProducer(bootstrap_servers=server.bootstrap, acks="all") as producer:
+        sent = 0
+        for stored in range(3):  # each time it is killed in the midst of a backlog
+            for _ in range(5000):
+                sent += 1
+                message = one([(sent, 1.0)], window=sent % 40, number=sent)
+                await producer.send(COMPACTED, message, key=b"f")
+            await producer.flush()
+            async with running(server.child()) as program, client_of(server) as client:
+                await eventually(
+                    lambda least=5000 * stored: answered(
+                        client, "/api/integrity", lambda a: a.json()["totals"]["count"] > least
+                    )
+                )
+                program.send(signal.SIGKILL)
+                await program.wait()
+    async with running(server.child()), client_of(server) as client:
+        path = "/api/integrity"
+        await eventually(
+            lambda: answered(client, path, lambda a: a.json()["totals"]["count"] >= sent)
+        )
+        assert (await client.get(path)).json()["totals"] == {
+            "count": sent, "lost": 0, "duplicates": 0, "unidentified": 0, "sources": 1
+        }  # fmt: skip
+
+
+async def test_wrong_settings_stop_it_at_once_and_all_are_named(tmp_path):
+    server = Server(tmp_path)
+    program = server.child(SENSORPIPE_HTTP="nowhere", SENSORPIPE_PAGE_LIMIT="0")
+    await program.start()
+    assert await program.wait() == 1
+    assert "SENSORPIPE_HTTP: must be HOST:PORT" in program.tail()
+    assert "SENSORPIPE_PAGE_LIMIT: must be a whole number from 1" in program.tail()
+
+
+async def test_a_port_in_use_is_told(tmp_path):
+    server = Server(tmp_path)
+    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", server.port)
+    async with taken:
+        program = server.child()
+        await program.start()
+        assert await program.wait() == 1
+    assert "SENSORPIPE_HTTP: cannot listen there" in program.tail()
+
+
+def test_the_settings_have_the_defaults_of_the_contract():
+    settings = Settings.read({})
+    assert settings.mongodb_uri == "mongodb://127.0.0.1:27017/sensorpipe"
+    assert settings.http == ("0.0.0.0", 8080)
+    assert settings.page_limit == 20
+
+
+@pytest.mark.parametrize("uri", ["", "http://x", "mongodb://", "mongodb://host:port/x"])
+def test_a_wrong_mongodb_uri_is_named(uri):
+    with pytest.raises(SettingsError, match="SENSORPIPE_MONGODB_URI: must be mongodb://"):
+        Settings.read({"SENSORPIPE_MONGODB_URI": uri})
