@@ -14,7 +14,6 @@ import psutil
 import pytest
 import services
 from sensorpipe_cli import embedded
-from sensorpipe_cli.child import Child
 from sensorpipe_cli.ports import free_port, is_free
 
 FACILITIES = ["facility_1", "facility_2", "facility_3"]
@@ -94,7 +93,7 @@ def test_the_demo_is_stored_exactly_once_and_leaves_nothing(up, tmp_path):
 async def test_it_runs_through_services_of_ones_own(tmp_path):
     mosquitto, kafka = services.mosquitto(tmp_path / "mqtt"), services.kafka(tmp_path / "kafka")
     mongod = embedded.mongod(free_port(), tmp_path / "mongodb")
-    own: list[Child] = [mosquitto, kafka, mongod]
+    own = [mosquitto, kafka, mongod]
     try:
         for child in own:
             await child.start()
@@ -114,7 +113,11 @@ async def test_it_runs_through_services_of_ones_own(tmp_path):
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        output = (await asyncio.wait_for(run.communicate(), 120))[0].decode()
+        try:
+            output = (await asyncio.wait_for(run.communicate(), 120))[0].decode()
+        finally:
+            if run.returncode is None:
+                run.kill()
         assert run.returncode == 0, output
         assert "facilities           3" in output
         assert "mqtt-broker" not in output

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sensorpipe_schema.sensor_file import SensorFilesError, load_files
 
-from sensorpipe_cli import display, options, samples, summary
+from sensorpipe_cli import demo, display, options, summary
 from sensorpipe_cli.assemble import assemble
 from sensorpipe_cli.conduct import Conductor
 from sensorpipe_cli.embedded import NotEmbeddedError
@@ -39,7 +39,7 @@ def read_sensors(files: tuple[Path, ...], problems: list[str] | None = None) -> 
     found = list(problems or [])
     sensors: list[Sensor] = []
     try:
-        sensors = load_files(files or [samples.folder()])
+        sensors = load_files(files or [demo.folder()])
     except SensorFilesError as error:
         found = [*map(str, error.problems), *found]
     except OSError as error:

@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sensorpipe_cli.errors import UnusableError
+
 
 class Workspace:
     """The folder the user named, or a temporary one, removed at the end unless kept."""
@@ -25,7 +27,8 @@ class Workspace:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        if not self.kept:
+        expected = error is None or isinstance(error, UnusableError)
+        if expected and not self.kept:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
