@@ -9,7 +9,7 @@ from typing import Final
 
 import uvloop
 from prometheus_client import REGISTRY
-from sensorpipe_schema import logs
+from sensorpipe_schema import logs, memory
 from sensorpipe_schema.heartbeat import Heartbeat
 from sensorpipe_schema.mqtt.errors import SessionTakenOverError
 from sensorpipe_schema.observe import Observatory
@@ -32,8 +32,12 @@ def main() -> None:
         settings = Settings.read(os.environ)
     except SettingsError as error:
         sys.exit(f"sensorpipe-compactor: the environment is wrong:\n{error}")
-    logs.setup("compactor", settings.log_level)
-    sys.exit(uvloop.run(run(settings)))
+    logs.setup("sensorpipe-compactor", settings.log_level)
+    memory.settle()
+    try:
+        sys.exit(uvloop.run(run(settings)))
+    except SettingsError as error:
+        sys.exit(str(error))
 
 
 async def run(settings: Settings) -> int:

@@ -31,7 +31,8 @@ class Claim:
     write_fence: WriteFence
     read: int = 0
     _horizon: Horizon = field(default_factory=Horizon)
-    _earliest: dict[int, Origin] = field(default_factory=dict)
+    _earliest: dict[tuple[int, int], Origin] = field(default_factory=dict)
+    _fenced: dict[int, int] = field(default_factory=dict)
     _oldest_ms: dict[int, int] = field(default_factory=dict)
 
     async def make(self, tail: Tail) -> tuple[int, dict[int, int]]:
@@ -43,7 +44,10 @@ class Claim:
         """
         partitions = await tail.partitions()
         ends = await tail.ends(partitions)
-        await tail.read_back(ends, self._take, self._is_enough)
+        begins = await tail.search_back(ends, self._survey, self._is_enough)
+        self._fenced = dict.fromkeys(partitions, self._horizon.since)
+        for partition in partitions:
+            await tail.read(partition, begins[partition], ends[partition], self._take)
         while True:
             epoch = max(time.time_ns() // 1000, self._horizon.last_epoch + 1)
             fences = {number: await self.write_fence(number, epoch) for number in partitions}
@@ -53,26 +57,43 @@ class Claim:
             if self._horizon.last_epoch == epoch:  # otherwise somebody else was quicker
                 return epoch, ends
 
-    def _take(self, record: ConsumerRecord) -> None:
+    def _survey(self, record: ConsumerRecord) -> None:
+        """Take note of what tells how far back to read."""
         self.read += 1
-        oldest = self._oldest_ms.get(record.partition, record.timestamp)
-        self._oldest_ms[record.partition] = min(oldest, record.timestamp)
+        partition = record.partition
+        oldest = self._oldest_ms.get(partition, record.timestamp)
+        self._oldest_ms[partition] = min(oldest, record.timestamp)
         message = own_message(record, self.name)
         if message is None:
             return
-        origin = Origin(
-            self.name, message.origin.epoch, message.origin.number, message.origin.received
-        )
+        origin = _origin(message)
         self._horizon.add(origin)
-        earliest = self._earliest.get(record.partition, origin)
-        self._earliest[record.partition] = min(earliest, origin)
-        self.restore(message)
+        earliest = self._earliest.get((partition, origin.epoch), origin)
+        self._earliest[partition, origin.epoch] = min(earliest, origin)
 
     def _is_enough(self, partition: int) -> bool:
         if self._oldest_ms.get(partition, 0) < time.time() * 1000 - _RETENTION_MS:
             return True
-        earliest = self._earliest.get(partition)
+        earliest = self._earliest.get((partition, self._horizon.since))
         return earliest is not None and self._horizon.is_beyond(earliest)
+
+    def _take(self, record: ConsumerRecord) -> None:
+        """Restore a partial, in the order of writing, unless a fence before it shuts it out."""
+        message = own_message(record, self.name)
+        if message is None:
+            return
+        origin = _origin(message)
+        self._horizon.add(origin)
+        fenced = self._fenced.get(record.partition, 0)
+        if not message.sensors:
+            self._fenced[record.partition] = max(fenced, origin.epoch)
+        elif origin.epoch >= fenced:
+            self.restore(message)
+
+
+def _origin(message: CompactedReading) -> Origin:
+    origin = message.origin
+    return Origin(origin.compactor, origin.epoch, origin.number, origin.received)
 
 
 def own_message(record: ConsumerRecord, name: str) -> CompactedReading | None:

@@ -59,9 +59,7 @@ class Journal:
     async def open(self, restore: Restore) -> None:
         """Begin an epoch; hand all that may be delivered again but is durable to `restore`."""
         await self._persist("create topics", self._create_topics)
-        claim = Claim(self._name, restore, self._write_fence)
-        self.epoch, self._ends = await self._persist("claim an epoch", lambda: self._claim(claim))
-        _log.info("Epoch claimed", extra={"epoch": self.epoch, "restored_from": claim.read})
+        self.epoch, self._ends = await self._persist("claim an epoch", lambda: self._claim(restore))
 
     async def append(self, records: list[Record]) -> None:
         """Return once all records are durable; raise FencedError if they count no more."""
@@ -96,9 +94,12 @@ class Journal:
         async with asyncio.timeout(_ATTEMPT_SECONDS):
             await ensure_topics(self._settings, COMPACTED, DEAD_READINGS)
 
-    async def _claim(self, claim: Claim) -> tuple[int, dict[int, int]]:
+    async def _claim(self, restore: Restore) -> tuple[int, dict[int, int]]:
+        claim = Claim(self._name, restore, self._write_fence)
         async with Tail(self._settings, COMPACTED) as tail:
-            return await claim.make(tail)
+            epoch, ends = await claim.make(tail)
+        _log.info("Epoch claimed", extra={"epoch": epoch, "restored_from": claim.read})
+        return epoch, ends
 
     async def _write_fence(self, partition: int, epoch: int) -> int:
         value = partial.encode(partial.fence(self._name, epoch))

@@ -15,7 +15,7 @@ SETTLING: Final = 2 * MAX_IN_FLIGHT
 
 
 class Horizon:
-    """Collects the origins of our own partials and says which of them are too old to matter."""
+    """Collects the origins of our own messages and says which of them are too old to matter."""
 
     def __init__(self) -> None:
         self._received: dict[int, int] = {}
@@ -25,16 +25,24 @@ class Horizon:
         """The highest epoch seen; 0 if none."""
         return max(self._received, default=0)
 
+    @property
+    def since(self) -> int:
+        """The last epoch that settled all epochs before it; 0 if none is known."""
+        settled = [epoch for epoch, received in self._received.items() if received >= SETTLING]
+        return max(settled, default=0)
+
     def add(self, origin: Origin) -> None:
         """Take note of one own message, partial or fence."""
         self._received[origin.epoch] = max(self._received.get(origin.epoch, 0), origin.received)
 
     def is_beyond(self, origin: Origin) -> bool:
-        """Whether a partial of this origin, and all before it, can be left unread."""
-        settled = [epoch for epoch, received in self._received.items() if received >= SETTLING]
-        if not settled:
+        """Whether nothing that lies before this message in its partition can matter.
+
+        A message of an earlier epoch is no sign of that: a former instance may
+        have written it late. Every partition has a fence of each epoch, where
+        the search ends at the latest.
+        """
+        since = self.since
+        if not since or origin.epoch != since:
             return False
-        since = max(settled)
-        if origin.epoch == since:
-            return origin.received < self._received[since] - MAX_IN_FLIGHT
-        return origin.epoch < since
+        return origin.received < self._received[since] - MAX_IN_FLIGHT

@@ -8,8 +8,6 @@ from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.names import READINGS_FILTER
 from sensorpipe_schema.settings import Environment
 
-_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -29,20 +27,15 @@ class Settings:
     def read(cls, variables: Mapping[str, str]) -> "Settings":
         """Read the environment; raise SettingsError naming each variable that is wrong."""
         env = Environment(variables)
-        ca_file = env.text("SENSORPIPE_MQTT_CA_FILE", "") or None
         settings = cls(
-            mqtt=env.parse(
-                "SENSORPIPE_MQTT_URL",
-                lambda url: Endpoint.parse(url, ca_file),
-                "mqtt://127.0.0.1:1883",
-            ),
+            mqtt=Endpoint.read(env),
             client_id=env.text("SENSORPIPE_MQTT_CLIENT_ID", "sensorpipe-compactor"),
             topic_filter=env.text("SENSORPIPE_MQTT_TOPIC", READINGS_FILTER),
             kafka=KafkaSettings.read(env),
             window_ms=env.milliseconds("SENSORPIPE_WINDOW", "10s"),
             lateness_ms=env.milliseconds("SENSORPIPE_LATENESS", "2s"),
             http=env.address("SENSORPIPE_HTTP", "0.0.0.0:9090"),
-            log_level=env.choice("SENSORPIPE_LOG_LEVEL", "INFO", _LEVELS),
+            log_level=env.log_level(),
         )
         env.check()
         return settings

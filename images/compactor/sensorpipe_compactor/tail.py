@@ -29,7 +29,11 @@ class Tail:
         )
 
     async def __aenter__(self) -> Self:
-        await self._consumer.start()
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self._consumer.stop()
+            raise
         return self
 
     async def __aexit__(
@@ -67,18 +71,22 @@ class Tail:
                     return
                 take(record)
 
-    async def read_back(self, ends: dict[int, int], take: Take, enough: Enough) -> None:
-        """Hand records to `take` from the ends backwards, until `enough` of each partition."""
+    async def search_back(self, ends: dict[int, int], take: Take, enough: Enough) -> dict[int, int]:
+        """Hand records to `take` from the ends backwards, until `enough` of each partition.
+
+        Returns the offset at which this ended in each partition.
+        """
         wanted = [TopicPartition(self._topic, partition) for partition in ends]
         begins = {
             tp.partition: offset
             for tp, offset in (await self._consumer.beginning_offsets(wanted)).items()
         }
-        high, step = dict(ends), _CHUNK
-        while high:
-            for partition, end in high.items():
-                low = max(begins[partition], end - step)
-                await self.read(partition, low, end, take)
-                high[partition] = low
-            high = {p: low for p, low in high.items() if low > begins[p] and not enough(p)}
+        lows, left, step = dict(ends), list(ends), _CHUNK
+        while left:
+            for partition in left:
+                low = max(begins[partition], lows[partition] - step)
+                await self.read(partition, low, lows[partition], take)
+                lows[partition] = low
+            left = [p for p in left if lows[p] > begins[p] and not enough(p)]
             step *= 2
+        return lows
