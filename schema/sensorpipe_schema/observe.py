@@ -9,6 +9,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import make_wsgi_app
 
+from sensorpipe_schema.settings import SettingsError
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -16,12 +18,19 @@ Check = Callable[[], bool]
 
 
 class Observatory:
-    """Serves `/metrics`, `/healthz` and `/readyz` from a thread, so no busy loop delays them."""
+    """Serves `/metrics`, `/healthz` and `/readyz` from a thread, so no busy loop delays them.
+
+    Raises SettingsError where it cannot listen.
+    """
 
     def __init__(self, host: str, port: int, *, healthy: Check, ready: Check) -> None:
         self._checks = {"/healthz": healthy, "/readyz": ready}
         self._metrics = make_wsgi_app()
-        self._server = make_server(host, port, self._answer, _Server, _Quiet)
+        try:
+            self._server = make_server(host, port, self._answer, _Server, _Quiet)
+        except OSError as error:
+            problem = f"SENSORPIPE_HTTP: cannot listen on {host}:{port}: {error}"
+            raise SettingsError([problem]) from error
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="observatory", daemon=True
         )

@@ -10,7 +10,7 @@ import time
 
 import uvloop
 from prometheus_client import REGISTRY
-from sensorpipe_schema import logs
+from sensorpipe_schema import logs, memory
 from sensorpipe_schema.mqtt.publisher import Publisher
 from sensorpipe_schema.observe import Observatory
 from sensorpipe_schema.settings import SettingsError
@@ -31,7 +31,11 @@ def main() -> None:
     except SettingsError as error:
         sys.exit(f"sensorpipe-generator: {error}")
     logs.setup("sensorpipe-generator", settings.log_level)
-    uvloop.run(run(settings))
+    memory.settle()
+    try:
+        uvloop.run(run(settings))
+    except SettingsError as error:
+        sys.exit(f"sensorpipe-generator: {error}")
 
 
 async def run(settings: Settings) -> None:

@@ -8,10 +8,10 @@ import socket
 import sys
 
 import uvloop
-from sensorpipe_schema import logs
+from sensorpipe_schema import logs, memory
 from sensorpipe_schema.settings import SettingsError
 
-from sensorpipe_server import database, http, memory
+from sensorpipe_server import database, http
 from sensorpipe_server.api.routes import application
 from sensorpipe_server.consume import Ingest
 from sensorpipe_server.settings import Settings

@@ -4,7 +4,8 @@ import gc
 from typing import Final
 
 _YOUNG: Final = 50_000
-"""A batch of documents; collecting in the midst of one would look through it in vain."""
+"""More than a batch of packets or documents makes: looking through one is in vain, and with the
+default of 700 costs a third of all the work of receiving."""
 
 
 def settle() -> None:
