@@ -53,6 +53,10 @@ class Environment:
 
         return self.parse(name, word, default)
 
+    def log_level(self) -> str:
+        """Return `SENSORPIPE_LOG_LEVEL`."""
+        return self.choice("SENSORPIPE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+
     def address(self, name: str, default: str) -> tuple[str, int]:
         """Return (host, port) of `HOST:PORT`."""
         return self.parse(name, _host_port, default)

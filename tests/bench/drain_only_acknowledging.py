@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 import uvloop
-from sensorpipe_schema.mqtt.connection import Message
+from sensorpipe_schema.mqtt.frames import Message
 from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.mqtt.subscriber import Subscriber
 

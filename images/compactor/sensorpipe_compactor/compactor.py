@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sensorpipe_schema.compacted_reading_pb2 import CompactedReading
-from sensorpipe_schema.mqtt.connection import Message
+from sensorpipe_schema.mqtt.frames import Message
 from sensorpipe_schema.mqtt.subscriber import Subscriber
 from sensorpipe_schema.partial import MAX_IN_FLIGHT, Origin, pairs
 

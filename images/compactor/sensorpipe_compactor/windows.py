@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sensorpipe_schema.intervals import Interval, IntervalSet
-from sensorpipe_schema.mqtt.connection import Message
-from sensorpipe_schema.mqtt.frames import Refused
+from sensorpipe_schema.mqtt.frames import Message, Refused
 from sensorpipe_schema.names import BadTopicError, reading_topic, split_topic
 from sensorpipe_schema.reading import (
     MAX_AGE_MS,

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
 from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.sensor import Sensor
 from sensorpipe_schema.sensor_file import load_files
 from sensorpipe_schema.settings import Environment
-
-LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +31,12 @@ class Settings:
         env = Environment(environ)
         settings = cls(
             sensor=env.parse("SENSORPIPE_SENSOR", _only_sensor),
-            mqtt=env.parse("SENSORPIPE_MQTT_URL", Endpoint.parse, "mqtt://127.0.0.1:1883"),
+            mqtt=Endpoint.read(env),
             http=env.address("SENSORPIPE_HTTP", "0.0.0.0:9090"),
             buffer=env.whole("SENSORPIPE_BUFFER", 100_000, 100, 10_000_000),
             give_up_after_ms=env.milliseconds("SENSORPIPE_GIVE_UP_AFTER", "60s"),
             drain_ms=env.milliseconds("SENSORPIPE_DRAIN", "30s"),
-            log_level=env.choice("SENSORPIPE_LOG_LEVEL", "INFO", LOG_LEVELS),
+            log_level=env.log_level(),
         )
         env.check()
         return settings

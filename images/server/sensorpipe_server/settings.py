@@ -9,7 +9,6 @@ from pymongo.uri_parser import parse_uri
 from sensorpipe_schema.kafka import KafkaSettings
 from sensorpipe_schema.settings import Environment
 
-LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 MAX_PAGE: Final = 10_000
 
 
@@ -35,7 +34,7 @@ class Settings:
             ),
             http=env.address("SENSORPIPE_HTTP", "0.0.0.0:8080"),
             page_limit=env.whole("SENSORPIPE_PAGE_LIMIT", 20, 1, MAX_PAGE),
-            log_level=env.choice("SENSORPIPE_LOG_LEVEL", "INFO", LOG_LEVELS),
+            log_level=env.log_level(),
         )
         env.check()
         return settings

@@ -13,7 +13,7 @@ from sensorpipe_schema.mqtt.errors import (
     RefusedError,
     SessionTakenOverError,
 )
-from sensorpipe_schema.mqtt.frames import Frames, Inbound, Refused
+from sensorpipe_schema.mqtt.frames import Frames, Inbound, Message, Refused
 
 KEEP_ALIVE: Final = 30
 """Seconds after which (and a half more) the broker gives up a client that says nothing."""
@@ -24,7 +24,6 @@ _FAILURE: Final = 0x80
 _PING_EVERY: Final = KEEP_ALIVE / 3
 _CONNECT_SECONDS: Final = 10.0
 
-Message = mqtt5.PublishPacket | Refused
 _MESSAGES: Final = frozenset({mqtt5.PublishPacket, Refused})
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
+from sensorpipe_schema.settings import Environment
+
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -38,6 +40,19 @@ class Endpoint:
             unquote(parts.password) if parts.password is not None else None,
             ca_file,
         )
+
+    @classmethod
+    def read(cls, env: Environment) -> Self:
+        """Read `SENSORPIPE_MQTT_URL` and `SENSORPIPE_MQTT_CA_FILE`, and try the latter."""
+        ca_file = env.text("SENSORPIPE_MQTT_CA_FILE", "") or None
+        default = "mqtt://127.0.0.1:1883"
+        endpoint = env.parse("SENSORPIPE_MQTT_URL", lambda url: cls.parse(url, ca_file), default)
+        if ca_file is not None:
+            try:
+                ssl.create_default_context(cafile=ca_file)
+            except OSError as error:
+                env.problem(f"SENSORPIPE_MQTT_CA_FILE: {ca_file} holds no certificates: {error}")
+        return endpoint
 
     def __str__(self) -> str:
         return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"

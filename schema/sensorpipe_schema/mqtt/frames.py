@@ -27,6 +27,7 @@ class Refused(NamedTuple):
     reason: str
 
 
+Message = mqtt5.PublishPacket | Refused
 Inbound = mqtt5.Packet | Refused
 
 

@@ -7,9 +7,10 @@ from abc import ABC, abstractmethod
 import mqtt5
 
 from sensorpipe_schema.mqtt.backoff import Backoff
-from sensorpipe_schema.mqtt.connection import KEEP_ALIVE, Connection, Message
+from sensorpipe_schema.mqtt.connection import KEEP_ALIVE, Connection
 from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.mqtt.errors import MqttError, SessionTakenOverError
+from sensorpipe_schema.mqtt.frames import Message
 
 _LASTED = 10.0
 """Seconds after which a connection counts as a good one and the next back-off begins anew."""

@@ -4,8 +4,9 @@ import asyncio
 
 import mqtt5
 
-from sensorpipe_schema.mqtt.connection import Connection, Message
+from sensorpipe_schema.mqtt.connection import Connection
 from sensorpipe_schema.mqtt.endpoint import Endpoint
+from sensorpipe_schema.mqtt.frames import Message
 from sensorpipe_schema.mqtt.link import Link
 from sensorpipe_schema.mqtt.outbox import Outbox
 

@@ -5,8 +5,9 @@ from typing import Final, Protocol
 
 import mqtt5
 
-from sensorpipe_schema.mqtt.connection import Connection, Message
+from sensorpipe_schema.mqtt.connection import Connection
 from sensorpipe_schema.mqtt.endpoint import Endpoint
+from sensorpipe_schema.mqtt.frames import Message
 from sensorpipe_schema.mqtt.inbox import Inbox
 from sensorpipe_schema.mqtt.link import Link
 
