@@ -4,8 +4,9 @@ import os
 from collections.abc import Sequence
 
 import uvloop
-from sensorpipe_schema.mqtt.frames import Message
+from sensorpipe_schema import memory
 from sensorpipe_schema.mqtt.endpoint import Endpoint
+from sensorpipe_schema.mqtt.frames import Message
 from sensorpipe_schema.mqtt.subscriber import Subscriber
 
 
@@ -28,4 +29,5 @@ class OnlyAcknowledging:
         """Nothing to do: the session is there."""
 
 
+memory.settle()
 uvloop.run(OnlyAcknowledging().subscriber.run())

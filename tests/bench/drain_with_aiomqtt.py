@@ -11,7 +11,7 @@ import aiomqtt
 from aiokafka import AIOKafkaProducer
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from sensorpipe_schema import partial, reading
+from sensorpipe_schema import memory, partial, reading
 from sensorpipe_schema.intervals import IntervalSet
 from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.names import COMPACTED, split_topic
@@ -92,4 +92,5 @@ async def main() -> None:
                 await producer.send(COMPACTED, partial.encode(closed), facility.encode())
 
 
+memory.settle()
 asyncio.run(main())
