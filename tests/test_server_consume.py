@@ -146,6 +146,17 @@ async def test_what_is_no_partial_becomes_a_dead_letter_and_disturbs_nothing(pip
     assert await pipe.committed() == [5, 0, 0]
 
 
+async def test_a_dead_letter_that_no_longer_fits_says_where_the_whole_of_it_is(pipe, db):
+    size = 1_048_576 - 200  # with key and framing just what a producer sends by default
+    async with pipe.ingesting(db):
+        await pipe.send(b"\xff" * size, one([(1, 1.0)]))
+        await expect(db, [1])
+        (letter,) = await pipe.dead_letters(1)
+    assert letter.value == b""
+    assert dict(letter.headers)["left_out"] == f"{size} bytes".encode()
+    assert dict(letter.headers)["offset"] == b"0"
+
+
 async def test_a_stalled_compactors_late_partial_does_not_count_even_after_a_restart(pipe, db):
     async with pipe.ingesting(db):
         await pipe.send(one([(1, 1.0)], number=1), fence_message(2))

@@ -122,7 +122,9 @@ def check(message: CompactedReading) -> None:
     origin = message.origin
     if not origin.compactor:
         raise BadPartialError("no_origin", "the message does not say which compactor made it")
-    if max(origin.epoch, origin.number, origin.received) > MAX_NUMBER:
+    if (
+        origin.epoch > MAX_NUMBER or origin.number > MAX_NUMBER or origin.received > MAX_NUMBER
+    ):  # max() of the three takes twice as long, and this runs for every message
         raise BadPartialError("bad_origin", f"a number over {MAX_NUMBER} in {origin}")
     if not message.sensors:
         return
@@ -130,23 +132,25 @@ def check(message: CompactedReading) -> None:
         raise BadPartialError("bad_facility_name", f"{message.facility!r} is not {NAME_RULE}")
     if not 0 <= message.window_start_ms < message.window_end_ms < MAX_TIME_MS:
         raise BadPartialError("bad_window", "a window ends after its start, before the year 10000")
-    names = [entry.sensor for entry in message.sensors]
-    if len(set(names)) < len(names):
-        raise BadPartialError("doubled_sensor", f"a sensor appears twice in {names}")
+    names = set()
     for entry in message.sensors:
-        _check_summary(entry)
+        name = entry.sensor
+        if name in names:
+            raise BadPartialError("doubled_sensor", f"sensor {name} appears twice")
+        names.add(name)
+        _check_summary(name, entry)
 
 
-def _check_summary(entry: SummaryMessage) -> None:
-    name, sketch = entry.sensor, entry.sketch
+def _check_summary(name: str, entry: SummaryMessage) -> None:
     if not is_name(name):
         raise BadPartialError("bad_sensor_name", f"{name!r} is not {NAME_RULE}")
-    if not 0 < entry.count <= MAX_NUMBER or not math.isfinite(entry.mean) or not entry.m2 >= 0:
+    count, low, high = entry.count, entry.min, entry.max
+    if not 0 < count <= MAX_NUMBER or not math.isfinite(entry.mean) or not entry.m2 >= 0:
         raise BadPartialError("bad_moments", f"{name}: no count, or moments that cannot be")
-    if not entry.min <= entry.max or not math.isfinite(entry.max - entry.max + entry.min):
-        raise BadPartialError("bad_moments", f"{name}: minimum {entry.min}, maximum {entry.max}")
-    if not _holds(sketch, entry.count):
-        raise BadPartialError("bad_sketch", f"{name}: the sketch does not hold {entry.count}")
+    if not -math.inf < low <= high < math.inf:
+        raise BadPartialError("bad_moments", f"{name}: minimum {low}, maximum {high}")
+    if not _holds(entry.sketch, count):
+        raise BadPartialError("bad_sketch", f"{name}: the sketch does not hold {count}")
     identified = 0
     sources = set()
     for source in entry.sources:
@@ -157,8 +161,8 @@ def _check_summary(entry: SummaryMessage) -> None:
             raise BadPartialError("bad_sources", f"{name}: a src appears twice")
         sources.add(src)
         identified += _check_bounds(name, source.bounds[:])
-    if identified > entry.count:
-        raise BadPartialError("bad_sources", f"{name}: {identified} seq for {entry.count} readings")
+    if identified > count:
+        raise BadPartialError("bad_sources", f"{name}: {identified} seq for {count} readings")
 
 
 def _holds(sketch: SketchMessage, count: int) -> bool:

@@ -25,9 +25,9 @@ def main() -> None:
         settings = Settings.read(os.environ)
         listener = http.listen(*settings.http)
     except SettingsError as error:
-        sys.exit(str(error))
+        sys.exit(f"sensorpipe-server: {error}")
     except OSError as error:
-        sys.exit(f"SENSORPIPE_HTTP: cannot listen there: {error}")
+        sys.exit(f"sensorpipe-server: SENSORPIPE_HTTP: cannot listen there: {error}")
     logs.setup("sensorpipe-server", settings.log_level)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     memory.settle()

@@ -46,7 +46,7 @@ class Batch:
                 self.refused.append(Refused(record, error.reason, str(error)))
 
     def encode(self) -> None:
-        """Encode what may be inserted, so that writing finds it ready."""
+        """Encode what may be inserted, so that writing finds it ready; a store would do it too."""
         for window in self.windows.values():
             self.refused += window.encode()
         if self.refused:

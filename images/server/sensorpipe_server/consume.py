@@ -59,7 +59,6 @@ class Ingest:
         self._store = Store(db)
         self._fences = database.fences(db)
         self._membership = Membership()
-        self._topics = (route.topic, route.dead_letters)
 
     @property
     def assigned(self) -> bool:
@@ -85,15 +84,18 @@ class Ingest:
             await unless(stop, asyncio.sleep(backoff.next()))
 
     async def _connect(self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
-        await ensure_topics(self._settings, *self._topics)
+        await self._ensure_topics()
         await producer.start()
         await consumer.start()
         consumer.subscribe([self._route.topic], listener=self._membership)
 
+    async def _ensure_topics(self) -> None:
+        await ensure_topics(self._settings, self._route.topic, self._route.dead_letters)
+
     async def _session(
         self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, stop: asyncio.Event
     ) -> None:
-        reader = Reader(consumer, self._membership, self._fences, self._settings, self._topics)
+        reader = Reader(consumer, self._membership, self._store, self._fences, self._ensure_topics)
         letters = KafkaDeadLetters(producer, self._route.dead_letters)
         writer = Writer(consumer, self._membership, self._store, self._fences, letters)
         queue: asyncio.Queue[Claim | None] = asyncio.Queue(maxsize=1)

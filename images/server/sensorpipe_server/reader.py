@@ -3,21 +3,21 @@
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import pymongo
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 from pymongo.errors import PyMongoError
-from sensorpipe_schema.kafka import KafkaSettings, ensure_topics
 
 from sensorpipe_server import fences, metrics
 from sensorpipe_server.batch import Batch
 from sensorpipe_server.database import READ_SECONDS, Collection
 from sensorpipe_server.membership import Membership
 from sensorpipe_server.patience import Backoff
+from sensorpipe_server.store import Store
 
 MAX_RECORDS: Final = 2000
 """Of a batch."""
@@ -47,15 +47,15 @@ class Reader:
         self,
         consumer: AIOKafkaConsumer,
         membership: Membership,
+        store: Store,
         fences_stored: Collection,
-        settings: KafkaSettings,
-        topics: tuple[str, ...],
+        ensure_topics: Callable[[], Awaitable[None]],
     ) -> None:
         self._consumer = consumer
         self._membership = membership
+        self._store = store
         self._fences = fences_stored
-        self._settings = settings
-        self._topics = topics
+        self._ensure_topics = ensure_topics
 
     async def run(self, queue: "asyncio.Queue[Claim | None]") -> None:
         """Put batches into the queue until cancelled."""
@@ -67,6 +67,7 @@ class Reader:
                 if claim is not None:
                     await queue.put(claim)
             elif not self._consumer.assignment() and time.monotonic() > idle_since + IDLE_SECONDS:
+                # a broker that lost its memory lost the topics too
                 await self._ensure_topics()
             else:
                 continue
@@ -86,7 +87,8 @@ class Reader:
                 batch.add(records[at : at + SLICE], lines, received_at)
                 await asyncio.sleep(0)
             self._note_lag(partition, records[-1].offset + 1)
-        batch.encode()
+        if not self._store.looks_first:
+            batch.encode()
         positions = {partition: records[-1].offset + 1 for partition, records in found.items()}
         return Claim(batch, generation, positions)
 
@@ -108,13 +110,6 @@ class Reader:
                 if self._membership.generation == generation:
                     self._membership.lines[partition] = lines
         return None
-
-    async def _ensure_topics(self) -> None:
-        """Create the topics again: a broker that lost its memory lost them too."""
-        try:
-            await ensure_topics(self._settings, *self._topics)
-        except (KafkaError, OSError) as error:
-            log.warning("topics cannot be checked", extra={"error": str(error)})
 
     def _note_lag(self, partition: TopicPartition, position: int) -> None:
         high = self._consumer.highwater(partition)

@@ -51,7 +51,8 @@ class Store:
         as_stored: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=False)
         self._reading = self._windows.with_options(codec_options=as_stored)
         self._facilities = Facilities(database.facilities(db))
-        self._look_first = False
+        self.looks_first = False
+        """Whether most windows are expected to be there already, so that none is encoded yet."""
 
     async def write(self, windows: Mapping[str, Window]) -> Outcome:
         """Store all partials, or raise PyMongoError: then any part of them may be stored.
@@ -62,9 +63,9 @@ class Store:
         outcome = Outcome()
         try:
             await self._facilities.note(windows.values())
-            known = list(windows) if self._look_first else await self._insert(windows, outcome)
+            known = list(windows) if self.looks_first else await self._insert(windows, outcome)
             missing = await self._merge(windows, known, outcome)
-            self._look_first = 2 * (len(known) - len(missing)) > len(windows)
+            self.looks_first = 2 * (len(known) - len(missing)) > len(windows)
             while missing:
                 again = {key: windows[key] for key in missing}
                 missing = await self._merge(windows, await self._insert(again, outcome), outcome)
@@ -75,7 +76,10 @@ class Store:
 
     async def _insert(self, windows: Mapping[str, Window], outcome: Outcome) -> list[str]:
         """Insert what is new; return the keys of those that are there already."""
-        keys = list(windows)
+        for window in windows.values():
+            if window.raw is None:
+                outcome.refused += window.encode()
+        keys = [key for key, window in windows.items() if window.raw is not None]
         if not keys:
             return []
         errors: Sequence[Mapping[str, Any]] = ()
@@ -86,7 +90,7 @@ class Store:
         except BulkWriteError as error:
             errors = _permanent(error)
         known = []
-        outcome.inserted += sum(len(window.parts) for window in windows.values())
+        outcome.inserted += sum(len(windows[key].parts) for key in keys)
         for problem in errors:
             key = keys[problem["index"]]
             outcome.inserted -= len(windows[key].parts)

@@ -1,5 +1,6 @@
 """All partials of one window in a batch, and the document they make with what is stored."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -51,6 +52,10 @@ class Window:
 
     def encode(self) -> list[Refused]:
         """Encode what may be inserted; drop and return partials that cannot be."""
+        if len(self.parts) == 1:
+            with suppress(Exception):  # `absorb` will say what is wrong with it
+                self.raw = encode(self.parts[0].document)
+                return []
         made = absorb(None, self.parts)
         self.raw = made.raw
         if made.refused:
