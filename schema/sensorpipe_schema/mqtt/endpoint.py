@@ -8,6 +8,10 @@ from urllib.parse import unquote, urlsplit
 from sensorpipe_schema.settings import Environment
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
+_FORM = (
+    "must be mqtt://HOST:PORT or mqtts://USER:PASSWORD@HOST:PORT; "
+    "in a password, write / ? # @ : as %2F %3F %23 %40 %3A"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +28,19 @@ class Endpoint:
     @classmethod
     def parse(cls, url: str, ca_file: str | None = None) -> Self:
         """Read `mqtt[s]://[USER:PASSWORD@]HOST[:PORT]`; ValueError says what is wrong."""
-        form = "must be mqtt://HOST:PORT or mqtts://USER:PASSWORD@HOST:PORT"
         try:
             parts = urlsplit(url)
             port = parts.port
-        except ValueError as error:
-            raise ValueError(f"{form}: {error}") from error
-        if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/"):
-            raise ValueError(form)
+            host = parts.hostname or ""
+            host.encode("idna")
+        except ValueError:
+            raise ValueError(_FORM) from None  # the cause may quote the password
+        if parts.scheme not in _PORTS or not host or port == 0:
+            raise ValueError(_FORM)
+        if parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError(_FORM)
         return cls(
-            parts.hostname,
+            host,
             _PORTS[parts.scheme] if port is None else port,
             parts.scheme == "mqtts",
             unquote(parts.username) if parts.username else None,
@@ -55,7 +62,8 @@ class Endpoint:
         return endpoint
 
     def __str__(self) -> str:
-        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
 
     def tls_context(self) -> ssl.SSLContext | None:
         """Return what checks the broker's certificate; None without TLS."""
