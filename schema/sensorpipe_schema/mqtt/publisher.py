@@ -43,7 +43,8 @@ class Publisher(Link):
     def publish(self, topic: str, payloads: list[bytes]) -> None:
         """Queue a batch and write what the broker's window lets out; BufferError without room."""
         self._outbox.put(topic, payloads)
-        self._drained.clear()
+        if self._outbox.unacknowledged:
+            self._drained.clear()
         self._write()
 
     async def drained(self) -> None:
