@@ -96,6 +96,8 @@ class Connection(asyncio.Protocol):
         answer = await self._ask(mqtt5.SubscribePacket(1, filters).write())
         if not isinstance(answer, mqtt5.SubAckPacket):
             raise ProtocolError(f"the broker answered SUBSCRIBE with {type(answer).__name__}")
+        if len(answer.reason_codes) != len(patterns):
+            raise ProtocolError(f"the broker answered SUBSCRIBE with {answer.reason_codes}")
         for pattern, code in zip(patterns, answer.reason_codes, strict=True):
             if code.value >= _FAILURE:
                 raise RefusedError(f"the broker refused the subscription {pattern!r}: {code.name}")
@@ -178,20 +180,20 @@ class Connection(asyncio.Protocol):
             raise MqttError(text)
 
     async def _ask(self, data: bytes) -> mqtt5.Packet:
-        """Send a packet and wait for the answer to it."""
+        """Send a packet and wait for the answer to it: for as long as nobody reads, if paused."""
         self._answer = asyncio.get_running_loop().create_future()
         self.write(data)
         waited: list[asyncio.Future[Any]] = [self._answer, self.ended]
-        await asyncio.wait(
-            waited,
-            timeout=_CONNECT_SECONDS,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        if self._answer.done():
-            return self._answer.result()
-        if self.ended.done():
-            self.ended.result()
-        raise MqttError("the broker did not answer")
+        while True:
+            await asyncio.wait(
+                waited, timeout=_CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            if self._answer.done():
+                return self._answer.result()
+            if self.ended.done():
+                self.ended.result()
+            if not self._paused:
+                raise MqttError("the broker did not answer")
 
     def _keep_alive(self, seconds: float) -> None:
         """Ping; give up on a broker from which nothing came although we read."""

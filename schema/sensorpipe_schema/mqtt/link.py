@@ -30,6 +30,7 @@ class Link(ABC):
         """Whether the present connection has all it begins with: its subscriptions, for one."""
         self._connection: Connection | None = None
         self._closing = False
+        self._closed = asyncio.Event()
 
     @property
     def connected(self) -> bool:
@@ -38,6 +39,18 @@ class Link(ABC):
 
     async def run(self) -> None:
         """Stay connected until cancelled, closed, or taken over by another client."""
+        staying = asyncio.create_task(self._stay_connected(), name=f"mqtt {self.client_id}")
+        closed = asyncio.create_task(self._closed.wait(), name=f"mqtt {self.client_id} closed")
+        try:
+            await asyncio.wait([staying, closed], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            staying.cancel()
+            closed.cancel()
+            await asyncio.gather(staying, closed, return_exceptions=True)
+        if not staying.cancelled():
+            staying.result()
+
+    async def _stay_connected(self) -> None:
         backoff = Backoff()
         loop = asyncio.get_running_loop()
         while not self._closing:
@@ -62,10 +75,11 @@ class Link(ABC):
         await asyncio.sleep(delay)
 
     async def close(self) -> None:
-        """Disconnect; `run` returns."""
+        """Disconnect, if connected; `run` returns, whatever it was waiting for."""
         self._closing = True
         if self._connection is not None:
             await self._connection.close()
+        self._closed.set()
 
     async def _live(self) -> None:
         """Live through one connection; always ends with an exception."""

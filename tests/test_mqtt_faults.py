@@ -1,0 +1,499 @@
+"""What no real broker does on request: a broker of a few lines that does it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import mqtt5
+import pytest
+from sensorpipe_cli.child import free_port
+from sensorpipe_schema.mqtt import connection, link
+from sensorpipe_schema.mqtt.backoff import Backoff
+from sensorpipe_schema.mqtt.endpoint import Endpoint
+from sensorpipe_schema.mqtt.errors import SessionTakenOverError
+from sensorpipe_schema.mqtt.frames import Message
+from sensorpipe_schema.mqtt.link import Link
+from sensorpipe_schema.mqtt.publisher import Publisher
+from sensorpipe_schema.mqtt.subscriber import Subscriber
+
+CONNACK = mqtt5.ConnAckPacket(session_present=True).write()
+SUBACK = mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE]).write()
+TAKEN_OVER = mqtt5.DisconnectPacket(
+    reason_code=mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER
+).write()
+
+
+def publish(packet_id: int, payload: bytes = b"x") -> bytes:
+    qos = mqtt5.QoS.AT_LEAST_ONCE
+    return mqtt5.PublishPacket("t", payload, qos=qos, packet_id=packet_id).write()
+
+
+class Client:
+    """One connection, from the broker's side."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self._rest = b""
+
+    async def packet(self) -> mqtt5.Packet:
+        """Return the next packet; EOFError at the end of the connection."""
+        while True:
+            with suppress(IndexError):
+                found, size = mqtt5.read(memoryview(self._rest))
+                self._rest = self._rest[size:]
+                return found
+            data = await self.reader.read(65_536)
+            if not data:
+                raise EOFError
+            self._rest += data
+
+    async def next(self, kind: type[mqtt5.Packet]) -> mqtt5.Packet:
+        """Return the next packet of a kind, passing over others."""
+        while True:
+            packet = await self.packet()
+            if isinstance(packet, kind):
+                return packet
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def welcome(self, more: bytes = b"") -> None:
+        """Answer CONNECT and SUBSCRIBE, with more in the same segments."""
+        await self.next(mqtt5.ConnectPacket)
+        await self.send(CONNACK + more)
+        await self.next(mqtt5.SubscribePacket)
+        await self.send(SUBACK)
+
+
+Behaviour = Callable[[Client], Awaitable[None]]
+
+
+@asynccontextmanager
+async def broker(*behaviours: Behaviour) -> AsyncIterator[Endpoint]:
+    """Serve the first connection by the first behaviour, and so on; the last serves the rest."""
+    left, failures = list(behaviours), []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behave = left.pop(0) if len(left) > 1 else left[0]
+        try:
+            with suppress(EOFError, ConnectionError):
+                await behave(Client(reader, writer))
+        except Exception as error:  # noqa: BLE001  told below, where a test sees it
+            failures.append(error)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])
+    assert not failures
+
+
+class Handler:
+    """Keeps what comes."""
+
+    def __init__(self) -> None:
+        self.payloads: list[bytes] = []
+        self.sessions: list[bool] = []
+        self.on_batch: Callable[[], None] = lambda: None
+
+    def on_messages(self, messages: Sequence[Message], before: int) -> None:
+        assert before == len(self.payloads)
+        self.payloads += [message.payload for message in messages]
+        self.on_batch()
+
+    def on_connected(self, *, session_present: bool) -> None:
+        self.sessions.append(session_present)
+
+
+@asynccontextmanager
+async def running(one: Link) -> AsyncIterator[asyncio.Task[None]]:
+    """Run a link; afterwards it leaves no task behind."""
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(one.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        left = {t for t in asyncio.all_tasks() - before if "mqtt" in t.get_name()}
+        assert not left
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  what it waits for has no event
+            await asyncio.sleep(0.005)
+
+
+async def wait_for_the_end(client: Client) -> None:
+    with suppress(EOFError, ConnectionError):
+        while True:
+            await client.packet()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reconnect quickly."""
+    monkeypatch.setattr(link, "Backoff", lambda: Backoff(0.01, 0.02))
+
+
+def subscriber(endpoint: Endpoint, handler: Handler) -> Subscriber:
+    return Subscriber(endpoint, "me", ["t"], handler)
+
+
+async def test_messages_in_the_segment_of_the_connack_are_taken_and_acknowledged():
+    acknowledged: list[int] = []
+
+    async def behave(client: Client) -> None:
+        await client.welcome(publish(3) + publish(2))
+        for _ in range(2):
+            packet = await client.next(mqtt5.PubAckPacket)
+            assert isinstance(packet, mqtt5.PubAckPacket)
+            acknowledged.append(packet.packet_id)
+        await wait_for_the_end(client)
+
+    handler = Handler()
+    async with broker(behave) as endpoint:
+        one = subscriber(endpoint, handler)
+        async with running(one):
+            await until(lambda: one.ready)
+            assert handler.payloads == [b"x", b"x"]
+            assert handler.sessions == [True]
+            assert one.inbox.held == 2
+            one.acknowledge(2)
+            await until(lambda: acknowledged == [3, 2])
+
+
+async def test_pubacks_go_out_in_the_order_of_receipt():
+    acknowledged: list[int] = []
+    ids = [9, 1, 65_535, 2, 8]
+
+    async def behave(client: Client) -> None:
+        await client.welcome()
+        await client.send(b"".join(map(publish, ids)))
+        while len(acknowledged) < len(ids):
+            packet = await client.next(mqtt5.PubAckPacket)
+            assert isinstance(packet, mqtt5.PubAckPacket)
+            acknowledged.append(packet.packet_id)
+        await wait_for_the_end(client)
+
+    handler = Handler()
+    async with broker(behave) as endpoint:
+        one = subscriber(endpoint, handler)
+        async with running(one):
+            await until(lambda: len(handler.payloads) == 5)
+            one.acknowledge(2)
+            one.acknowledge(1)
+            one.acknowledge(5)
+            await until(lambda: acknowledged == ids)
+
+
+async def test_acknowledging_what_an_old_connection_brought_does_nothing():
+    second: list[mqtt5.Packet] = []
+
+    async def first(client: Client) -> None:
+        await client.welcome(publish(1) + publish(2))
+
+    async def again(client: Client) -> None:
+        await client.welcome(publish(1) + publish(2))
+        with suppress(EOFError):
+            while True:
+                second.append(await client.packet())
+
+    handler = Handler()
+    async with broker(first, again) as endpoint:
+        one = subscriber(endpoint, handler)
+        async with running(one):
+            await until(lambda: len(handler.payloads) == 4 and one.ready)
+            one.acknowledge(2)
+            one.acknowledge(3)
+            await until(lambda: bool(second))
+            await one.close()
+    (puback,) = [packet for packet in second if isinstance(packet, mqtt5.PubAckPacket)]
+    assert puback.packet_id == 1
+
+
+async def test_a_session_taken_over_ends_the_link():
+    async def behave(client: Client) -> None:
+        await client.welcome()
+        await client.send(TAKEN_OVER)
+
+    async with broker(behave) as endpoint:
+        one = subscriber(endpoint, Handler())
+        async with running(one) as run:
+            with pytest.raises(SessionTakenOverError, match="SESSION_TAKEN_OVER"):
+                await asyncio.wait_for(run, 10)
+        assert not one.connected
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (mqtt5.ConnAckPacket(reason_code=mqtt5.ConnAckReasonCode.BANNED).write(), "BANNED"),
+        (SUBACK, "the broker answered CONNECT with SubAckPacket"),
+        (CONNACK + CONNACK[:1] + b"\xff\xff\xff\xff", "impossible length"),
+        (b"\x40\x03\x00\x01\x77", "malformed packet"),
+        (
+            CONNACK + mqtt5.SubAckPacket(1, []).write(),
+            "the broker answered SUBSCRIBE with []",
+        ),
+        (
+            CONNACK + mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.NOT_AUTHORIZED]).write(),
+            "refused the subscription 't': NOT_AUTHORIZED",
+        ),
+        (
+            CONNACK
+            + mqtt5.DisconnectPacket(
+                reason_code=mqtt5.DisconnectReasonCode.SERVER_SHUTTING_DOWN
+            ).write(),
+            "SERVER_SHUTTING_DOWN",
+        ),
+    ],
+)
+async def test_a_broker_that_says_no_or_nonsense_is_tried_again(
+    sent: bytes, reason: str, caplog: pytest.LogCaptureFixture
+):
+    async def refuse(client: Client) -> None:
+        await client.next(mqtt5.ConnectPacket)
+        if sent.startswith(CONNACK) and b"\x90" in sent[len(CONNACK) :][:1]:
+            await client.send(CONNACK)
+            await client.next(mqtt5.SubscribePacket)
+            await client.send(sent[len(CONNACK) :])
+        else:
+            await client.send(sent)
+        await wait_for_the_end(client)
+
+    async def accept(client: Client) -> None:
+        await client.welcome()
+        await wait_for_the_end(client)
+
+    async with broker(refuse, accept) as endpoint:
+        one = subscriber(endpoint, Handler())
+        async with running(one):
+            await until(lambda: one.ready)
+    assert any(reason in getattr(record, "error", "") for record in caplog.records)
+
+
+def short_keep_alive(seconds: int) -> bytes:
+    return mqtt5.ConnAckPacket(server_keep_alive=seconds).write()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ping every 20 ms, and give up after 60 ms without a word."""
+    monkeypatch.setattr(connection, "_PING_EVERY", 0.02)
+    monkeypatch.setattr(connection, "_CONNECT_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_pings_go_on_while_nobody_reads():
+    pings = 0
+
+    async def behave(client: Client) -> None:
+        nonlocal pings
+        await client.welcome()
+        with suppress(EOFError):
+            while True:
+                await client.next(mqtt5.PingReqPacket)
+                pings += 1
+
+    async with broker(behave) as endpoint:
+        one = subscriber(endpoint, Handler())
+        async with running(one):
+            await until(lambda: one.ready)
+            one.pause()
+            begun = pings
+            await until(lambda: pings >= begun + 10)  # three times as long as a silence may last
+            assert one.connected
+            assert one.connections == 1
+            one.resume()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_broker_that_fell_silent_is_given_up(caplog: pytest.LogCaptureFixture):
+    async with broker(silent) as endpoint:
+        one = subscriber(endpoint, Handler())
+        async with running(one):
+            await until(lambda: one.connections >= 2)
+    assert any("has said nothing for" in getattr(r, "error", "") for r in caplog.records)
+
+
+async def silent(client: Client) -> None:
+    await client.welcome()
+    await wait_for_the_end(client)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_broker_that_does_not_answer_is_given_up(caplog: pytest.LogCaptureFixture):
+    async with broker(wait_for_the_end, silent) as endpoint:
+        one = subscriber(endpoint, Handler())
+        async with running(one):
+            await until(lambda: one.ready)
+    assert any("did not answer" in getattr(r, "error", "") for r in caplog.records)
+
+
+async def test_the_broker_s_own_keep_alive_rules():
+    pinged = asyncio.Event()
+
+    async def behave(client: Client) -> None:
+        await client.next(mqtt5.ConnectPacket)
+        await client.send(short_keep_alive(1))
+        await client.next(mqtt5.PingReqPacket)
+        pinged.set()
+        await wait_for_the_end(client)
+
+    async with broker(behave) as endpoint:
+        one = Publisher(endpoint, "me", capacity=9)
+        async with running(one):
+            await asyncio.wait_for(pinged.wait(), 5)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_who_stops_reading_before_the_subscription_is_answered_keeps_the_connection():
+    """A resumed session sends before the SUBACK, and may fill what there is room for."""
+    asked = asyncio.Event()
+
+    async def behave(client: Client) -> None:
+        await client.next(mqtt5.ConnectPacket)
+        await client.send(CONNACK)
+        await client.next(mqtt5.SubscribePacket)
+        await client.send(publish(1))
+        await client.next(mqtt5.PingReqPacket)
+        for _ in range(10):
+            await client.next(mqtt5.PingReqPacket)
+        await client.send(SUBACK)
+        asked.set()
+        await wait_for_the_end(client)
+
+    handler = Handler()
+    async with broker(behave) as endpoint:
+        one = subscriber(endpoint, handler)
+        handler.on_batch = one.pause
+        async with running(one):
+            await asyncio.wait_for(asked.wait(), 10)
+            assert not one.ready
+            one.resume()
+            await until(lambda: one.ready)
+            assert one.connections == 1
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait so long before a second try that no test lives to see it."""
+    monkeypatch.setattr(link, "Backoff", lambda: Backoff(10_000, 10_000))
+
+
+@pytest.mark.usefixtures("patient")
+async def test_closing_wakes_a_link_that_waits_to_try_again(caplog: pytest.LogCaptureFixture):
+    one = subscriber(Endpoint("127.0.0.1", free_port()), Handler())
+    async with running(one) as run:
+        await until(lambda: bool(caplog.records))
+        await one.close()
+        await asyncio.wait_for(run, 10)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_closing_ends_a_link_that_is_still_connecting():
+    connecting = asyncio.Event()
+
+    async def behave(client: Client) -> None:
+        await client.next(mqtt5.ConnectPacket)
+        connecting.set()
+        await wait_for_the_end(client)
+
+    async with broker(behave) as endpoint:
+        one = subscriber(endpoint, Handler())
+        async with running(one) as run:
+            await connecting.wait()
+            await one.close()
+            await asyncio.wait_for(run, 10)
+
+
+async def test_closing_before_the_start_is_enough():
+    one = subscriber(Endpoint("127.0.0.1", free_port()), Handler())
+    await one.close()
+    await asyncio.wait_for(one.run(), 10)
+
+
+async def test_closing_says_goodbye_behind_the_last_acknowledgements():
+    last: list[mqtt5.Packet] = []
+
+    async def behave(client: Client) -> None:
+        await client.welcome(publish(5))
+        with suppress(EOFError):
+            while True:
+                last.append(await client.packet())
+
+    async with broker(behave) as endpoint:
+        one = subscriber(endpoint, Handler())
+        async with running(one) as run:
+            await until(lambda: one.ready)
+            one.acknowledge(1)
+            await one.close()
+            await asyncio.wait_for(run, 10)
+            await until(lambda: len(last) == 2)
+    assert [type(packet) for packet in last] == [mqtt5.PubAckPacket, mqtt5.DisconnectPacket]
+
+
+async def test_a_bug_in_the_handler_is_not_retried():
+    async def behave(client: Client) -> None:
+        await client.welcome(publish(5))
+        await wait_for_the_end(client)
+
+    def fail() -> None:
+        raise LookupError("a bug")
+
+    handler = Handler()
+    handler.on_batch = fail
+    async with broker(behave) as endpoint:
+        one = subscriber(endpoint, handler)
+        async with running(one) as run:
+            with pytest.raises(LookupError, match="a bug"):
+                await asyncio.wait_for(run, 10)
+
+
+async def test_a_publisher_keeps_to_the_window_and_sends_again_in_order():
+    seen: list[list[bytes]] = [[], []]
+
+    async def take(client: Client, into: list[bytes], *, answer: bool) -> None:
+        await client.next(mqtt5.ConnectPacket)
+        await client.send(mqtt5.ConnAckPacket(receive_max=3).write())
+        while len(into) < 3 or answer:
+            packet = await client.next(mqtt5.PublishPacket)
+            assert isinstance(packet, mqtt5.PublishPacket)
+            into.append(packet.payload)
+            if answer or len(into) == 1:
+                await client.send(mqtt5.PubAckPacket(packet.packet_id or 0).write())
+
+    async with broker(
+        lambda client: take(client, seen[0], answer=False),
+        lambda client: take(client, seen[1], answer=True),
+    ) as endpoint:
+        one = Publisher(endpoint, "me", capacity=9)
+        one.publish("t", [b"1", b"2", b"3", b"4", b"5"])
+        async with running(one):
+            await asyncio.wait_for(one.drained(), 10)
+            assert one.acknowledged == 5
+            assert one.unacknowledged == 0
+            await one.close()
+    assert seen[0] == [b"1", b"2", b"3"]
+    assert seen[1] == [b"2", b"3", b"4", b"5"]
+
+
+async def test_nothing_published_is_drained_at_once():
+    one = Publisher(Endpoint("127.0.0.1", free_port()), "me", capacity=9)
+    one.publish("t", [])
+    await asyncio.wait_for(one.drained(), 10)
+
+
+async def test_a_link_logs_no_password(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG)
+    endpoint = Endpoint("127.0.0.1", free_port(), username="me", password="hunter2")
+    one = subscriber(endpoint, Handler())
+    async with running(one):
+        await until(lambda: len(caplog.records) > 1)
+    assert "hunter2" not in str([vars(record) for record in caplog.records])
