@@ -19,6 +19,8 @@ from sensorpipe_server.documents import id_range
 SETTLE_SECONDS: Final = 0.5
 """Between two looks at a gap: a batch that was in the midst of being stored is stored by then."""
 
+_FIELDS: Final = ("count", "sources")
+
 
 class Ledger:
     """The `seq` of one source: memory by gaps, not by readings."""
@@ -122,9 +124,9 @@ class Integrity:
         meanwhile does not make it look as if those before it were missing.
         """
         scan = Scan()
-        unread = {f"sensors.{name}.sketches": 0 for name in sensors}
+        wanted = {f"sensors.{name}.{field}": 1 for name in sensors for field in _FIELDS}
         condition = {"_id": id_range(facility)}
-        async for batch in in_batches(self._windows, condition, unread, newest_first=True):
+        async for batch in in_batches(self._windows, condition, wanted, newest_first=True):
             for document in batch:
                 scan.add(document["sensors"])
         return scan
