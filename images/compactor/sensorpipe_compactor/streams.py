@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sensorpipe_compactor.windows import Bucket, Facility
 
 MAX_STREAMS: Final = 100_000
-"""Streams remembered; beyond it the one that began longest ago is forgotten, and counted."""
+"""Streams remembered; beyond it the one longest without a run is forgotten, and counted."""
 
 MAX_INTERVALS: Final = 4_096
 """Intervals remembered of one stream; beyond it the lowest is forgotten, and counted."""
@@ -96,9 +96,13 @@ class Streams:
         self.forgotten += 1
         return old
 
+    def touch(self, topic: str, stream: Stream) -> None:
+        """Take note that a stream goes on."""
+        self._order[topic, stream.src] = self._order.pop((topic, stream.src))
+
     def bound(self, stream: Stream) -> None:
-        """Forget the lowest interval of a stream that has too many."""
-        if len(stream.seen) > self._max_intervals:
+        """Forget the lowest intervals of a stream that has too many."""
+        while len(stream.seen) > self._max_intervals:
             stream.seen.forget_lowest()
             self.forgotten += 1
 

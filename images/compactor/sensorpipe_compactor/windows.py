@@ -166,6 +166,8 @@ class Windows:
         if src is not None and reading.seq in stream.seen:
             self.duplicates += 1
             return
+        if stream.bucket is None:
+            self.streams.touch(topic, stream)
         self._place(stream, reading, number, now_ms)
 
     def _bury(self, message: Message, number: int, reason: str, detail: str) -> None:

@@ -1,0 +1,491 @@
+"""Windows against a plain batch computation, whatever comes in whatever order."""
+
+import itertools
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+import mqtt5
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sensorpipe_compactor.streams import Streams
+from sensorpipe_compactor.windows import MAX_WINDOW_COST, Window, Windows
+from sensorpipe_schema.intervals import IntervalSet
+from sensorpipe_schema.mqtt.frames import Message, Refused
+from sensorpipe_schema.reading import MAX_AGE_MS, MAX_AHEAD_MS, Reading, encode
+
+NOW = 1_800_000_000_000
+WINDOW, LATENESS = 10_000, 2_000
+
+Where = tuple[str, int, str]
+"""Facility, start of the window, sensor."""
+
+
+def message(topic: str, payload: bytes) -> Message:
+    return mqtt5.PublishPacket(topic, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=1)
+
+
+def of(reading: Reading, facility: str = "f", sensor: str = "s") -> Message:
+    return message(f"sensor_readings/{facility}/{sensor}", encode(reading))
+
+
+def windows(streams: Streams | None = None) -> Windows:
+    return Windows(WINDOW, LATENESS, streams)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A reading with its topic; `val` tells readings apart."""
+
+    facility: str
+    sensor: str
+    src: str | None
+    seq: int
+    ts: int
+    val: float
+
+    @property
+    def where(self) -> Where:
+        return self.facility, self.ts - self.ts % WINDOW, self.sensor
+
+    def message(self) -> Message:
+        return of(Reading(self.ts, self.val, self.src, self.seq), self.facility, self.sensor)
+
+
+@dataclass
+class Tally:
+    """What the windows handed out so far hold, or ought to."""
+
+    values: dict[Where, Counter[float]] = field(default_factory=lambda: defaultdict(Counter))
+    seqs: dict[tuple[Where, str], Counter[int]] = field(
+        default_factory=lambda: defaultdict(Counter)
+    )
+
+    def take(self, handed: list[Window]) -> None:
+        for window in handed:
+            assert window.end_ms == window.start_ms + WINDOW
+            assert window.count > 0
+            for sensor, bucket in window.buckets.items():
+                where = window.facility, window.start_ms, sensor
+                self.values[where].update(bucket.values)
+                for src, intervals in bucket.sources.items():
+                    for first, last in intervals:
+                        self.seqs[where, src].update(range(first, last + 1))
+
+    def expect(self, sent: Sent) -> None:
+        self.values[sent.where][sent.val] += 1
+        if sent.src is not None:
+            self.seqs[sent.where, sent.src][sent.seq] += 1
+
+
+def is_acknowledgeable(number: int, taken: Windows) -> bool:
+    lowest = taken.lowest_number()
+    return lowest is None or number < lowest
+
+
+@st.composite
+def streams_of_readings(draw: st.DrawFn, *, identified: bool = False) -> list[Sent]:
+    """Readings of several publishers, numbered without gaps; then shuffled, doubled, late."""
+    sent: list[Sent] = []
+    value = itertools.count(1)
+    for _ in range(draw(st.integers(1, 4))):
+        facility = draw(st.sampled_from(["f", "g"]))
+        sensor = draw(st.sampled_from(["s", "t"]))
+        src = draw(st.sampled_from(["a", "b"] if identified else ["a", "b", None]))
+        ts = NOW + draw(st.integers(-40_000, 10_000))
+        step = draw(st.sampled_from([1, 700, 4_000]))
+        first = 1 + max(
+            (s.seq for s in sent if (s.facility, s.sensor, s.src) == (facility, sensor, src)),
+            default=0,
+        )
+        for seq in range(first, first + draw(st.integers(1, 12))):
+            number = seq if src is not None else 0
+            sent.append(Sent(facility, sensor, src, number, ts, float(next(value))))
+            ts += step
+    doubled = draw(st.lists(st.sampled_from(sent), max_size=8))
+    everything = sent + [each for each in doubled if each.src is not None]
+    disorder = draw(st.sampled_from(["as sent", "shuffled", "swapped"]))
+    if disorder == "shuffled":
+        return draw(st.permutations(everything))
+    if disorder == "swapped":
+        for at in (
+            draw(st.lists(st.integers(1, len(everything) - 1), max_size=5))
+            if (len(everything) > 1)
+            else []
+        ):
+            everything[at - 1], everything[at] = everything[at], everything[at - 1]
+    return everything
+
+
+moments = st.lists(
+    st.tuples(
+        st.integers(1, 7),  # messages in the batch
+        st.integers(0, 9_000),  # how far the clock goes on
+        st.sampled_from(["go on", "go on", "take due", "take all"]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=250, deadline=None)
+@given(streams_of_readings(), moments)
+def test_every_distinct_reading_is_in_its_window_once(
+    readings: list[Sent], batches: list[tuple[int, int, str]]
+):
+    taken, found, expected = windows(), Tally(), Tally()
+    keys: set[tuple[str, str, str, int]] = set()
+    handed: set[float] = set()
+    duplicates = at = 0
+    now = NOW
+    for size, pause, step in itertools.cycle(batches):
+        batch = readings[at : at + size]
+        taken.add([each.message() for each in batch], at, now)
+        at, now = at + len(batch), now + pause
+        for each in batch:
+            key = each.facility, each.sensor, each.src or "", each.seq
+            if each.src is not None and key in keys:
+                duplicates += 1
+                continue
+            keys.add(key)
+            expected.expect(each)
+        if step != "go on":
+            out = taken.take_due(now) if step == "take due" else taken.take_all()
+            found.take(out)
+            handed.update(v for w in out for b in w.buckets.values() for v in b.values)
+        for number, each in enumerate(readings[:at], 1):
+            assert not is_acknowledgeable(number, taken) or each.val in handed
+        if at == len(readings):
+            break
+    found.take(taken.take_all())
+    assert found == expected
+    assert taken.duplicates == duplicates
+    assert taken.dead == []
+    assert taken.open == 0
+    assert taken.lowest_number() is None
+
+
+class Restarted:
+    """A compactor that is killed now and then, before a broker that sends again."""
+
+    def __init__(self, readings: list[Sent]) -> None:
+        self.readings = readings
+        self.durable: list[Window] = []
+        self.acknowledged = 0
+        self.now = NOW
+        self.start()
+
+    def start(self) -> None:
+        """Restore what is durable; the broker sends all that is unacknowledged again."""
+        self.windows = windows()
+        for window in self.durable:
+            for sensor, bucket in window.buckets.items():
+                for src, intervals in bucket.sources.items():
+                    self.windows.restore(window.facility, sensor, src, list(intervals))
+        self.offset = self.at = self.acknowledged
+
+    def receive(self, size: int) -> None:
+        batch = self.readings[self.at : self.at + size]
+        self.windows.add([each.message() for each in batch], self.at - self.offset, self.now)
+        self.at += len(batch)
+
+    def flush(self, step: str, kept: int, *, acknowledge: bool) -> None:
+        """Make windows durable: all and acknowledge, or only some before the end comes."""
+        windows = self.windows
+        out = windows.take_due(self.now) if step == "take due" else windows.take_all()
+        self.durable += out if acknowledge else out[:kept]
+        if acknowledge:
+            lowest = windows.lowest_number()
+            through = self.at if lowest is None else self.offset + lowest - 1
+            self.acknowledged = max(self.acknowledged, through)
+        else:
+            self.start()
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    streams_of_readings(identified=True),
+    moments,
+    st.lists(st.tuples(st.booleans(), st.integers(0, 3)), min_size=1, max_size=10),
+)
+def test_with_restarts_in_between_each_identified_reading_counts_once(
+    readings: list[Sent], batches: list[tuple[int, int, str]], fates: list[tuple[bool, int]]
+):
+    played = Restarted(readings)
+    plan = zip(itertools.cycle(batches), itertools.cycle(fates), range(100), strict=False)
+    for (size, pause, step), (survives, kept), _ in plan:
+        played.receive(size)
+        played.now += pause
+        if step != "go on":
+            played.flush(step, kept, acknowledge=survives)
+    played.receive(len(readings))
+    played.flush("take all", 0, acknowledge=True)
+    assert played.acknowledged == len(readings)
+    found, expected = Tally(), Tally()
+    found.take(played.durable)
+    for each in dict.fromkeys(readings):
+        expected.expect(each)
+    assert found == expected
+
+
+def run(first: int, count: int, ts: int = NOW, src: str | None = "a") -> list[Message]:
+    return [of(Reading(ts, 1.0, src, seq)) for seq in range(first, first + count)]
+
+
+def test_intervals_of_a_run_are_one_interval():
+    taken = windows()
+    taken.add(run(1, 1_000), 0, NOW)
+    (window,) = taken.take_all()
+    assert list(window.buckets["s"].sources["a"]) == [(1, 1_000)]
+    taken.add(run(1_001, 10) + run(5, 3), 1_000, NOW)
+    assert taken.duplicates == 3
+    (window,) = taken.take_all()
+    assert list(window.buckets["s"].sources["a"]) == [(1_001, 1_010)]
+
+
+def test_a_reading_without_a_seq_has_no_identity():
+    taken = windows()
+    taken.add([message("sensor_readings/f/s", b'{"ts":%d,"val":2,"src":"a"}' % NOW)] * 2, 0, NOW)
+    taken.add([message("sensor_readings/f/s", b'{"ts":%d,"val":2,"seq":1}' % NOW)] * 2, 2, NOW)
+    (window,) = taken.take_all()
+    assert window.count == 4
+    assert window.buckets["s"].sources == {}
+
+
+# Dead letters.
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "reason"),
+    [
+        ("sensor_readings/f", b"{}", "bad_topic"),
+        ("other/f/s", b"{}", "bad_topic"),
+        ("sensor_readings/F/s", b"{}", "bad_facility_name"),
+        ("sensor_readings/f/-", b"{}", "bad_sensor_name"),
+        ("sensor_readings/f/s\0", b"{}", "bad_sensor_name"),
+        ("sensor_readings/f/s", b"", "not_json"),
+        ("sensor_readings/f/s", b'{"ts":1}', "no_val"),
+        ("sensor_readings/f/s", b"[" * 8_000, "not_json"),
+        ("sensor_readings/f/s", b'{"val":1,"ts":%d,"x":"%s"}' % (NOW, b"y" * 8192), "too_large"),
+        ("sensor_readings/f/s", b'{"ts":%d,"val":1e999}' % NOW, "val_not_finite"),
+        ("sensor_readings/f/s", b'{"ts":%d,"val":1}' % (NOW - MAX_AGE_MS - 1), "too_old"),
+        ("sensor_readings/f/s", b'{"ts":%d,"val":1}' % (NOW + MAX_AHEAD_MS + 1), "ahead_of_time"),
+    ],
+)
+def test_what_is_no_reading_becomes_a_dead_letter(topic: str, payload: bytes, reason: str):
+    taken = windows()
+    taken.add(run(1, 3), 0, NOW)
+    taken.add([message(topic, payload), *run(4, 1), message(topic, payload)], 3, NOW)
+    assert taken.lowest_number() == 1
+    (window,) = taken.take_all()
+    assert window.count == 4
+    assert taken.lowest_number() == 4
+    assert taken.dead_bytes > 0
+    dead = taken.take_dead()
+    assert [(letter.number, letter.topic, letter.reason) for letter in dead] == [
+        (4, topic, reason),
+        (6, topic, reason),
+    ]
+    assert dead[0].payload == payload[: 8 * 1024]
+    assert taken.lowest_number() is None
+    assert taken.dead_bytes == 0
+
+
+def test_a_refused_packet_becomes_a_dead_letter():
+    taken = windows()
+    taken.add([Refused("\ufffd", b"x" * 100_000, 7, "malformed_packet")], 0, NOW)
+    (letter,) = taken.take_dead()
+    assert (letter.number, letter.reason) == (1, "malformed_packet")
+    assert len(letter.payload) == 8 * 1024
+
+
+@pytest.mark.parametrize("src", ["a", None])
+def test_a_running_stream_does_not_get_past_the_clock(src: str | None):
+    """Where a window holds what is just allowed and what is not, each reading is looked at."""
+    start = NOW - NOW % WINDOW
+    now = start - MAX_AHEAD_MS + 5_000
+    stamps = [start, start + 4_000, start + 5_000, start + 5_001, start + 9_000, start + 4_999]
+    taken = windows()
+    taken.add([of(Reading(ts, 1.0, src, n)) for n, ts in enumerate(stamps, 1)], 0, now)
+    (window,) = taken.take_all()
+    assert window.count == 4
+    assert [letter.number for letter in taken.take_dead()] == [4, 5]
+
+
+@pytest.mark.parametrize("src", ["a", None])
+def test_a_running_stream_does_not_get_past_seven_days(src: str | None):
+    start = NOW - NOW % WINDOW
+    now = start + MAX_AGE_MS + 5_000
+    stamps = [start + 6_000, start + 5_000, start + 4_999, start, start + 7_000]
+    taken = windows()
+    taken.add([of(Reading(ts, 1.0, src, n)) for n, ts in enumerate(stamps, 1)], 0, now)
+    (window,) = taken.take_all()
+    assert window.count == 3
+    assert [letter.number for letter in taken.take_dead()] == [3, 4]
+
+
+def test_a_payload_over_8_kib_does_not_get_past_a_running_stream():
+    taken = windows()
+    taken.add(run(1, 5), 0, NOW)
+    long = b'{"ts":%d,"val":1,"src":"a","seq":6,"x":"%s"}' % (NOW, b"y" * 8192)
+    taken.add([message("sensor_readings/f/s", long), *run(6, 1)], 5, NOW)
+    assert [letter.reason for letter in taken.take_dead()] == ["too_large"]
+    (window,) = taken.take_all()
+    assert window.count == 6
+
+
+# When windows are due.
+
+START = NOW - NOW % WINDOW
+END = START + WINDOW
+
+
+def starts(handed: list[Window]) -> list[int]:
+    return sorted(window.start_ms for window in handed)
+
+
+def test_a_window_is_due_when_its_facility_s_time_has_passed():
+    taken = windows()
+    taken.add(run(1, 1, START), 0, START)
+    taken.add(run(2, 1, END + LATENESS - 1), 1, END + LATENESS - 1)
+    assert taken.take_due(END + LATENESS - 1) == []
+    taken.add(run(3, 1, END + LATENESS), 2, END + LATENESS)
+    assert starts(taken.take_due(END + LATENESS)) == [START]
+    assert taken.open == 1
+
+
+def test_a_silent_facility_s_last_window_is_due_by_the_clock():
+    taken = windows()
+    taken.add(run(1, 1, START), 0, START)
+    assert taken.take_due(START) == []
+    assert taken.take_due(END + LATENESS - 1) == []
+    assert starts(taken.take_due(END + LATENESS)) == [START]
+
+
+def test_a_facility_that_goes_on_in_an_old_window_is_not_cut_off():
+    taken = windows()
+    now = END + LATENESS
+    for number in range(5):  # its clock is behind, or it drains a backlog
+        taken.add(run(number + 1, 1, START), number, now)
+        assert taken.take_due(now) == []
+        now += LATENESS - 1
+    assert starts(taken.take_due(now + 1)) == [START]
+
+
+def test_a_facility_ahead_of_the_clock_is_due_after_idle_time():
+    taken = windows()
+    taken.add(run(1, 1, NOW + MAX_AHEAD_MS), 0, NOW)
+    assert taken.take_due(NOW) == []
+    assert taken.take_due(NOW + WINDOW + LATENESS - 1) == []
+    assert len(taken.take_due(NOW + WINDOW + LATENESS)) == 1
+
+
+def test_nobody_else_s_clock_closes_a_window():
+    taken = windows()
+    taken.add([of(Reading(START, 1.0), "slow"), of(Reading(END + 30_000, 1.0), "fast")], 0, START)
+    assert taken.take_due(START + 1) == []
+    taken.add([of(Reading(END + 43_000, 1.0), "fast")], 2, START + 1)
+    assert [w.facility for w in taken.take_due(START + LATENESS)] == ["fast"]
+    assert [w.facility for w in taken.take_due(START + LATENESS + 1)] == []
+    assert [w.facility for w in taken.take_all()] == ["slow", "fast"]
+
+
+def test_a_late_window_waits_for_what_else_comes_late():
+    taken = windows()
+    taken.add(run(1, 1, START) + run(2, 1, END + LATENESS), 0, NOW)
+    assert starts(taken.take_due(NOW + LATENESS)) == [START]
+    now = NOW + LATENESS + 100
+    taken.add(run(3, 1, START + 1), 2, now)
+    assert taken.take_due(now + LATENESS - 1) == []
+    taken.add(run(4, 1, START + 2), 3, now + LATENESS - 1)
+    (late,) = taken.take_due(now + LATENESS)
+    assert late.count == 2
+    assert taken.late == 2
+
+
+def test_taking_everything_early_makes_nothing_late():
+    taken = windows()
+    taken.add(run(1, 2, START), 0, START)
+    assert starts(taken.take_all()) == [START]
+    taken.add(run(3, 2, START + 1), 2, START + 1)
+    assert taken.take_due(START + 1) == []
+    assert starts(taken.take_due(END + LATENESS)) == [START]
+    assert taken.late == 0
+
+
+# Bounds.
+
+
+def test_a_window_that_grows_too_large_is_sealed_and_due_at_once():
+    taken = windows()
+    count = MAX_WINDOW_COST // 12 + 10
+    messages = [of(Reading(START, 1.0, "a", 2 * number)) for number in range(1, count)]
+    taken.add(messages, 0, START)
+    assert taken.open == 2
+    assert taken.lowest_number() == 1
+    (sealed,) = taken.take_due(START)
+    assert sealed.cost > MAX_WINDOW_COST
+    found, expected = Tally(), Counter(range(2, 2 * count, 2))
+    found.take([sealed, *taken.take_all()])
+    assert found.seqs[("f", START, "s"), "a"] == expected
+
+
+def test_streams_are_forgotten_beyond_their_bound_and_counted():
+    taken = windows(Streams(max_streams=3))
+    for number in range(5):
+        taken.add(run(1, 2, src=f"run-{number}"), 2 * number, NOW)
+    assert len(taken.streams) == 3
+    assert taken.streams.forgotten == 2
+    (window,) = taken.take_all()
+    assert window.count == 10
+    assert len(window.buckets["s"].sources) == 5
+    taken.add(run(1, 2, src="run-4"), 10, NOW)
+    assert taken.duplicates == 2
+
+
+def test_a_stream_that_goes_on_is_remembered_longer_than_one_that_has_ended():
+    taken = windows(Streams(max_streams=3))
+    for number in range(6):
+        now = NOW + number * WINDOW
+        taken.add(run(1 + number, 1, now, src="lives"), 2 * number, now)
+        taken.add(run(1, 1, now, src=f"ended-{number}"), 2 * number + 1, now)
+        taken.take_all()
+    taken.add(run(1, 6, src="lives"), 12, NOW)
+    assert taken.duplicates == 6
+
+
+def test_intervals_are_forgotten_beyond_their_bound_and_counted():
+    taken = windows(Streams(max_intervals=4))
+    taken.add([of(Reading(NOW, 1.0, "a", 2 * number)) for number in range(1, 8)], 0, NOW)
+    assert taken.streams.forgotten == 3
+    taken.add([of(Reading(NOW, 1.0, "a", 14))], 7, NOW)
+    assert taken.duplicates == 1
+
+
+def test_restoring_many_intervals_stays_within_the_bound():
+    taken = windows(Streams(max_intervals=4))
+    taken.restore("f", "s", "a", [(2 * number, 2 * number) for number in range(1, 21)])
+    (stream,) = taken.streams.by_topic["sensor_readings/f/s"].values()
+    assert list(stream.seen) == [(34, 34), (36, 36), (38, 38), (40, 40)]
+    assert taken.streams.forgotten == 16
+
+
+def test_a_facility_without_streams_and_windows_is_forgotten():
+    taken = windows(Streams(max_streams=2))
+    for number in range(50):
+        taken.add([of(Reading(NOW, 1.0, "a", 1), f"f{number}")], number, NOW)
+        taken.take_all()
+    assert len(taken._facilities) <= 3
+    assert len(taken.streams.by_topic) == 2
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 6)), max_size=20))
+def test_what_was_restored_is_a_duplicate_and_nothing_else_is(ranges: list[tuple[int, int]]):
+    taken, known = windows(), IntervalSet()
+    for first, length in ranges:
+        known.add_range(first, first + length)
+    taken.restore("f", "s", "a", list(known))
+    taken.add(run(1, 50), 0, NOW)
+    held = sum(window.count for window in taken.take_all())
+    assert taken.duplicates == sum(last - first + 1 for first, last in known)
+    assert held + taken.duplicates == 50
