@@ -15,7 +15,7 @@ from sensorpipe_schema.partial import MAX_IN_FLIGHT, Origin, pairs
 from sensorpipe_compactor.budget import Budget
 from sensorpipe_compactor.journal import Journal
 from sensorpipe_compactor.records import dead_letter_record, partial_record
-from sensorpipe_compactor.reduce import reduce_window
+from sensorpipe_compactor.reduce import parts, reduce_window
 from sensorpipe_compactor.settings import Settings
 from sensorpipe_compactor.windows import DeadLetter, Window, Windows
 
@@ -139,11 +139,12 @@ class Compactor:
     async def _append(self, taken: list[Window], dead: list[DeadLetter]) -> None:
         records = [dead_letter_record(letter) for letter in dead]
         received = self.subscriber.inbox.at_qos_1
-        for number, window in enumerate(taken, self.partials + 1):
+        made = [part for window in taken for part in parts(window)]
+        for number, window in enumerate(made, self.partials + 1):
             origin = Origin(self._name, self.journal.epoch, number, received)
             records.append(partial_record(reduce_window(window, origin)))
         await self.journal.append(records)
-        self.partials += len(taken)
+        self.partials += len(made)
         self.readings += sum(window.count for window in taken)
         self.dead_letters.update(letter.reason for letter in dead)
 

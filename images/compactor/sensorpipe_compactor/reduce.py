@@ -1,16 +1,38 @@
 """Reduces the readings of a window to a partial, with numpy."""
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.partial import Origin, Partial, Summary
-from sensorpipe_schema.sketch import LOG_GAMMA, Buckets, Sketch, collapse
+from sensorpipe_schema.sketch import LOG_GAMMA, MAX_BUCKETS, Buckets, Sketch, collapse
 
-from sensorpipe_compactor.windows import Window
+from sensorpipe_compactor.windows import Bucket, Window
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+MAX_SKETCHES: Final = 500_000
+"""Bytes that the sketches of one partial may take, beside names and intervals."""
+
+_BUCKET_BYTES: Final = 5
+
+
+def parts(window: Window) -> Iterator[Window]:
+    """Yield the window, or several with some of its sensors, so that Kafka takes each."""
+    group: dict[str, Bucket] = {}
+    size = 0
+    for sensor, bucket in window.buckets.items():
+        sketch_size = _BUCKET_BYTES * min(len(bucket.values), 2 * MAX_BUCKETS)
+        if group and size + sketch_size > MAX_SKETCHES:
+            yield replace(window, buckets=group)
+            group, size = {}, 0
+        group[sensor] = bucket
+        size += sketch_size
+    yield replace(window, buckets=group)
 
 
 def reduce_window(window: Window, origin: Origin) -> Partial:
@@ -36,6 +58,7 @@ def moments(values: Floats) -> Moments:
         m2 = float(np.square(values - mean).sum())
     if not (math.isfinite(mean) and math.isfinite(m2)):
         return Moments.of(values.tolist())
+    mean = min(max(mean, low), high)  # rounding may have carried it a little outside
     return Moments(len(values), mean, m2, low, high)
 
 
