@@ -66,8 +66,8 @@ class Budget:
             return True
         return held > self._in_vain and self._is_silent(held, now)
 
-    def acknowledging(self, held: int, now: float) -> None:
-        """Take note that we are about to acknowledge, holding `held` until now."""
+    def acknowledged(self, held: int, now: float) -> None:
+        """Take note that we have just acknowledged, having held `held` until then."""
         if self._is_silent(held, now):
             self._probed = held, now
 

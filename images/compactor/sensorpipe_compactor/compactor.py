@@ -150,7 +150,10 @@ class Compactor:
 
     def _settle(self, through: int) -> None:
         self._settled = max(self._settled, through)
-        self.budget.acknowledging(self.subscriber.inbox.held, time.monotonic())
+        inbox = self.subscriber.inbox
+        held = inbox.held
         self.subscriber.acknowledge(through)
+        if inbox.held < held:
+            self.budget.acknowledged(held, time.monotonic())
         if not self._stopping:
             self.subscriber.resume()

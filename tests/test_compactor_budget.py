@@ -1,0 +1,149 @@
+"""The learnt in-flight budget, against a simulated broker. Times are simulated, too."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from sensorpipe_compactor.budget import Budget
+from sensorpipe_schema.partial import MAX_IN_FLIGHT
+
+TICK, WINDOW, LATENESS = 50, 10_000, 2_000
+
+Arrivals = Callable[[int], int]
+"""Messages that are published in a millisecond."""
+
+
+def steadily(rate: int) -> Arrivals:
+    return lambda ms: (ms + 1) * rate // 1_000 - ms * rate // 1_000
+
+
+def the_demo(ms: int) -> int:
+    """Nine sensors, once in 5 s."""
+    return 9 if ms % 5_000 == 137 else 0
+
+
+@dataclass
+class Pipeline:
+    """A broker that lets `grants` messages be in flight, and the compactor's loop."""
+
+    grants: int
+    arrivals: Arrivals
+    kafka_ms: int = 5
+    overshoot: int = 0
+    budget: Budget = field(default_factory=Budget)
+    queued: int = 0
+    held: list[int] = field(default_factory=list)
+    early: int = 0
+    delivered: int = 0
+    longest_queue: int = 0
+    _woken: bool = False
+    _looks_at: int = 0
+    _taken: int = 0
+    _done_at: int | None = None
+
+    def run(self, seconds: int, begin: int = 0) -> "Pipeline":
+        for ms in range(begin * 1_000, (begin + seconds) * 1_000):
+            self.queued += self.arrivals(ms)
+            self._deliver(ms)
+            self._loop(ms)
+            self.longest_queue = max(self.longest_queue, self.queued)
+        return self
+
+    def _deliver(self, ms: int) -> None:
+        grants = self.grants + (self.overshoot if self.queued > 2 * self.grants else 0)
+        count = min(self.queued, grants - len(self.held))
+        if count <= 0:
+            return
+        self.queued -= count
+        self.delivered += count
+        self.held += [ms] * count
+        self.budget.received(ms / 1_000)
+        self._woken |= self.budget.wants_flush(len(self.held), ms / 1_000)
+
+    def _loop(self, ms: int) -> None:
+        now = ms / 1_000
+        if self._done_at is not None:
+            if ms < self._done_at:
+                return
+            self._done_at = None
+            if self._taken:
+                self.budget.acknowledged(len(self.held), now)
+            del self.held[: self._taken]
+            self._looks_at = ms + TICK
+        elif self._woken or ms >= self._looks_at:
+            self._woken = False
+            self._looks_at = ms + TICK
+            everything = self.budget.wants_flush(len(self.held), now)
+            due = (ms - LATENESS) // WINDOW * WINDOW
+            self._taken = sum(1 for at in self.held if everything or at < due)
+            self.early += everything and self._taken > 0
+            self._done_at = ms + (self.kafka_ms if self._taken else 0)
+
+
+@pytest.mark.parametrize(
+    ("grants", "rate"), [(10, 50), (10, 400), (20, 200), (20, 1_000), (100, 1_000), (100, 4_000)]
+)
+@pytest.mark.parametrize("overshoot", [0, 15])
+def test_with_any_broker_s_limit_messages_keep_flowing(grants: int, rate: int, overshoot: int):
+    pipeline = Pipeline(grants, steadily(rate), overshoot=overshoot)
+    pipeline.run(20)
+    learnt = pipeline.budget.limit
+    assert learnt < 2 * (grants + overshoot)
+    pipeline.longest_queue = 0
+    delivered = pipeline.delivered
+    pipeline.run(40, begin=20)
+    assert pipeline.delivered - delivered >= 0.97 * 40 * rate
+    assert pipeline.longest_queue < 0.5 * rate
+
+
+@pytest.mark.parametrize("rate", [20, 300, 4_000])
+def test_with_a_well_set_broker_windows_are_not_flushed_early(rate: int):
+    pipeline = Pipeline(MAX_IN_FLIGHT, steadily(rate)).run(60)
+    assert pipeline.budget.limit == MAX_IN_FLIGHT
+    assert pipeline.early <= 3
+    assert pipeline.queued == 0
+
+
+def test_a_full_flight_is_flushed_before_it_is_full():
+    pipeline = Pipeline(MAX_IN_FLIGHT, steadily(9_000), kafka_ms=50).run(30)
+    assert pipeline.budget.limit == MAX_IN_FLIGHT
+    assert 1 <= pipeline.early <= 6
+    assert pipeline.longest_queue < 9_000 * 0.05
+
+
+def test_an_idle_pipeline_is_not_flushed_at_each_silence():
+    pipeline = Pipeline(MAX_IN_FLIGHT, the_demo).run(600)
+    assert pipeline.budget.limit == MAX_IN_FLIGHT
+    assert pipeline.early <= 4
+    assert pipeline.queued == 0
+
+
+def test_the_demo_keeps_flowing_through_a_small_limit():
+    pipeline = Pipeline(10, the_demo).run(600)
+    assert pipeline.queued == 0
+    assert pipeline.delivered == 9 * 120
+
+
+def test_a_broker_that_grants_more_again_is_noticed():
+    pipeline = Pipeline(20, steadily(500)).run(30)
+    assert pipeline.budget.limit <= 20
+    pipeline.grants = MAX_IN_FLIGHT
+    pipeline.run(900, begin=30)
+    assert pipeline.budget.limit >= 500 * (WINDOW + LATENESS) // 1_000
+    early = pipeline.early
+    pipeline.run(30, begin=930)
+    assert pipeline.early == early
+
+
+def test_a_reconnect_suspects_every_silence_anew_but_keeps_the_limit():
+    budget = Budget()
+    budget.received(0.0)
+    assert not budget.wants_flush(9, 0.1)
+    assert budget.wants_flush(9, 0.3)
+    budget.acknowledged(9, 0.3)
+    budget.received(5.0)
+    assert not budget.wants_flush(9, 5.3)
+    assert budget.wants_flush(10, 5.3)
+    budget.reconnected()
+    assert budget.wants_flush(9, 5.3)
+    assert budget.limit == MAX_IN_FLIGHT

@@ -1,0 +1,226 @@
+"""The order that loses nothing: durable first, acknowledged afterwards."""
+
+import asyncio
+import time
+
+import mqtt5
+import pytest
+from sensorpipe_compactor.compactor import Compactor
+from sensorpipe_compactor.journal import Journal, Record
+from sensorpipe_compactor.settings import Settings
+from sensorpipe_schema import partial
+from sensorpipe_schema.mqtt.frames import Message
+from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
+from sensorpipe_schema.partial import MAX_IN_FLIGHT, Origin
+from sensorpipe_schema.reading import Reading, encode
+
+
+class Kafka(Journal):
+    """Holds what is appended; `there` says whether appends come to an end."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.kafka, settings.client_id)
+        self.epoch = 7
+        self.records: list[Record] = []
+        self.there = asyncio.Event()
+        self.there.set()
+
+    async def append(self, records: list[Record]) -> None:
+        await self.there.wait()
+        self.records += records
+
+    def origins(self) -> list[Origin]:
+        values = [record.value for record in self.records if record.topic == COMPACTED]
+        return [partial.decode(value).origin for value in values]
+
+
+class Connected:
+    """Stands for the connection: writes down what is acknowledged, and whether we read."""
+
+    def __init__(self) -> None:
+        self.pubacks = b""
+        self._paused = False
+
+    def is_paused(self) -> bool:
+        return self._paused
+
+    def write(self, data: bytes) -> None:
+        self.pubacks += data
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+class Bench:
+    """A compactor between the two."""
+
+    def __init__(self) -> None:
+        settings = Settings.read({})
+        self.kafka = Kafka(settings)
+        self.compactor = Compactor(settings, self.kafka)
+        self.connect()
+
+    def connect(self) -> None:
+        subscriber = self.compactor.subscriber
+        subscriber._lost()
+        self.connection = Connected()
+        subscriber._connection = self.connection  # type: ignore[assignment]
+        self.compactor.on_connected(session_present=True)
+
+    def deliver(self, *seqs: int, ago_ms: int = 0, facility: str = "f") -> None:
+        ts = time.time_ns() // 1_000_000 - ago_ms
+        self.give([publish(f"sensor_readings/{facility}/s", ts, seq) for seq in seqs])
+
+    def give(self, messages: list[Message]) -> None:
+        self.compactor.subscriber._deliver(messages)
+
+    @property
+    def acknowledged(self) -> int:
+        return len(self.connection.pubacks) // 4
+
+    async def flush(self, *, everything: bool = False) -> None:
+        await self.compactor.flush(everything=everything)
+
+
+def publish(topic: str, ts: int, seq: int, packet_id: int | None = 1) -> Message:
+    payload = encode(Reading(ts, 1.5, "a", seq))
+    qos = mqtt5.QoS.AT_LEAST_ONCE if packet_id else mqtt5.QoS.AT_MOST_ONCE
+    return mqtt5.PublishPacket(topic, payload, qos=qos, packet_id=packet_id)
+
+
+BAD: Message = mqtt5.PublishPacket("t", b"{", qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=9)
+
+
+async def test_nothing_is_acknowledged_before_it_is_durable():
+    bench = Bench()
+    bench.kafka.there.clear()
+    bench.deliver(1, 2, 3)
+    flushing = asyncio.create_task(bench.flush(everything=True))
+    await asyncio.sleep(0)
+    bench.deliver(4)
+    assert bench.acknowledged == 0
+    bench.kafka.there.set()
+    await flushing
+    assert bench.acknowledged == 3
+    assert bench.kafka.origins() == [Origin("sensorpipe-compactor", 7, 1, 3)]
+    await bench.flush(everything=True)
+    assert bench.acknowledged == 4
+    assert bench.kafka.origins()[1] == Origin("sensorpipe-compactor", 7, 2, 4)
+
+
+async def test_a_repeat_is_not_acknowledged_before_what_it_repeats():
+    bench = Bench()
+    bench.deliver(1, 2, facility="open")
+    bench.connect()
+    bench.deliver(1, 2, facility="open")
+    await bench.flush()
+    assert bench.acknowledged == 0
+    await bench.flush(everything=True)
+    assert bench.acknowledged == 2
+    assert bench.compactor.windows.duplicates == 2
+
+
+async def test_a_repeat_of_what_is_on_its_way_to_kafka_waits_for_it():
+    bench = Bench()
+    bench.deliver(1, 2)
+    bench.kafka.there.clear()
+    flushing = asyncio.create_task(bench.flush(everything=True))
+    await asyncio.sleep(0)
+    bench.connect()
+    bench.deliver(1, 2)
+    bench.kafka.there.set()
+    await flushing
+    assert bench.acknowledged == 0  # those numbers were of the former connection
+    await bench.flush()
+    assert bench.acknowledged == 2
+
+
+async def test_a_dead_letter_is_durable_before_it_is_acknowledged():
+    bench = Bench()
+    bench.give([BAD])
+    bench.kafka.there.clear()
+    flushing = asyncio.create_task(bench.flush())
+    await asyncio.sleep(0)
+    assert bench.acknowledged == 0
+    bench.kafka.there.set()
+    await flushing
+    assert bench.acknowledged == 1
+    (record,) = bench.kafka.records
+    assert record.topic == DEAD_READINGS
+    assert dict(record.headers)["reason"] == b"bad_topic"
+    assert bench.compactor.dead_letters == {"bad_topic": 1}
+
+
+async def test_a_silence_proves_nothing_while_nothing_is_acknowledged():
+    """A tick with nothing due must not count as the acknowledgement a broker waited for."""
+    bench = Bench()
+    for _ in range(3):
+        bench.deliver(*range(1, 10))
+        bench.compactor.budget._heard_at -= 1
+        await bench.flush()
+        bench.connection.pubacks = b""
+    assert bench.compactor.budget.limit == MAX_IN_FLIGHT
+
+
+async def test_stopping_flushes_and_acknowledges_everything():
+    bench = Bench()
+    bench.deliver(1, 2, facility="f")
+    bench.deliver(1, 2, facility="g")
+    bench.give([BAD])
+    bench.compactor.stop()
+    assert bench.connection.is_paused()
+    await bench.compactor.run()
+    assert bench.acknowledged == 5
+    assert len(bench.kafka.origins()) == 2
+
+
+async def test_memory_is_bounded_where_no_broker_bounds_it(monkeypatch: pytest.MonkeyPatch):
+    """QoS 0 has no flow control: reading stops until something is durable."""
+    from sensorpipe_compactor import compactor as module
+
+    monkeypatch.setattr(module, "_MAX_UNSETTLED", 10)
+    bench = Bench()
+    now = time.time_ns() // 1_000_000
+    for seq in range(1, 12):
+        bench.give([publish("sensor_readings/f/s", now, seq, None)])
+    assert not bench.connection.is_paused()
+    bench.give([publish("sensor_readings/f/s", now, 12, None)])
+    assert bench.connection.is_paused()
+    assert bench.compactor._is_pressed()
+    await bench.flush(everything=True)
+    assert not bench.connection.is_paused()
+    assert bench.acknowledged == 0
+
+
+async def test_dead_letters_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch):
+    from sensorpipe_compactor import compactor as module
+
+    monkeypatch.setattr(module, "_MAX_DEAD_BYTES", 10)
+    bench = Bench()
+    bench.give([BAD] * 5)
+    assert not bench.connection.is_paused()
+    bench.give([BAD])
+    assert bench.connection.is_paused()
+    await bench.flush()
+    assert not bench.connection.is_paused()
+    assert bench.acknowledged == 6
+
+
+async def test_a_broker_that_forgot_the_session_is_counted():
+    bench = Bench()
+    assert bench.compactor.sessions_lost == 0
+    bench.compactor.on_connected(session_present=False)
+    assert bench.compactor.sessions_lost == 1
+
+
+async def test_a_first_connection_has_no_session_to_lose():
+    settings = Settings.read({})
+    compactor = Compactor(settings, Kafka(settings))
+    compactor.on_connected(session_present=False)
+    assert compactor.sessions_lost == 0
