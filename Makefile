@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(VENV)/.uv/bin/uv
 KAFKA_LIBS := .cache/kafka/libs
+LIBRARIES := .cache/bench/libraries
 ARGS ?=
 
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
@@ -13,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help
 help: ## list the targets
 	@echo 'usage: make TARGET [ARGS="…"]'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 .PHONY: up
 up: $(VENV)/.local ## run the whole pipeline on this machine: make up ARGS="--duration 60s"
@@ -37,6 +38,11 @@ check: $(VENV)/.dev ## lint, formatting, types, import contracts, generated code
 .PHONY: bench
 bench: $(VENV)/.dev ## time the programs against their limits: make bench ARGS="compactor store"
 	@PYTHONPATH=tests exec python tests/bench/run.py $(ARGS)
+
+.PHONY: bench-libraries
+bench-libraries: $(LIBRARIES)/.complete ## time the libraries in use against those first named
+	@PYTHONPATH=tests:tests/bench exec $(LIBRARIES)/bin/python \
+		tests/bench/libraries/bench_libraries.py
 
 .PHONY: lock
 lock: $(VENV)/.dev ## update uv.lock to the newest versions pyproject.toml allows
@@ -91,6 +97,16 @@ $(VENV)/.dev: pyproject.toml uv.lock | $(UV)
 	@echo 'Setting up .venv: the programs and what tests them, about 140 MB, once'
 	@$(call SYNC)
 	@touch $(VENV)/.local $@
+
+# what .venv holds, in the same versions, and beside it the libraries that are not used
+$(LIBRARIES)/.complete: pyproject.toml uv.lock tests/bench/libraries/requirements.txt | $(VENV)/.dev
+	@echo 'Setting up $(LIBRARIES): about 1 MB from PyPI beside what .venv holds, once'
+	@$(BIN)/python -m venv --clear --without-pip $(LIBRARIES)
+	@export UV_PROJECT_ENVIRONMENT=$(CURDIR)/$(LIBRARIES) VIRTUAL_ENV=$(CURDIR)/$(LIBRARIES); \
+	$(call SYNC,,--inexact) && \
+	$(UV) pip install --quiet $${index:+--default-index "$$index"} \
+		-r tests/bench/libraries/requirements.txt
+	@touch $@
 
 $(KAFKA_LIBS)/.complete: tests/kafka/pom.xml
 	@command -v java >/dev/null && command -v mvn >/dev/null || { \
