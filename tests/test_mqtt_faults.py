@@ -137,7 +137,8 @@ async def wait_for_the_end(client: Client) -> None:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reconnect quickly."""
+    """Reconnect quickly, and say goodbye to a broker that does not listen."""
+    monkeypatch.setattr(connection, "_GOODBYE_SECONDS", 0.3)
     monkeypatch.setattr(link, "Backoff", lambda: Backoff(0.01, 0.02))
 
 
@@ -436,6 +437,35 @@ async def test_closing_says_goodbye_behind_the_last_acknowledgements():
             await one.close()
             await asyncio.wait_for(run, 10)
             await until(lambda: len(last) == 2)
+    assert [type(packet) for packet in last] == [mqtt5.PubAckPacket, mqtt5.DisconnectPacket]
+
+
+async def test_closing_with_something_unread_loses_no_acknowledgement(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(connection, "_GOODBYE_SECONDS", 20)
+    paused, leaving = asyncio.Event(), asyncio.Event()
+    last: list[mqtt5.Packet] = []
+
+    async def behave(client: Client) -> None:
+        await client.welcome(publish(5))
+        await paused.wait()
+        client.writer.write(publish(6, b"y" * 100_000) * 20)
+        await leaving.wait()
+        await asyncio.sleep(0.1)  # for what a reset would reach
+        last.extend([await client.packet(), await client.packet()])
+
+    async with broker(behave) as endpoint:
+        one = subscriber(endpoint, Handler())
+        async with running(one) as run:
+            await until(lambda: one.ready)
+            one.pause()
+            paused.set()
+            one.acknowledge(1)
+            closing = asyncio.create_task(one.close())
+            leaving.set()
+            await asyncio.wait_for(run, 10)
+            await closing
     assert [type(packet) for packet in last] == [mqtt5.PubAckPacket, mqtt5.DisconnectPacket]
 
 

@@ -23,6 +23,7 @@ _FAILURE: Final = 0x80
 
 _PING_EVERY: Final = KEEP_ALIVE / 3
 _CONNECT_SECONDS: Final = 10.0
+_GOODBYE_SECONDS: Final = 2.0
 
 _MESSAGES: Final = frozenset({mqtt5.PublishPacket, Refused})
 
@@ -49,6 +50,7 @@ class Connection(asyncio.Protocol):
         self._answer: asyncio.Future[mqtt5.Packet] | None = None
         self._heard = loop.time()
         self._paused = False
+        self._leaving = False
         self._pinger: asyncio.TimerHandle | None = None
 
     @classmethod
@@ -121,11 +123,15 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     async def close(self) -> None:
-        """Say goodbye and wait until the connection has ended."""
+        """Say goodbye and wait until the broker has ended the connection.
+
+        If we closed it ourselves while something is unread, that would reset it,
+        and what the broker has not read yet, our last PUBACKs, would be lost.
+        """
+        self._leaving = True
         self.write(mqtt5.DisconnectPacket().write())
-        if self._transport is not None:
-            self._transport.close()
-        await asyncio.wait([self.ended], timeout=1)
+        self.resume()
+        await asyncio.wait([self.ended], timeout=_GOODBYE_SECONDS)
         self.abort()
 
     def abort(self) -> None:
@@ -142,6 +148,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand on all packets that are complete."""
         self._heard = asyncio.get_running_loop().time()
+        if self._leaving:
+            return
         try:
             packets = self._frames.feed(data)
             if _MESSAGES.issuperset(map(type, packets)):
