@@ -45,5 +45,7 @@ def setup(program: str, level: str = "INFO", stream: TextIO | None = None) -> No
     handler = logging.StreamHandler(stream if stream is not None else sys.stdout)
     handler.setFormatter(JsonFormatter(program))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in ("aiokafka", "pymongo", "kafka"):
+    for chatty in ("aiokafka.consumer", "aiokafka.producer", "pymongo"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # It logs each failed attempt as an error; the programs say what they make of it themselves.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
