@@ -102,8 +102,9 @@ def test_text_is_not_escaped_into_ascii_without_need(output):
 
 def test_the_level_holds_and_libraries_are_quieter(output):
     LOG.debug("not seen")
-    logging.getLogger("aiokafka.conn").info("not seen either")
-    logging.getLogger("aiokafka.conn").warning("seen")
+    logging.getLogger("aiokafka.consumer.fetcher").info("not seen either")
+    logging.getLogger("aiokafka").error("not seen: an attempt to connect, which programs report")
+    logging.getLogger("aiokafka.consumer.fetcher").warning("seen")
     assert only(output)["message"] == "seen"
 
 
