@@ -1,9 +1,10 @@
 """Parts b and c: from Kafka to MongoDB, inserting and merging, against MongoDB's bulk writes."""
 
 import asyncio
+import json
 import os
+import sys
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -15,27 +16,26 @@ from bench_partials import produce
 from bench_process import cpu_seconds, program
 from bench_result import Aim, Part
 from conftest import running
-from pymongo import MongoClient, ReplaceOne
-from pymongo.collection import Collection
-from pymongo.write_concern import WriteConcern
+from pymongo import MongoClient
 from sensorpipe_cli import embedded
 from sensorpipe_cli.child import free_port
 from sensorpipe_schema.kafka import KafkaSettings, ensure_topics
 from sensorpipe_schema.names import COMPACTED, DEAD_COMPACTED, SERVER_GROUP
 from sensorpipe_schema.settings import Environment
+from sensorpipe_server.reader import MAX_RECORDS
 
 PARTIALS = int(os.environ.get("BENCH_PARTIALS", "60000"))
 REPEATS = int(os.environ.get("BENCH_REPEATS", "3"))
 
 SERVER = "sensorpipe-server"
-INSERT_LIMIT = "insert_many of the same documents"
-UPDATE_LIMIT = "bulk_write of the same documents"
+LIMIT = f"MongoDB, {MAX_RECORDS:,} a call"
+ONE_CALL = "MongoDB, one call"
 
 _DEADLINE = 600.0
 _WATCHED_EVERY = 0.05
 _THE_ONLY_BROKER = 1
 
-Documents = Collection[dict[str, Any]]
+_IN_BULK = Path(__file__).with_name("store_in_bulk.py")
 
 
 async def run(folder: Path) -> list[Part]:
@@ -43,14 +43,17 @@ async def run(folder: Path) -> list[Part]:
     insert = Part(
         "b. Server: new windows from Kafka to MongoDB",
         f"{PARTIALS:,} partials of 3 sensors of 10,000 readings; from the first committed offset "
-        "to the last one.\nThe limit: one unordered insert_many, w: majority, j: true.",
-        limit=INSERT_LIMIT,
+        "to the last one.\nThe limit, which the aim is about: the same documents from another "
+        f"process with the same settings,\n{MAX_RECORDS:,} an unordered insert_many (as many as "
+        "the server writes at once), w: majority, j: true, one\nafter the other. Above it, for "
+        "comparison, all of them in a single insert_many.",
+        limit=LIMIT,
     )
     merge = Part(
         "c. Server: a second partial of every window",
-        "The same, merged into the windows that are there. The limit: one unordered bulk_write "
-        "that replaces\nthem, w: majority, j: true.",
-        limit=UPDATE_LIMIT,
+        "The same, merged into the windows that are there. The limit: bulk_write of the merged "
+        "documents,\nunordered, each replacing the one before, otherwise as above.",
+        limit=LIMIT,
     )
     async with AsyncExitStack() as stack:
         kafka = await stack.enter_async_context(running(services.kafka(folder / "kafka")))
@@ -77,20 +80,23 @@ class _Bench:
         await ensure_topics(KafkaSettings.read(env), COMPACTED, DEAD_COMPACTED)
 
     async def measure(self, name: str, insert: Part, merge: Part) -> None:
-        """Let the server insert and merge into a database, and do the same to a copy of it."""
+        """Let the server insert and merge, and MongoDB alone do the same to copies."""
+        for part, kind, first_number in ((insert, "insert", 0), (merge, "replace", PARTIALS)):
+            part.row(SERVER).add(*await self._server(name, first_number))
+            part.row(LIMIT).add(*await self._in_bulk(name, kind, MAX_RECORDS))
+            part.row(ONE_CALL).add(*await self._in_bulk(name, kind, PARTIALS))
         with MongoClient[dict[str, Any]](self._mongodb) as client:
-            stored = client[name].compacted_sensor_readings
-            durable = WriteConcern("majority", j=True)
-            copy = client[f"{name}-limit"].get_collection("copy", write_concern=durable)
-            insert.row(SERVER).add(*await self._server(name, 0))
-            documents = list(stored.find())
-            insert.row(INSERT_LIMIT).add(
-                *_timed(lambda: copy.insert_many(documents, ordered=False))
-            )
-            merge.row(SERVER).add(*await self._server(name, PARTIALS))
-            merge.row(UPDATE_LIMIT).add(*_timed(_replacing(copy, list(stored.find()))))
             client.drop_database(name)
-            client.drop_database(f"{name}-limit")
+
+    async def _in_bulk(self, name: str, kind: str, batch: int) -> tuple[float, float]:
+        """Return the rate at which bulk writes alone store the same, and their CPU µs for each."""
+        argv = [str(_IN_BULK), f"{self._mongodb}/{name}", COMPACTED, f"copy-{batch}", kind]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *argv, str(batch), stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await process.communicate()
+        seconds, cpu = json.loads(output)
+        return PARTIALS / seconds, cpu / PARTIALS * 1e6
 
     async def _server(self, name: str, first_number: int) -> tuple[float, float]:
         """Return the rate at which the server stores partials, and its CPU µs for each."""
@@ -138,16 +144,3 @@ async def _committed(admin: AIOKafkaAdminClient) -> int:
         for partition, offset in offsets.items()
         if partition.topic == COMPACTED
     )
-
-
-def _timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Return the rate of a bulk write of all partials, and our CPU µs for each."""
-    began, cpu = time.perf_counter(), time.process_time()
-    work()
-    seconds, used = time.perf_counter() - began, time.process_time() - cpu
-    return PARTIALS / seconds, used / PARTIALS * 1e6
-
-
-def _replacing(copy: Documents, documents: list[dict[str, Any]]) -> Callable[[], object]:
-    writes = [ReplaceOne({"_id": document["_id"]}, document) for document in documents]
-    return lambda: copy.bulk_write(writes, ordered=False)
