@@ -55,6 +55,7 @@ class Journal:
         self._name = name
         self._ends: dict[int, int] = {}
         self._producer: AIOKafkaProducer | None = None
+        self._stopping: set[asyncio.Task[None]] = set()
 
     async def open(self, restore: Restore) -> None:
         """Begin an epoch; hand all that may be delivered again but is durable to `restore`."""
@@ -71,11 +72,12 @@ class Journal:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                await producer.stop()
-        except (KafkaError, OSError, TimeoutError) as error:
-            _log.warning("Kafka producer did not stop", extra={"error": repr(error)})
+        stopping = asyncio.create_task(_stop(producer), name="stop Kafka producer")
+        # One that a broker keeps waiting ends when its requests have timed out; a
+        # cancelled one would go on sending for ever.
+        self._stopping.add(stopping)
+        stopping.add_done_callback(self._stopping.discard)
+        await asyncio.wait([stopping], timeout=_STOP_SECONDS)
 
     async def _persist(self, what: str, attempt: Callable[[], Awaitable[T]]) -> T:
         """Make attempts until one succeeds: the broker keeps what we do not acknowledge."""
@@ -124,15 +126,14 @@ class Journal:
 
     async def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
-            producer = AIOKafkaProducer(
+            self._producer = AIOKafkaProducer(
                 **self._settings.client_options(),
                 acks="all",
                 linger_ms=0,
                 max_batch_size=512 * 1024,
                 max_request_size=1_000_000,
             )
-            await producer.start()
-            self._producer = producer
+            await self._producer.start()
         return self._producer
 
     async def _check(self, written: list[RecordMetadata]) -> None:
@@ -155,3 +156,10 @@ class Journal:
                 f"another compactor {self._name!r} began epoch {message.origin.epoch}, after our "
                 f"{self.epoch}; only one may run under a name"
             )
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    try:
+        await producer.stop()
+    except (KafkaError, OSError, TimeoutError) as error:
+        _log.warning("Kafka producer did not stop", extra={"error": repr(error)})
