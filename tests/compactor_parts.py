@@ -4,12 +4,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
 from sensorpipe_cli.child import Child
 from sensorpipe_compactor.claim import own_message
 from sensorpipe_compactor.journal import Record
 from sensorpipe_compactor.records import partial_record
-from sensorpipe_compactor.tail import Tail
+from sensorpipe_compactor.tail import Tail, Take
 from sensorpipe_schema import partial
 from sensorpipe_schema.compacted_reading_pb2 import CompactedReading
 from sensorpipe_schema.kafka import KafkaSettings
@@ -49,6 +49,16 @@ def seqs_of(message: CompactedReading) -> list[tuple[str, str, int]]:
     ]
 
 
+async def read_on(tail: Tail, at: TopicPartition, start: int, take: Take) -> None:
+    """Read until nothing more comes: Tansu's end is that of the last batch's first record."""
+    consumer = tail._consumer
+    consumer.assign([at])
+    consumer.seek(at, start)
+    while more := (await consumer.getmany(at, timeout_ms=300)).get(at):
+        for one in more:
+            take(one)
+
+
 async def written(settings: KafkaSettings, name: str) -> list[tuple[int, CompactedReading]]:
     """Return (partition, message) of all that a compactor wrote, each partition in order."""
     found: list[tuple[int, CompactedReading]] = []
@@ -61,6 +71,8 @@ async def written(settings: KafkaSettings, name: str) -> list[tuple[int, Compact
     async with Tail(settings, COMPACTED) as tail:
         for partition, end in (await tail.ends(await tail.partitions())).items():
             await tail.read(partition, 0, end, take)
+            if end:
+                await read_on(tail, TopicPartition(COMPACTED, partition), end, take)
     return found
 
 

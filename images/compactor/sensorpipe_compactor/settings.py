@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from sensorpipe_schema.kafka import KafkaSettings
 from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.names import READINGS_FILTER
 from sensorpipe_schema.settings import Environment
+
+_MAX_CLIENT_ID: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +32,8 @@ class Settings:
         env = Environment(variables)
         settings = cls(
             mqtt=Endpoint.read(env),
-            client_id=env.text("SENSORPIPE_MQTT_CLIENT_ID", "sensorpipe-compactor"),
-            topic_filter=env.text("SENSORPIPE_MQTT_TOPIC", READINGS_FILTER),
+            client_id=env.parse("SENSORPIPE_MQTT_CLIENT_ID", _client_id, "sensorpipe-compactor"),
+            topic_filter=env.parse("SENSORPIPE_MQTT_TOPIC", _topic_filter, READINGS_FILTER),
             kafka=KafkaSettings.read(env),
             window_ms=env.milliseconds("SENSORPIPE_WINDOW", "10s"),
             lateness_ms=env.milliseconds("SENSORPIPE_LATENESS", "2s"),
@@ -39,3 +42,26 @@ class Settings:
         )
         env.check()
         return settings
+
+
+def _client_id(text: str) -> str:
+    if not 0 < len(text) <= _MAX_CLIENT_ID or not text.isascii() or not text.isprintable():
+        raise ValueError(f"must be 1 to {_MAX_CLIENT_ID} printable ASCII characters; got {text!r}")
+    return text
+
+
+def _topic_filter(text: str) -> str:
+    levels = text.split("/")
+    if text.startswith("$share/"):
+        raise ValueError(
+            "must not be shared: what one member made durable, another would not know; "
+            "give each compactor a filter of its own"
+        )
+    if (
+        not text
+        or not text.isprintable()
+        or any(level not in {"+", "#"} and ("+" in level or "#" in level) for level in levels)
+        or "#" in levels[:-1]
+    ):
+        raise ValueError(f"must be an MQTT topic filter such as {READINGS_FILTER}; got {text!r}")
+    return text

@@ -1,0 +1,329 @@
+"""The compactor as a process: settings, SIGTERM, kill -9, a rival, probes."""
+
+import asyncio
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import services
+from compactor_parts import counted, kafka_settings, until, written
+from conftest import running
+from sensorpipe_cli.child import Child, free_port
+from sensorpipe_compactor.settings import Settings
+from sensorpipe_schema.mqtt.endpoint import Endpoint
+from sensorpipe_schema.mqtt.publisher import Publisher
+from sensorpipe_schema.reading import Reading, encode
+from sensorpipe_schema.settings import SettingsError
+
+
+class Process(Child):
+    """`sensorpipe-compactor` under a name, with topics of its own."""
+
+    def __init__(self, folder: Path, name: str, mqtt: int | None, kafka: int | None) -> None:
+        self.client_id = name
+        environ = {
+            "SENSORPIPE_MQTT_URL": f"mqtt://127.0.0.1:{mqtt}",
+            "SENSORPIPE_MQTT_CLIENT_ID": name,
+            "SENSORPIPE_MQTT_TOPIC": f"sensor_readings/{name}/#",
+            "SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka}",
+            "SENSORPIPE_HTTP": f"127.0.0.1:{(port := free_port())}",
+        }
+        argv = [sys.executable, "-m", "sensorpipe_compactor"]
+        number = len(list(folder.glob("*.log")))
+        log = folder / f"{name}-{number}.log"
+        super().__init__("compactor", argv, log, environ=environ, port=port)
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Return status and text of a page."""
+
+        def ask() -> tuple[int, str]:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}") as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code, ""
+
+        return await asyncio.to_thread(ask)
+
+    async def is_ready(self) -> None:
+        async with asyncio.timeout(60):
+            while (await self.get("/readyz"))[0] != 200:
+                assert self.returncode is None, self.epitaph()
+                await asyncio.sleep(0.05)
+
+    async def metrics(self) -> dict[str, float]:
+        """Return the compactor's metrics by their short names."""
+        _, text = await self.get("/metrics")
+        prefix = "sensorpipe_compactor_"
+        lines = [line.split() for line in text.splitlines() if line.startswith(prefix)]
+        return {n.removeprefix(prefix).removesuffix("_total"): float(v) for n, v in lines}
+
+    async def reaches(self, metric: str, value: float) -> None:
+        async with asyncio.timeout(60):
+            while (await self.metrics())[metric] < value:  # noqa: ASYNC110  another process
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def started(process: Process) -> AsyncIterator[Process]:
+    async with running(process):
+        yield process
+
+
+@asynccontextmanager
+async def ready(process: Process) -> AsyncIterator[Process]:
+    async with started(process):
+        await process.is_ready()
+        yield process
+
+
+class Source:
+    """Publishes numbered readings of one source, and remembers how many."""
+
+    def __init__(self, port: int | None, name: str) -> None:
+        assert port
+        self.publisher = Publisher(
+            Endpoint("127.0.0.1", port), f"source-of-{name}", capacity=100_000
+        )
+        self.name = name
+        self.sent = 0
+
+    def publish(self, count: int) -> None:
+        """Queue readings of now, in three windows of the last half minute."""
+        now = time.time_ns() // 1_000_000
+        payloads = []
+        for seq in range(self.sent + 1, self.sent + count + 1):
+            ago = 10_000 * (seq % 3)
+            payloads.append(encode(Reading(now - ago, float(seq), "a", seq)))
+        self.publisher.publish(f"sensor_readings/{self.name}/s", payloads)
+        self.sent += count
+
+    async def drained(self) -> None:
+        await asyncio.wait_for(self.publisher.drained(), 60)
+
+    def expected(self) -> dict[tuple[str, str, int], int]:
+        return {("s", "a", seq): 1 for seq in range(1, self.sent + 1)}
+
+
+@asynccontextmanager
+async def source(port: int | None, name: str) -> AsyncIterator[Source]:
+    one = Source(port, name)
+    run = asyncio.create_task(one.publisher.run())
+    try:
+        yield one
+    finally:
+        await one.publisher.close()
+        await run
+
+
+@pytest.fixture(params=["embedded", "real"])
+def brokers(request: pytest.FixtureRequest) -> tuple[Child, Child]:
+    """An MQTT broker and a Kafka."""
+    names = ("rumqttd", "tansu") if request.param == "embedded" else ("mosquitto", "kafka")
+    mqtt, kafka = (request.getfixturevalue(name) for name in names)
+    return mqtt, kafka
+
+
+async def counts(kafka: Child, name: str) -> dict[tuple[str, str, int], int]:
+    return counted(await written(kafka_settings(kafka), name))
+
+
+# Settings.
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        ("SENSORPIPE_MQTT_URL", "http://x", "must be mqtt://HOST:PORT"),
+        ("SENSORPIPE_MQTT_CA_FILE", "/nowhere/ca.pem", "holds no certificates"),
+        ("SENSORPIPE_MQTT_CLIENT_ID", "", "must be 1 to 128 printable ASCII characters"),
+        ("SENSORPIPE_MQTT_CLIENT_ID", "a\nb", "must be 1 to 128 printable ASCII characters"),
+        ("SENSORPIPE_MQTT_CLIENT_ID", "a" * 129, "must be 1 to 128 printable ASCII characters"),
+        ("SENSORPIPE_MQTT_TOPIC", "", "must be an MQTT topic filter"),
+        ("SENSORPIPE_MQTT_TOPIC", "a/#/b", "must be an MQTT topic filter"),
+        ("SENSORPIPE_MQTT_TOPIC", "a/b+", "must be an MQTT topic filter"),
+        ("SENSORPIPE_MQTT_TOPIC", "a\0b", "must be an MQTT topic filter"),
+        ("SENSORPIPE_MQTT_TOPIC", "$share/us/sensor_readings/#", "must not be shared"),
+        ("SENSORPIPE_KAFKA_SECURITY", "TLS", "must be one of PLAINTEXT"),
+        ("SENSORPIPE_KAFKA_MECHANISM", "GSSAPI", "must be one of PLAIN"),
+        ("SENSORPIPE_WINDOW", "10", "10"),
+        ("SENSORPIPE_LATENESS", "-2s", "-2s"),
+        ("SENSORPIPE_HTTP", "9090", "must be HOST:PORT"),
+        ("SENSORPIPE_LOG_LEVEL", "LOUD", "must be one of DEBUG"),
+    ],
+)
+def test_a_wrong_setting_is_named(variable: str, value: str, problem: str):
+    with pytest.raises(SettingsError) as refused:
+        Settings.read({variable: value})
+    (said,) = refused.value.problems
+    assert said.startswith(f"{variable}: ")
+    assert problem in said
+
+
+@pytest.mark.parametrize("topic", ["#", "+", "sensor_readings/+/temperature", "a/+/#", "/"])
+def test_a_topic_filter_may_have_wildcards(topic: str):
+    assert Settings.read({"SENSORPIPE_MQTT_TOPIC": topic}).topic_filter == topic
+
+
+def test_the_defaults_are_those_of_the_contract():
+    settings = Settings.read({})
+    assert str(settings.mqtt) == "mqtt://127.0.0.1:1883"
+    assert settings.client_id == "sensorpipe-compactor"
+    assert settings.topic_filter == "sensor_readings/#"
+    assert settings.kafka.bootstrap == "127.0.0.1:9092"
+    assert (settings.window_ms, settings.lateness_ms) == (10_000, 2_000)
+    assert settings.http == ("0.0.0.0", 9090)
+
+
+async def test_all_wrong_settings_are_named_at_the_start(tmp_path: Path):
+    process = Process(tmp_path, "wrong", 1, 1)
+    wrong = {
+        "SENSORPIPE_MQTT_URL": "tcp://x",
+        "SENSORPIPE_WINDOW": "soon",
+        "SENSORPIPE_KAFKA_SECURITY": "SASL_SSL",
+        "SENSORPIPE_HTTP": "x",
+    }
+    process._environ = wrong
+    await process.start()
+    assert await process.wait() == 1
+    said = process.tail()
+    assert all(name in said for name in [*wrong, "SENSORPIPE_KAFKA_USERNAME"] if "SEC" not in name)
+    assert "Traceback" not in said
+
+
+# Running.
+
+
+async def test_sigterm_makes_everything_durable_and_acknowledges_it(
+    tmp_path: Path, brokers: tuple[Child, Child]
+):
+    mqtt, kafka = brokers
+    name = "flushed"
+    async with source(mqtt.port, name) as readings:
+        async with ready(Process(tmp_path, name, mqtt.port, kafka.port)) as process:
+            assert (await process.get("/healthz"))[0] == 200
+            assert (await process.get("/nothing"))[0] == 404
+            readings.publish(2_000)
+            await readings.drained()
+            await process.reaches("received", 2_000)
+            assert await process.stop(30) == 0
+        assert await counts(kafka, name) == readings.expected()
+        stopped = json.loads(process.tail(1))
+        assert stopped["message"] == "Stopped"
+        assert stopped["readings"] == 2_000
+        # all was acknowledged: the broker has nothing to send again
+        async with ready(Process(tmp_path, name, mqtt.port, kafka.port)) as process:
+            readings.publish(1)
+            await process.reaches("received", 1)
+            assert (await process.metrics())["received"] == 1
+            assert (await process.metrics())["sessions_lost"] == 0
+            assert await process.stop(30) == 0
+        assert await counts(kafka, name) == readings.expected()
+
+
+async def test_killed_in_the_middle_each_reading_counts_once(
+    tmp_path: Path, brokers: tuple[Child, Child]
+):
+    mqtt, kafka = brokers
+    name = "killed"
+    async with source(mqtt.port, name) as readings:
+        process = Process(tmp_path, name, mqtt.port, kafka.port)
+        async with ready(process):  # so that there is a session before the first reading
+            await process.kill()
+        for _ in range(4):
+            process = Process(tmp_path, name, mqtt.port, kafka.port)
+            async with started(process):
+                readings.publish(700)
+                await process.is_ready()
+                await process.reaches("received", 300)
+                readings.publish(300)
+                await process.kill()
+        await readings.drained()
+        async with ready(Process(tmp_path, name, mqtt.port, kafka.port)) as process:
+            readings.publish(1)
+            await until(lambda: readings.publisher.unacknowledged == 0)
+            await process.reaches("readings", 1)
+            while await counts(kafka, name) != readings.expected():  # noqa: ASYNC110  another process
+                await asyncio.sleep(0.2)
+            assert await process.stop(30) == 0
+    assert await counts(kafka, name) == readings.expected()
+
+
+async def test_a_second_compactor_of_the_name_takes_over(
+    tmp_path: Path, brokers: tuple[Child, Child]
+):
+    mqtt, kafka = brokers
+    name = "rivalled"
+    async with (
+        source(mqtt.port, name) as readings,
+        ready(Process(tmp_path, name, mqtt.port, kafka.port)) as first,
+    ):
+        readings.publish(500)
+        await first.reaches("received", 100)
+        async with started(Process(tmp_path, name, mqtt.port, kafka.port)) as second:
+            async with asyncio.timeout(120):
+                while first.returncode is None:
+                    readings.publish(1)
+                    await asyncio.sleep(0.1)
+            assert first.returncode == 1
+            assert "Another compactor took over" in first.tail()
+            await second.is_ready()
+            await readings.drained()
+            async with asyncio.timeout(120):
+                while await counts(kafka, name) != readings.expected():  # noqa: ASYNC110  as above
+                    await asyncio.sleep(0.2)
+            assert await second.stop(30) == 0
+    assert await counts(kafka, name) == readings.expected()
+
+
+async def test_sigterm_without_kafka_ends_within_its_bound_and_loses_nothing(tmp_path: Path):
+    name = "away"
+    persistent = f"{services.MOSQUITTO_TUNED}persistence true\npersistence_location {tmp_path}/\n"
+    async with (
+        running(services.mosquitto(tmp_path / "mqtt", persistent)) as mqtt,
+        running(services.kafka(tmp_path / "kafka")) as kafka,
+        source(mqtt.port, name) as readings,
+    ):
+        async with ready(Process(tmp_path, name, mqtt.port, kafka.port)) as process:
+            readings.publish(500)
+            await process.reaches("received", 500)
+            await kafka.stop()
+            readings.publish(500)
+            await process.reaches("received", 1_000)
+            assert await process.stop(60) == 0
+            assert "Kafka is away" in process.tail(500)
+        await kafka.start()
+        await kafka.listening()
+        async with ready(Process(tmp_path, name, mqtt.port, kafka.port)) as process:
+            await readings.drained()
+            async with asyncio.timeout(90):
+                while await counts(kafka, name) != readings.expected():  # noqa: ASYNC110  as above
+                    await asyncio.sleep(0.2)
+            assert await process.stop(30) == 0
+        assert await counts(kafka, name) == readings.expected()
+
+
+async def test_sigterm_before_kafka_was_ever_there_exits_at_once(tmp_path: Path, rumqttd: Child):
+    process = Process(tmp_path, "early", rumqttd.port, free_port())
+    async with started(process):
+        await until(lambda: "Kafka did not take it" in process.tail())
+        assert (await process.get("/readyz"))[0] == 503
+        assert (await process.get("/healthz"))[0] == 200
+        assert await process.stop(15) == 0
+    assert "Traceback" not in process.tail(50)
+
+
+async def test_sigterm_without_an_mqtt_broker_exits_at_once(tmp_path: Path, tansu: Child):
+    process = Process(tmp_path, "unheard", free_port(), tansu.port)
+    async with started(process):
+        await until(lambda: "MQTT connection ended" in process.tail())
+        assert (await process.get("/readyz"))[0] == 503
+        assert await process.stop(15) == 0
+    assert "Kafka is away" not in process.tail(50)
