@@ -2,137 +2,29 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import mqtt5
 import pytest
+from fake_broker import (
+    CONNACK,
+    SUBACK,
+    TAKEN_OVER,
+    Client,
+    Handler,
+    broker,
+    publish,
+    running,
+    subscriber,
+    until,
+    wait_for_the_end,
+)
 from sensorpipe_cli.child import free_port
 from sensorpipe_schema.mqtt import connection, link
 from sensorpipe_schema.mqtt.backoff import Backoff
 from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.mqtt.errors import SessionTakenOverError
-from sensorpipe_schema.mqtt.frames import Message
-from sensorpipe_schema.mqtt.link import Link
 from sensorpipe_schema.mqtt.publisher import Publisher
-from sensorpipe_schema.mqtt.subscriber import Subscriber
-
-CONNACK = mqtt5.ConnAckPacket(session_present=True).write()
-SUBACK = mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE]).write()
-TAKEN_OVER = mqtt5.DisconnectPacket(
-    reason_code=mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER
-).write()
-
-
-def publish(packet_id: int, payload: bytes = b"x") -> bytes:
-    qos = mqtt5.QoS.AT_LEAST_ONCE
-    return mqtt5.PublishPacket("t", payload, qos=qos, packet_id=packet_id).write()
-
-
-class Client:
-    """One connection, from the broker's side."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-        self._rest = b""
-
-    async def packet(self) -> mqtt5.Packet:
-        """Return the next packet; EOFError at the end of the connection."""
-        while True:
-            with suppress(IndexError):
-                found, size = mqtt5.read(memoryview(self._rest))
-                self._rest = self._rest[size:]
-                return found
-            data = await self.reader.read(65_536)
-            if not data:
-                raise EOFError
-            self._rest += data
-
-    async def next(self, kind: type[mqtt5.Packet]) -> mqtt5.Packet:
-        """Return the next packet of a kind, passing over others."""
-        while True:
-            packet = await self.packet()
-            if isinstance(packet, kind):
-                return packet
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def welcome(self, more: bytes = b"") -> None:
-        """Answer CONNECT and SUBSCRIBE, with more in the same segments."""
-        await self.next(mqtt5.ConnectPacket)
-        await self.send(CONNACK + more)
-        await self.next(mqtt5.SubscribePacket)
-        await self.send(SUBACK)
-
-
-Behaviour = Callable[[Client], Awaitable[None]]
-
-
-@asynccontextmanager
-async def broker(*behaviours: Behaviour) -> AsyncIterator[Endpoint]:
-    """Serve the first connection by the first behaviour, and so on; the last serves the rest."""
-    left, failures = list(behaviours), []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        behave = left.pop(0) if len(left) > 1 else left[0]
-        try:
-            with suppress(EOFError, ConnectionError):
-                await behave(Client(reader, writer))
-        except Exception as error:  # noqa: BLE001  told below, where a test sees it
-            failures.append(error)
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])
-    assert not failures
-
-
-class Handler:
-    """Keeps what comes."""
-
-    def __init__(self) -> None:
-        self.payloads: list[bytes] = []
-        self.sessions: list[bool] = []
-        self.on_batch: Callable[[], None] = lambda: None
-
-    def on_messages(self, messages: Sequence[Message], before: int) -> None:
-        assert before == len(self.payloads)
-        self.payloads += [message.payload for message in messages]
-        self.on_batch()
-
-    def on_connected(self, *, session_present: bool) -> None:
-        self.sessions.append(session_present)
-
-
-@asynccontextmanager
-async def running(one: Link) -> AsyncIterator[asyncio.Task[None]]:
-    """Run a link; afterwards it leaves no task behind."""
-    before = asyncio.all_tasks()
-    task = asyncio.create_task(one.run())
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        left = {t for t in asyncio.all_tasks() - before if "mqtt" in t.get_name()}
-        assert not left
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  what it waits for has no event
-            await asyncio.sleep(0.005)
-
-
-async def wait_for_the_end(client: Client) -> None:
-    with suppress(EOFError, ConnectionError):
-        while True:
-            await client.packet()
 
 
 @pytest.fixture(autouse=True)
@@ -140,10 +32,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reconnect quickly, and say goodbye to a broker that does not listen."""
     monkeypatch.setattr(connection, "_GOODBYE_SECONDS", 0.3)
     monkeypatch.setattr(link, "Backoff", lambda: Backoff(0.01, 0.02))
-
-
-def subscriber(endpoint: Endpoint, handler: Handler) -> Subscriber:
-    return Subscriber(endpoint, "me", ["t"], handler)
 
 
 async def test_messages_in_the_segment_of_the_connack_are_taken_and_acknowledged():
@@ -484,40 +372,6 @@ async def test_a_bug_in_the_handler_is_not_retried():
         async with running(one) as run:
             with pytest.raises(LookupError, match="a bug"):
                 await asyncio.wait_for(run, 10)
-
-
-async def test_a_publisher_keeps_to_the_window_and_sends_again_in_order():
-    seen: list[list[bytes]] = [[], []]
-
-    async def take(client: Client, into: list[bytes], *, answer: bool) -> None:
-        await client.next(mqtt5.ConnectPacket)
-        await client.send(mqtt5.ConnAckPacket(receive_max=3).write())
-        while len(into) < 3 or answer:
-            packet = await client.next(mqtt5.PublishPacket)
-            assert isinstance(packet, mqtt5.PublishPacket)
-            into.append(packet.payload)
-            if answer or len(into) == 1:
-                await client.send(mqtt5.PubAckPacket(packet.packet_id or 0).write())
-
-    async with broker(
-        lambda client: take(client, seen[0], answer=False),
-        lambda client: take(client, seen[1], answer=True),
-    ) as endpoint:
-        one = Publisher(endpoint, "me", capacity=9)
-        one.publish("t", [b"1", b"2", b"3", b"4", b"5"])
-        async with running(one):
-            await asyncio.wait_for(one.drained(), 10)
-            assert one.acknowledged == 5
-            assert one.unacknowledged == 0
-            await one.close()
-    assert seen[0] == [b"1", b"2", b"3"]
-    assert seen[1] == [b"2", b"3", b"4", b"5"]
-
-
-async def test_nothing_published_is_drained_at_once():
-    one = Publisher(Endpoint("127.0.0.1", free_port()), "me", capacity=9)
-    one.publish("t", [])
-    await asyncio.wait_for(one.drained(), 10)
 
 
 async def test_a_link_logs_no_password(caplog: pytest.LogCaptureFixture):
