@@ -234,6 +234,14 @@ async def test_one_lost_and_one_doubled_reading_are_two_faults(db, client):
     }  # fmt: skip
 
 
+async def test_integrity_counts_beyond_32_bits(db, client):
+    far = 2**33
+    await store(db, one([(far, 1.0), (far + 2, 2.0)]))
+    answer = (await client.get("/api/integrity")).json()
+    (line,) = answer["data"]
+    assert (line["first"], line["last"], line["lost"]) == (far, far + 2, 1)
+
+
 async def test_integrity_follows_each_source_through_many_windows(db, client):
     messages = [
         one([(3 * n + k, 1.0) for k in (1, 2, 3)], src=src, window=n, compactor=src)

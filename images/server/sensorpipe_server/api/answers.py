@@ -3,9 +3,18 @@
 from typing import Any
 
 import msgspec
+from bson import Int64
 from starlette.responses import Response
 
-_encode = msgspec.json.Encoder().encode
+
+def _plain(value: object) -> int:
+    """Return an integer over 32 bits, of which BSON makes a class of its own."""
+    if isinstance(value, Int64):
+        return int(value)
+    raise TypeError(f"{type(value).__name__} has no place in an answer")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
 def json(content: Any) -> Response:
