@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
+CountMeanM2 = tuple[int, float, float]
+
 
 @dataclass(frozen=True, slots=True)
 class Moments:
@@ -32,26 +34,34 @@ class Moments:
         return cls(count, mean, m2, low, high)
 
     def merge(self, other: Self) -> Self:
-        """Return the moments of both sets together.
-
-        Chan, Golub, LeVeque: "Updating Formulae and a Pairwise Algorithm for
-        Computing Sample Variances" (1979). Means are weighed where their
-        difference leaves the range of a double.
-        """
-        count = self.count + other.count
-        delta = other.mean - self.mean
-        share = other.count / count
-        if math.isfinite(delta):
-            mean = self.mean + delta * share
-        else:
-            mean = self.mean * (self.count / count) + other.mean * share
-        m2 = self.m2 + other.m2 + delta * delta * self.count * share
+        """Return the moments of both sets together."""
+        count, mean, m2 = merged(
+            (self.count, self.mean, self.m2), (other.count, other.mean, other.m2)
+        )
         return type(self)(count, mean, m2, min(self.min, other.min), max(self.max, other.max))
 
     @property
     def stdev(self) -> float:
         """The sample standard deviation; 0 for a single value."""
         return math.sqrt(self.m2 / (self.count - 1)) if self.count > 1 else 0.0
+
+
+def merged(some: CountMeanM2, others: CountMeanM2) -> CountMeanM2:
+    """Return count, mean and m2 of two sets together.
+
+    Chan, Golub, LeVeque: "Updating Formulae and a Pairwise Algorithm for
+    Computing Sample Variances" (1979). Means are weighed where their
+    difference leaves the range of a double.
+    """
+    count, mean, m2 = some
+    more_count, more_mean, more_m2 = others
+    total = count + more_count
+    delta = more_mean - mean
+    share = more_count / total
+    both = m2 + more_m2 + delta * delta * count * share
+    if math.isfinite(delta):
+        return total, mean + delta * share, both
+    return total, mean * (count / total) + more_mean * share, both
 
 
 def _sum_of_squares(deviations: Iterable[float]) -> float:

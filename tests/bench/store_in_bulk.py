@@ -15,7 +15,7 @@ from sensorpipe_schema import memory
 from sensorpipe_server import database
 
 
-async def main(uri: str, source: str, target: str, kind: str, batch: int) -> None:
+async def main(uri: str, source: str, target: str, kind: str, batch: str) -> None:
     """Write all documents of a collection to another one, a batch after the other."""
     async with database.connect(uri) as client:
         db = database.database(client)
@@ -30,13 +30,14 @@ async def main(uri: str, source: str, target: str, kind: str, batch: int) -> Non
                 return await copy.insert_many(some, ordered=False)
             return await copy.bulk_write(some, ordered=False)
 
+        size = int(batch)
         memory.settle()
         began, cpu = time.perf_counter(), time.process_time()
-        for at in range(0, len(items), batch):
-            await write(items[at : at + batch])
+        for at in range(0, len(items), size):
+            await write(items[at : at + size])
         seconds, used = time.perf_counter() - began, time.process_time() - cpu
     print(json.dumps([seconds, used]))
 
 
 if __name__ == "__main__":
-    uvloop.run(main(*sys.argv[1:5], int(sys.argv[5])))
+    uvloop.run(main(*sys.argv[1:]))

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from sensorpipe_schema.partial import BadPartialError, parse
+from sensorpipe_schema.partial import BadPartialError, read
 
-from sensorpipe_server.documents import document
 from sensorpipe_server.fences import Fence, Line, Lines
 from sensorpipe_server.window import Part, Refused, Window
 
@@ -29,6 +28,9 @@ class Record(Protocol):
 class Batch:
     """Records of several partitions, prepared; nothing in it is stored yet."""
 
+    inserts: bool = True
+    """Whether most windows are expected to be new, so that each is encoded at once."""
+
     windows: dict[str, Window] = field(default_factory=dict)
     fences: list[Fence] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
@@ -46,29 +48,33 @@ class Batch:
                 self.refused.append(Refused(record, error.reason, str(error)))
 
     def encode(self) -> None:
-        """Encode what may be inserted, so that writing finds it ready; a store would do it too."""
-        for window in self.windows.values():
-            self.refused += window.encode()
-        if self.refused:
-            self.windows = {key: w for key, w in self.windows.items() if w.raw is not None}
+        """Encode windows of several partials, too; a store would do it as well."""
+        for key in [key for key, window in self.windows.items() if window.raw is None]:
+            self._encode(key, self.windows[key])
 
     def _add(self, record: Record, lines: Lines, received_at: datetime) -> None:
-        message = parse(record.value or b"")
-        origin = message.origin
-        if not message.sensors:
+        checked = read(record.value or b"")
+        origin = checked.origin
+        if not checked.summaries:
             self._add_fence(record, origin.compactor, origin.epoch, lines)
             return
         line = lines.get(origin.compactor)
         if line is not None and line.shuts_out(origin.epoch, record.offset):
             self.fenced += 1
             return
-        part = Part(document(message, received_at), record)
-        key = part.document["_id"]
-        window = self.windows.get(key)
+        part = Part(checked, record, received_at)
+        window = self.windows.get(part.key)
         if window is None:
-            self.windows[key] = Window(part)
+            window = self.windows[part.key] = Window(part)
+            if self.inserts:
+                self._encode(part.key, window)
         elif not window.add(part):
             self.redelivered += 1
+
+    def _encode(self, key: str, window: Window) -> None:
+        self.refused += window.encode()
+        if window.raw is None:
+            del self.windows[key]
 
     def _add_fence(self, record: Record, compactor: str, epoch: int, lines: Lines) -> None:
         lines.setdefault(compactor, Line()).add(epoch, record.offset)

@@ -18,8 +18,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-from sensorpipe_schema.compacted_reading_pb2 import CompactedReading
-from sensorpipe_schema.partial import MAX_TIME_MS
+from sensorpipe_schema.partial import MAX_TIME_MS, Checked
 
 Document = dict[str, Any]
 
@@ -46,27 +45,26 @@ def date(unix_ms: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=unix_ms)
 
 
-def document(message: CompactedReading, received_at: datetime) -> Document:
+def document(checked: Checked, received_at: datetime) -> Document:
     """Return a checked partial as the document of its window."""
-    facility, start, end = message.facility, message.window_start_ms, message.window_end_ms
-    origin = message.origin
+    facility, start, end, origin, summaries = checked
     return {
-        "_id": f"{facility}/{start:015d}/{end - start}",
+        "_id": window_id(facility, start, end),
         "facility_name": facility,
         "window": {"start_time": date(start), "end_time": date(end)},
         "received_at": received_at,
         "rev": 1,
         "sensors": {
-            entry.sensor: {
-                "count": entry.count,
-                "mean": entry.mean,
-                "m2": entry.m2,
-                "min": entry.min,
-                "max": entry.max,
-                "sketches": [entry.sketch.SerializeToString()],
-                "sources": [{"src": s.src, "seq": s.bounds[:]} for s in entry.sources],
+            name: {
+                "count": count,
+                "mean": mean,
+                "m2": m2,
+                "min": low,
+                "max": high,
+                "sketches": [sketch],
+                "sources": [{"src": src, "seq": bounds} for src, bounds in sources],
             }
-            for entry in message.sensors
+            for name, count, mean, m2, low, high, sketch, sources in summaries
         },
         "compactors": [
             {"compactor": origin.compactor, "epoch": origin.epoch, "number": origin.number}

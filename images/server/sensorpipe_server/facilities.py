@@ -24,10 +24,8 @@ class Facilities:
         new: set[tuple[str, ...]] = set()
         for window in windows:
             for part in window.parts:
-                document = part.document
-                seen = (document["facility_name"], *document["sensors"])
-                if seen not in self._known:
-                    new.add(seen)
+                if part.series not in self._known:
+                    new.add(part.series)
         if not new:
             return
         sensors: dict[str, set[str]] = {}

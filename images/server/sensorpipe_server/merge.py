@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sensorpipe_schema.intervals import join
-from sensorpipe_schema.moments import Moments
+from sensorpipe_schema.moments import merged
 from sensorpipe_schema.partial import pairs, sketch_bytes, sketch_of_bytes
 from sensorpipe_schema.sketch import Sketch
 
@@ -49,23 +49,21 @@ def total_sketch(sketches: Sequence[bytes]) -> Sketch:
 
 
 def _merge_summaries(held: Document, more: Document) -> Document:
-    moments = _moments(held).merge(_moments(more))
+    count, mean, m2 = merged(
+        (held["count"], held["mean"], held["m2"]), (more["count"], more["mean"], more["m2"])
+    )
     sketches = held["sketches"] + more["sketches"]
     if len(sketches) > MAX_SKETCHES:
         sketches = [sketch_bytes(total_sketch(sketches))]
     return {
-        "count": moments.count,
-        "mean": moments.mean,
-        "m2": moments.m2,
-        "min": moments.min,
-        "max": moments.max,
+        "count": count,
+        "mean": mean,
+        "m2": m2,
+        "min": min(held["min"], more["min"]),
+        "max": max(held["max"], more["max"]),
         "sketches": sketches,
         "sources": _merge_sources(held["sources"], more["sources"]),
     }
-
-
-def _moments(summary: Document) -> Moments:
-    return Moments(summary["count"], summary["mean"], summary["m2"], summary["min"], summary["max"])
 
 
 def _merge_sources(held: list[Document], more: list[Document]) -> list[Document]:
@@ -79,6 +77,9 @@ def _merge_sources(held: list[Document], more: list[Document]) -> list[Document]
 
 def _join(held: list[int], more: list[int]) -> list[int]:
     """Join two multisets of intervals, each as `first, last, first, last, …`."""
-    if more[0] == held[-1] + 1:  # nearly always: a source counts on where it left off
+    first, last = more[0], held[-1]
+    if first == last + 1:  # nearly always: a source counts on where it left off
         return held[:-1] + more[1:]
+    if first > last:
+        return held + more
     return [bound for pair in join(pairs(held + more)) for bound in pair]

@@ -77,7 +77,7 @@ class Reader:
         self, found: dict[TopicPartition, list[Any]], generation: int
     ) -> Claim | None:
         """Return a batch, or None if a rebalance came in between."""
-        batch = Batch()
+        batch = Batch(inserts=not self._store.looks_first)
         for partition, records in found.items():
             lines = await self._lines(partition, generation)
             if lines is None:
@@ -87,7 +87,7 @@ class Reader:
                 batch.add(records[at : at + SLICE], lines, received_at)
                 await asyncio.sleep(0)
             self._note_lag(partition, records[-1].offset + 1)
-        if not self._store.looks_first:
+        if batch.inserts:
             batch.encode()
         positions = {partition: records[-1].offset + 1 for partition, records in found.items()}
         return Claim(batch, generation, positions)

@@ -1,25 +1,63 @@
 """All partials of one window in a batch, and the document they make with what is stored."""
 
-from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import bson
 from bson.raw_bson import RawBSONDocument
-from sensorpipe_schema.partial import BadPartialError
+from sensorpipe_schema.partial import BadPartialError, Checked, read
 
-from sensorpipe_server.documents import Document
+from sensorpipe_server.documents import Document, document, window_id
+from sensorpipe_server.encoded import encoded
 from sensorpipe_server.merge import is_newer, merge
 
 MAX_DOCUMENT: Final = 16 * 1024 * 1024 - 64 * 1024
 """Bytes; MongoDB takes 16 MiB, command and all."""
 
 
-class Part(NamedTuple):
-    """One partial as a document, and the record it came in."""
+class Part:
+    """One partial, and the record it came in.
 
-    document: Document
-    record: Any
+    The values read from the record are let go once they have been encoded: many thousand
+    small objects cost more than reading those few again that the database has a window of.
+    """
+
+    __slots__ = (
+        "_checked",
+        "_document",
+        "_received_at",
+        "end_ms",
+        "key",
+        "origin",
+        "record",
+        "series",
+    )
+
+    def __init__(self, checked: Checked, record: Any, received_at: datetime) -> None:
+        facility, start, self.end_ms, self.origin, summaries = checked
+        self.key = window_id(facility, start, self.end_ms)
+        self.series = (facility, *[summary[0] for summary in summaries])
+        """The facility and its sensors."""
+        self.record = record
+        self._received_at = received_at
+        self._checked: Checked | None = checked
+        self._document: Document | None = None
+
+    @property
+    def document(self) -> Document:
+        """The partial as a document, made when it is first asked for."""
+        if self._document is None:
+            self._document = document(self._take(), self._received_at)
+        return self._document
+
+    def encode(self) -> RawBSONDocument:
+        """Return the document encoded, or raise BadPartialError if it is too large."""
+        return _not_too_large(encoded(self._take(), self.key, self._received_at))
+
+    def _take(self) -> Checked:
+        checked, self._checked = self._checked, None
+        return read(self.record.value) if checked is None else checked
 
 
 class Refused(NamedTuple):
@@ -39,7 +77,7 @@ class Window:
         self.parts = [first]
         self.raw: RawBSONDocument | None = None
         """All of them as one document, to be inserted if the window is new."""
-        self._last: dict[str, tuple[int, int]] = {}
+        self._last: dict[str, list[int]] = {}
 
     def add(self, part: Part) -> bool:
         """Add a partial; False where it is a redelivery within the batch."""
@@ -48,14 +86,18 @@ class Window:
         if not self._note(part):
             return False
         self.parts.append(part)
+        self.raw = None
         return True
 
     def encode(self) -> list[Refused]:
         """Encode what may be inserted; drop and return partials that cannot be."""
         if len(self.parts) == 1:
-            with suppress(Exception):  # `absorb` will say what is wrong with it
-                self.raw = encode(self.parts[0].document)
-                return []
+            try:
+                self.raw = self.parts[0].encode()
+            except Exception as error:  # noqa: BLE001  one partial must not stop the others
+                (part,), self.parts = self.parts, []
+                return [_refused(part, error)]
+            return []
         made = absorb(None, self.parts)
         self.raw = made.raw
         if made.refused:
@@ -64,11 +106,10 @@ class Window:
         return made.refused
 
     def _note(self, part: Part) -> bool:
-        (origin,) = part.document["compactors"]
-        made = (origin["epoch"], origin["number"])
-        if self._last.get(origin["compactor"], (-1, -1)) >= made:
+        compactor, *made, _ = part.origin
+        if self._last.get(compactor, [-1, -1]) >= made:
             return False
-        self._last[origin["compactor"]] = made
+        self._last[compactor] = made
         return True
 
 
@@ -96,7 +137,10 @@ def absorb(stored: Document | None, parts: list[Part]) -> Absorbed:
 
 def encode(document: Document) -> RawBSONDocument:
     """Return an encoded document, or raise BadPartialError if it is too large."""
-    data = bson.encode(document)
+    return _not_too_large(bson.encode(document))
+
+
+def _not_too_large(data: bytes) -> RawBSONDocument:
     if len(data) > MAX_DOCUMENT:
         raise BadPartialError("document_too_large", f"{len(data)} bytes; at most {MAX_DOCUMENT}")
     return RawBSONDocument(data)
@@ -130,14 +174,18 @@ def _absorb_singly(stored: Document | None, parts: list[Part]) -> Absorbed:
                 continue
             grown = part.document if document is None else merge(document, part.document)
             result.raw = encode(_revised(grown, stored))
-        except BadPartialError as error:
-            result.refused.append(Refused(part.record, error.reason, str(error)))
         except Exception as error:  # noqa: BLE001  as above; the dead letter says what it was
-            result.refused.append(Refused(part.record, "cannot_merge", repr(error)))
+            result.refused.append(_refused(part, error))
         else:
             document = grown
             result.merged += 1
     return result
+
+
+def _refused(part: Part, error: Exception) -> Refused:
+    if isinstance(error, BadPartialError):
+        return Refused(part.record, error.reason, str(error))
+    return Refused(part.record, "cannot_merge", repr(error))
 
 
 def _revised(document: Document, stored: Document | None) -> Document:

@@ -101,6 +101,5 @@ def _count(batch: Batch, outcome: Outcome) -> None:
     for refused in (*batch.refused, *outcome.refused):
         metrics.DEAD.labels(refused.reason).inc()
     now = time.time()
-    ends = {w.parts[0].document["window"]["end_time"] for w in batch.windows.values()}
-    for end in ends:
-        metrics.WINDOW_LAG.observe(max(0.0, now - end.timestamp()))
+    for end_ms in {window.parts[0].end_ms for window in batch.windows.values()}:
+        metrics.WINDOW_LAG.observe(max(0.0, now - end_ms / 1000))
