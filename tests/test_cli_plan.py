@@ -53,6 +53,6 @@ def test_what_the_run_sets_wins_over_the_users_environment(suffix):
 
 
 def test_free_ports_are_different_and_free():
-    ports = free_ports(50)
-    assert len(set(ports)) == 50
+    ports = free_ports(500)
+    assert len(set(ports)) == 500
     assert all(is_free(port) for port in ports)

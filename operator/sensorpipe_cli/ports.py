@@ -23,7 +23,7 @@ def free_ports(count: int) -> list[int]:
         while len(ports) < count:
             probe = held.enter_context(socket.socket())
             port = _LOW + secrets.randbelow(_HIGH - _LOW)  # which no test's seed repeats
-            if _bind(probe, port):
+            if port not in ports and _bind(probe, port):
                 ports.append(port)
         return ports
 
