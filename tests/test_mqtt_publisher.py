@@ -4,7 +4,7 @@ import asyncio
 
 import mqtt5
 import pytest
-from fake_broker import Client, broker
+from fake_broker import Client, broker, running
 from sensorpipe_cli.child import free_port
 from sensorpipe_schema.mqtt import connection, link
 from sensorpipe_schema.mqtt.backoff import Backoff
