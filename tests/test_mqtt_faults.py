@@ -132,7 +132,12 @@ async def test_a_session_taken_over_ends_the_link():
         ),
         (
             CONNACK + mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.NOT_AUTHORIZED]).write(),
-            "refused the subscription 't': NOT_AUTHORIZED",
+            "refused 't' at QoS 1: NOT_AUTHORIZED",
+        ),
+        (
+            CONNACK
+            + mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE]).write(),
+            "refused 't' at QoS 1: GRANTED_QOS_AT_MOST_ONCE",
         ),
         (
             CONNACK

@@ -18,9 +18,6 @@ from sensorpipe_schema.mqtt.frames import Frames, Inbound, Message, Refused
 KEEP_ALIVE: Final = 30
 """Seconds after which (and a half more) the broker gives up a client that says nothing."""
 
-_FAILURE: Final = 0x80
-"""Reason codes from here on mean that the broker did not do it."""
-
 _PING_EVERY: Final = KEEP_ALIVE / 3
 _CONNECT_SECONDS: Final = 10.0
 _GOODBYE_SECONDS: Final = 2.0
@@ -101,8 +98,8 @@ class Connection(asyncio.Protocol):
         if len(answer.reason_codes) != len(patterns):
             raise ProtocolError(f"the broker answered SUBSCRIBE with {answer.reason_codes}")
         for pattern, code in zip(patterns, answer.reason_codes, strict=True):
-            if code.value >= _FAILURE:
-                raise RefusedError(f"the broker refused the subscription {pattern!r}: {code.name}")
+            if code != mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE:
+                raise RefusedError(f"the broker refused {pattern!r} at QoS 1: {code.name}")
 
     def write(self, data: bytes) -> None:
         """Send packets, if the connection still stands."""
