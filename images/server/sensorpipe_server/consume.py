@@ -33,6 +33,8 @@ CLOSE_SECONDS: Final = 3.0
 _NEVER_MS: Final = 2**31 - 1
 _SESSION_MS: Final = 6000
 _METADATA_MS: Final = 10_000
+_FETCH_BYTES: Final = 4 * 1024 * 1024
+"""Of one partition at a time: several batches, so that catching up seldom waits for Kafka."""
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +125,7 @@ class Ingest:
             session_timeout_ms=_SESSION_MS,
             heartbeat_interval_ms=_SESSION_MS // 3,
             metadata_max_age_ms=_METADATA_MS,
+            max_partition_fetch_bytes=_FETCH_BYTES,
             **self._settings.client_options(),
         )
 
