@@ -5,7 +5,7 @@ from typing import Final
 
 from sensorpipe_schema.intervals import join
 from sensorpipe_schema.moments import merged
-from sensorpipe_schema.partial import pairs, sketch_bytes, sketch_of_bytes
+from sensorpipe_schema.partial import Origin, pairs, sketch_bytes, sketch_of_bytes
 from sensorpipe_schema.sketch import Sketch
 
 from sensorpipe_server.documents import Document
@@ -14,12 +14,11 @@ MAX_SKETCHES: Final = 8
 """Of a summary; adding up sketches only now and then makes merging much cheaper."""
 
 
-def is_newer(stored: Document, partial: Document) -> bool:
+def is_newer(stored: Document, origin: Origin) -> bool:
     """Whether a partial is beyond the last one of its compactor that `stored` holds."""
-    (origin,) = partial["compactors"]
     for last in stored["compactors"]:
-        if last["compactor"] == origin["compactor"]:
-            newer: bool = (origin["epoch"], origin["number"]) > (last["epoch"], last["number"])
+        if last["compactor"] == origin.compactor:
+            newer: bool = (origin.epoch, origin.number) > (last["epoch"], last["number"])
             return newer
     return True
 

@@ -19,20 +19,11 @@ MAX_DOCUMENT: Final = 16 * 1024 * 1024 - 64 * 1024
 class Part:
     """One partial, and the record it came in.
 
-    The values read from the record are let go once they have been encoded: many thousand
-    small objects cost more than reading those few again that the database has a window of.
+    The values read from the record are let go once they have been used: many thousand small
+    objects cost more than reading those few again that are needed again.
     """
 
-    __slots__ = (
-        "_checked",
-        "_document",
-        "_received_at",
-        "end_ms",
-        "key",
-        "origin",
-        "record",
-        "series",
-    )
+    __slots__ = ("_checked", "_received_at", "end_ms", "key", "origin", "record", "series")
 
     def __init__(self, checked: Checked, record: Any, received_at: datetime) -> None:
         facility, start, self.end_ms, self.origin, summaries = checked
@@ -42,14 +33,10 @@ class Part:
         self.record = record
         self._received_at = received_at
         self._checked: Checked | None = checked
-        self._document: Document | None = None
 
-    @property
     def document(self) -> Document:
-        """The partial as a document, made when it is first asked for."""
-        if self._document is None:
-            self._document = document(self._take(), self._received_at)
-        return self._document
+        """Return the partial as a document."""
+        return document(self._take(), self._received_at)
 
     def encode(self) -> RawBSONDocument:
         """Return the document encoded, or raise BadPartialError if it is too large."""
@@ -151,9 +138,9 @@ def _absorb_all(stored: Document | None, parts: list[Part]) -> Absorbed:
     document = stored
     for part in parts:
         if document is None:
-            document = part.document
-        elif is_newer(document, part.document):
-            document = merge(document, part.document)
+            document = part.document()
+        elif is_newer(document, part.origin):
+            document = merge(document, part.document())
         else:
             result.redelivered += 1
             continue
@@ -169,10 +156,10 @@ def _absorb_singly(stored: Document | None, parts: list[Part]) -> Absorbed:
     document = stored
     for part in parts:
         try:
-            if document is not None and not is_newer(document, part.document):
+            if document is not None and not is_newer(document, part.origin):
                 result.redelivered += 1
                 continue
-            grown = part.document if document is None else merge(document, part.document)
+            grown = part.document() if document is None else merge(document, part.document())
             result.raw = encode(_revised(grown, stored))
         except Exception as error:  # noqa: BLE001  as above; the dead letter says what it was
             result.refused.append(_refused(part, error))
