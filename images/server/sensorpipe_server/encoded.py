@@ -17,6 +17,12 @@ from sensorpipe_schema.partial import Checked, CheckedSummary, Origin
 _MAX_INT32: Final = 2**31 - 1
 _PAIR: Final = 2
 
+_BINARY: Final = 13
+"""Bytes of a list of one binary, beside the binary's own."""
+
+_BEHIND: Final = 16
+"""Bytes of a summary behind its sketch, beside the sources themselves."""
+
 _length = Struct("<i").pack
 _window = Struct("<8si12sq10sqx").pack
 _moments32 = Struct("<i7si6sd4sd5sd5sd10si3six")
@@ -54,7 +60,7 @@ def _summary(summary: CheckedSummary) -> bytes:
     is_small = count <= _MAX_INT32
     form = _moments32 if is_small else _moments64
     moments = form.pack(
-        form.size + size + len(listed) + 16,
+        form.size + size + _BEHIND + len(listed),
         b"\x10count\0" if is_small else b"\x12count\0",
         count,
         b"\x01mean\0",
@@ -66,7 +72,7 @@ def _summary(summary: CheckedSummary) -> bytes:
         b"\x01max\0",
         high,
         b"\x04sketches\0",
-        size + 13,
+        size + _BINARY,
         b"\x050\0",
         size,
     )
@@ -109,7 +115,7 @@ def _compactors(origin: Origin) -> bytes:
     return b"".join((_compactor(compactor, len(numbers)), numbers, b"\0\0"))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)  # no rule bounds this name, save the size of a message
 def _compactor(name: str, size: int) -> bytes:
     """Return the beginning of the list of one compactor whose numbers take `size` bytes."""
     text = _elements({"compactor": name})
