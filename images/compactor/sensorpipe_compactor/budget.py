@@ -23,8 +23,8 @@ _SILENCE: Final = 0.2
 _AT_ONCE: Final = 0.1
 """Seconds within which a broker that waited for us goes on."""
 
-_SMALLEST: Final = 8
-"""No broker known grants fewer; below it a silence means nothing."""
+_SMALLEST: Final = 10
+"""No broker known grants fewer (HiveMQ 10); below it a silence means nothing."""
 
 _WITNESSES: Final = 2
 """Silences in a row, each ended at once, that make a limit: one can be chance."""
