@@ -138,12 +138,13 @@ def test_a_broker_that_grants_more_again_is_noticed():
 def test_a_reconnect_suspects_every_silence_anew_but_keeps_the_limit():
     budget = Budget()
     budget.received(0.0)
-    assert not budget.wants_flush(9, 0.1)
-    assert budget.wants_flush(9, 0.3)
-    budget.acknowledged(9, 0.3)
+    assert not budget.wants_flush(9, 0.3)  # no broker grants fewer than 10
+    assert not budget.wants_flush(12, 0.1)
+    assert budget.wants_flush(12, 0.3)
+    budget.acknowledged(12, 0.3)
     budget.received(5.0)
-    assert not budget.wants_flush(9, 5.3)
-    assert budget.wants_flush(10, 5.3)
+    assert not budget.wants_flush(12, 5.3)
+    assert budget.wants_flush(13, 5.3)
     budget.reconnected()
-    assert budget.wants_flush(9, 5.3)
+    assert budget.wants_flush(12, 5.3)
     assert budget.limit == MAX_IN_FLIGHT
