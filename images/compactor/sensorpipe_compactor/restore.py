@@ -1,8 +1,10 @@
 """How far back a new start must read: whatever a broker may still send again.
 
-A broker has at most 65,535 messages in flight, and acknowledgements go out in
-the order of receipt. So within one epoch, only the partials made during the
-last 65,535 messages received can hold a reading that was not acknowledged. An
+Acknowledgements go out in the order of receipt. So within one epoch, only the
+partials made during the last messages received can hold a reading that the
+broker has not got acknowledged: as many as it can have in flight. MQTT says
+65,535, but Mosquitto 2.0.11 exceeds that, and sends on until our sockets are
+full; so eight times as many are read back, which is more than we ever hold. An
 epoch that received twice that many has seen everything settled that the epochs
 before it left open: nothing older is needed.
 """
@@ -11,7 +13,10 @@ from typing import Final
 
 from sensorpipe_schema.partial import MAX_IN_FLIGHT, Origin
 
-SETTLING: Final = 2 * MAX_IN_FLIGHT
+REPEATABLE: Final = 8 * MAX_IN_FLIGHT
+"""Messages that a broker may have in flight to us, by far."""
+
+SETTLING: Final = 2 * REPEATABLE
 
 
 class Horizon:
@@ -45,4 +50,4 @@ class Horizon:
         since = self.since
         if not since or origin.epoch != since:
             return False
-        return origin.received < self._received[since] - MAX_IN_FLIGHT
+        return origin.received < self._received[since] - REPEATABLE

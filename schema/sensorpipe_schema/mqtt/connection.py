@@ -1,6 +1,7 @@
 """One connection to a broker, from CONNECT to its end."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -25,6 +26,10 @@ _GOODBYE_SECONDS: Final = 2.0
 _MESSAGES: Final = frozenset({mqtt5.PublishPacket, Refused})
 
 
+_UNTAKEN_BYTES: Final = 64 * 1024
+"""Of ours that a throttled connection lets wait: 16,384 PUBACKs."""
+
+
 class Connection(asyncio.Protocol):
     """Speaks MQTT 5 over one TCP or TLS connection.
 
@@ -47,6 +52,8 @@ class Connection(asyncio.Protocol):
         self._answer: asyncio.Future[mqtt5.Packet] | None = None
         self._heard = loop.time()
         self._paused = False
+        self._congested = False
+        self._throttled = False
         self._leaving = False
         self._pinger: asyncio.TimerHandle | None = None
 
@@ -108,16 +115,26 @@ class Connection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Stop reading from the socket; pings go on."""
-        if self._transport is not None and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
+        self._paused = True
+        self._read_or_wait()
 
     def resume(self) -> None:
         """Read from the socket again."""
-        if self._transport is not None and self._paused:
+        if self._paused:
             self._paused = False
             self._heard = asyncio.get_running_loop().time()
-            self._transport.resume_reading()
+            self._read_or_wait()
+
+    def throttle(self) -> None:
+        """Read no further than the broker takes what we write.
+
+        Mosquitto 2.0.11 sends a whole backlog before it reads a PUBACK, if one lets it.
+        """
+        if self._transport is not None and not self._transport.is_closing():
+            peer = self._transport.get_extra_info("socket")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNTAKEN_BYTES)
+            self._transport.set_write_buffer_limits(high=_UNTAKEN_BYTES)
+            self._throttled = True
 
     async def close(self) -> None:
         """Say goodbye and wait until the broker has ended the connection.
@@ -157,6 +174,19 @@ class Connection(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001  `ended` hands it to whoever runs the link
             self._fail(error)
 
+    def pause_writing(self) -> None:
+        """Stop reading while the broker takes nothing, if it is to be throttled."""
+        if self._throttled:
+            self._congested = True
+            self._read_or_wait()
+
+    def resume_writing(self) -> None:
+        """Read on."""
+        if self._congested:
+            self._congested = False
+            self._heard = asyncio.get_running_loop().time()
+            self._read_or_wait()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits."""
         self._fail(MqttError(f"the connection was lost: {exc or 'closed by the broker'}"))
@@ -183,6 +213,14 @@ class Connection(asyncio.Protocol):
             if packet.reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER:
                 raise SessionTakenOverError(text)
             raise MqttError(text)
+
+    def _read_or_wait(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._paused or self._congested:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     async def _ask(self, data: bytes) -> mqtt5.Packet:
         """Send a packet and wait for the answer to it: for as long as nobody reads, if paused."""

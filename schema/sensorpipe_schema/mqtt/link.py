@@ -12,6 +12,11 @@ from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.mqtt.errors import MqttError, SessionTakenOverError
 from sensorpipe_schema.mqtt.frames import Message
 
+RECEIVE_MAX = 65_534
+"""Messages of QoS 1 that may be on their way to us. One less than the protocol's default, which
+goes unsaid: without it Mosquitto with `max_inflight_messages 0` knows no limit at all, sends a
+whole backlog before it reads one PUBACK, and uses packet ids twice."""
+
 _LASTED = 10.0
 """Seconds after which a connection counts as a good one and the next back-off begins anew."""
 
@@ -109,6 +114,7 @@ class Link(ABC):
             password=password.encode() if password is not None else None,
             keep_alive=KEEP_ALIVE,
             clean_start=self._session_expiry == 0,
+            receive_max=RECEIVE_MAX,
             session_expiry_interval=self._session_expiry,
         )
 

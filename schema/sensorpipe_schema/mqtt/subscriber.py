@@ -60,6 +60,7 @@ class Subscriber(Link):
         return SESSION_SECONDS
 
     async def _begin(self, connection: Connection, answer: mqtt5.ConnAckPacket) -> None:
+        connection.throttle()
         self._handler.on_connected(session_present=answer.session_present)
         # Also into a session that is there: its filters may be those of former settings.
         await connection.subscribe(self._filters)
