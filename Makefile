@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(VENV)/.uv/bin/uv
 KAFKA_LIBS := .cache/kafka/libs
+CLUSTER := python tests/cluster/cluster_run.py
 ARGS ?=
 
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
@@ -25,6 +26,24 @@ test: $(VENV)/.dev ## run the tests; what is absent here skips and says which co
 
 .PHONY: test-kafka
 test-kafka: $(KAFKA_LIBS)/.complete ## bring Kafka 4.3.1 for the tests (Java 17 and Maven; about 45 MB)
+
+.PHONY: test-cluster
+test-cluster: $(VENV)/.dev ## run the cluster tests: a cluster given, kind's, or one of our own
+	@$(CLUSTER) prepare
+	@exec pytest -m cluster $(ARGS)
+
+.PHONY: cluster-up
+cluster-up: $(VENV)/.dev ## start a cluster that stays, for the cluster tests or for you
+	@$(CLUSTER) prepare
+	@$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: $(VENV)/.dev ## remove the cluster of cluster-up, and what crashes left
+	@$(CLUSTER) down
+
+.PHONY: images
+images: $(VENV)/.dev ## build the images of all programs: make images ARGS="generator"
+	@$(CLUSTER) images $(ARGS)
 
 .PHONY: check
 check: $(VENV)/.dev ## lint, formatting, types, import contracts, generated code
