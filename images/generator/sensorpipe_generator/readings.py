@@ -36,7 +36,7 @@ class Readings:
         while first < last:
             tick, low = divmod(first, self._count)
             high = min(self._count, low + last - first)
-            times = (self._offsets_ms[low:high] + schedule.time_of(first - low)).tolist()
+            times = (self._offsets_ms[low:high] + schedule.time_of_tick(tick)).tolist()
             self.move_to(tick)
             for held, values in zip(payloads, self._values, strict=True):
                 held.extend(self._payloads(times, values[low:high], seq))

@@ -40,8 +40,11 @@ class Schedule:
     def time_of(self, slot: int) -> int:
         """Return when a slot is due."""
         tick, place = divmod(slot, self.count)
-        offset = self.devices[place] * self.interval_ms // self.total
-        return self.start_ms + tick * self.interval_ms + offset
+        return self.time_of_tick(tick) + self.devices[place] * self.interval_ms // self.total
+
+    def time_of_tick(self, tick: int) -> int:
+        """Return when a tick begins, which is when the Sensor's first device is due."""
+        return self.start_ms + tick * self.interval_ms
 
     def due(self, now_ms: int) -> int:
         """Return how many slots are due by then, which is the number of the next one."""

@@ -1,0 +1,107 @@
+"""The pods of a Sensor's generators."""
+
+from typing import Final
+
+from sensorpipe_schema.sensor import Sensor
+
+from sensorpipe_operator.config_map import data_key
+from sensorpipe_operator.names import SHARE_LABEL, Body, labels
+from sensorpipe_operator.resources import resources
+from sensorpipe_operator.settings import GeneratorSettings
+
+DRAIN_SECONDS: Final = 30
+"""How long a generator waits at its end for the broker's acknowledgements."""
+GRACE_SECONDS: Final = DRAIN_SECONDS + 15
+"""How long Kubernetes waits for the generator."""
+
+_PORT: Final = 9090
+_FOLDER: Final = "/etc/sensorpipe"
+_USER: Final = 65532
+
+
+def pod_template(sensor: Sensor, share: int, settings: GeneratorSettings) -> Body:
+    """Return the template of the pod that has one share of the Sensor's devices."""
+    return {
+        "metadata": {"labels": {**labels(sensor.name), SHARE_LABEL: str(share)}},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": GRACE_SECONDS,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": _USER,
+                "runAsGroup": _USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            **_pull_secrets(settings),
+            "containers": [_container(sensor, share, settings)],
+            "volumes": _volumes(sensor, settings),
+        },
+    }
+
+
+def _pull_secrets(settings: GeneratorSettings) -> Body:
+    names = [{"name": name} for name in settings.pull_secrets]
+    return {"imagePullSecrets": names} if names else {}
+
+
+def _container(sensor: Sensor, share: int, settings: GeneratorSettings) -> Body:
+    return {
+        "name": "generator",
+        "image": settings.image,
+        "imagePullPolicy": settings.pull_policy,
+        "command": ["sensorpipe-generator"],
+        "env": _env(sensor, share, settings),
+        "ports": [{"name": "http", "containerPort": _PORT, "protocol": "TCP"}],
+        "resources": resources(sensor.spec.resources),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "startupProbe": _probe("/healthz", period=1, failures=60),
+        "livenessProbe": _probe("/healthz", period=10, failures=6),
+        "readinessProbe": _probe("/readyz", period=2, failures=3),
+        # what the generator said last is what the Sensor's Ready condition tells
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": _mounts(settings),
+    }
+
+
+def _probe(path: str, *, period: int, failures: int) -> Body:
+    return {
+        "httpGet": {"path": path, "port": "http", "scheme": "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }
+
+
+def _env(sensor: Sensor, share: int, settings: GeneratorSettings) -> list[Body]:
+    url = {"secretKeyRef": {"name": settings.broker_secret, "key": "url"}}
+    values = {
+        "SENSORPIPE_SENSOR": f"{_FOLDER}/sensor/sensor.json",
+        "SENSORPIPE_SHARE": f"{share}/{max(1, sensor.spec.replicas)}",
+        "SENSORPIPE_HTTP": f"0.0.0.0:{_PORT}",
+        "SENSORPIPE_DRAIN": f"{DRAIN_SECONDS}s",
+        "SENSORPIPE_LOG_LEVEL": settings.log_level,
+    }
+    if settings.broker_ca_key:
+        values["SENSORPIPE_MQTT_CA_FILE"] = f"{_FOLDER}/broker/{settings.broker_ca_key}"
+    env: list[Body] = [{"name": name, "value": value} for name, value in values.items()]
+    # not as a file: of a variable, the pod's own status says that the Secret is missing
+    return [*env, {"name": "SENSORPIPE_MQTT_URL", "valueFrom": url}]
+
+
+def _mounts(settings: GeneratorSettings) -> list[Body]:
+    names = ["sensor", "broker"] if settings.broker_ca_key else ["sensor"]
+    return [{"name": name, "mountPath": f"{_FOLDER}/{name}", "readOnly": True} for name in names]
+
+
+def _volumes(sensor: Sensor, settings: GeneratorSettings) -> list[Body]:
+    items = [{"key": data_key(sensor), "path": "sensor.json"}]
+    volumes: list[Body] = [{"name": "sensor", "configMap": {"name": sensor.name, "items": items}}]
+    if key := settings.broker_ca_key:
+        secret = {"secretName": settings.broker_secret, "items": [{"key": key, "path": key}]}
+        volumes.append({"name": "broker", "secret": secret})
+    return volumes
