@@ -16,6 +16,7 @@ kind: Sensor
 metadata: {name: boiler}
 spec:
   facility: plant
+  interval: 1s
   measurements: [{name: temperature, signal: {normal: {mean: 20, stdev: 1}}}]
 """
 

@@ -15,8 +15,7 @@ from cluster_lock import locked
 
 ROOT = Path(__file__).parent.parent.parent
 DOCKERFILE = ROOT / "images/Dockerfile"
-_SOURCES = ("pyproject.toml", "uv.lock", "README.md", "LICENSE", "schema", "operator", "images",
-            "manifests/samples")  # fmt: skip
+_SHARED = ("pyproject.toml", "uv.lock", "schema", "images/Dockerfile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ def build(app: str) -> Image:
     """Return the image of a program, built if a source has changed; may raise UnavailableError."""
     chosen = os.environ.get("SENSORPIPE_BASE_IMAGE", "")
     name = f"localhost/sensorpipe-{app}"
-    tag = _identity(chosen)
+    tag = _identity(app, chosen)
     folder = home() / "images"
     folder.mkdir(exist_ok=True)
     image = Image(f"{name}:{tag}", folder / f"{app}-{tag}.tar")
@@ -61,10 +60,10 @@ def _build(tool: Builder, image: Image, app: str, base: str) -> None:
     tool.save(image.name, image.archive)
 
 
-def _identity(base: str) -> str:
-    """Return a short hash of all that goes into an image."""
+def _identity(app: str, base: str) -> str:
+    """Return a short hash of all that makes a difference: no program imports another."""
     identity = hashlib.sha256(base.encode())
-    for source in _SOURCES:
+    for source in (*_SHARED, app if app == "operator" else f"images/{app}"):
         path = ROOT / source
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in files:

@@ -55,7 +55,7 @@ def api_server(layout: Layout) -> Part:
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",
         f"--service-account-issuer={_ISSUER}",
-        f"--service-account-key-file={pki}/accounts.pub",
+        f"--service-account-key-file={pki}/accounts.crt",
         f"--service-account-signing-key-file={pki}/accounts.key",
         f"--kubelet-client-certificate={pki}/admin.crt",
         f"--kubelet-client-key={pki}/admin.key",
