@@ -55,7 +55,7 @@ check: $(VENV)/.dev ## lint, formatting, types, import contracts, generated code
 
 .PHONY: bench
 bench: $(VENV)/.dev ## time the programs against their limits: make bench ARGS="compactor store"
-	@PYTHONPATH=tests exec python tests/bench/run.py $(ARGS)
+	@PYTHONPATH=tests:tests/cluster exec python tests/bench/run.py $(ARGS)
 
 .PHONY: lock
 lock: $(VENV)/.dev ## update uv.lock to the newest versions pyproject.toml allows

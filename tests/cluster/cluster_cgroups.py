@@ -66,8 +66,9 @@ def _delegate(name: str) -> None:
     """On v2, let the groups below have the controllers that there are."""
     for group in (_ROOT, _ROOT / name):
         if (group / "cgroup.controllers").exists():
-            wanted = (group / "cgroup.controllers").read_text().split()
-            for controller in wanted:
+            there = set((group / "cgroup.controllers").read_text().split())
+            passed_on = set((group / "cgroup.subtree_control").read_text().split())
+            for controller in sorted(there - passed_on):
                 (group / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
