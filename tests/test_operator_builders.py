@@ -40,8 +40,7 @@ def test_a_pod_is_given_the_time_to_drain() -> None:
 
 
 def test_an_update_never_has_two_pods_for_one_device() -> None:
-    strategy = children(sensor(), "u", SETTINGS)[1]["spec"]["strategy"]
-    assert strategy["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    assert children(sensor(), "u", SETTINGS)[1]["spec"]["strategy"] == {"type": "Recreate"}
 
 
 def test_the_broker_comes_from_the_secret() -> None:

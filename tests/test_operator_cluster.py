@@ -231,17 +231,22 @@ async def test_sensors_publish_and_a_change_loses_nothing(
 async def test_pods_share_the_devices_at_every_scale(namespace: Namespace, broker: int) -> None:
     async with hearing(broker, "test") as heard:
         namespace.apply(sensor("boiler", count=6))
-        namespace.wait_reason("boiler", "Running")
+        await heard.until(lambda: bool(heard.of("boiler")))
         for replicas in (3, 2):
+            former = set(heard.of("boiler"))
             namespace.kubectl("scale", "sensor/boiler", f"--replicas={replicas}")
             await heard.until(
-                lambda: namespace.get("sensor/boiler")["status"]["readyReplicas"] == 0
+                lambda n=replicas, old=former: (  # type: ignore[misc]
+                    [len(held) > 20 for src, held in heard.of("boiler").items() if src not in old]
+                    == [True] * n
+                )
             )
             namespace.kubectl("wait", "--for=condition=Ready", "sensor/boiler", "--timeout=60s")
-            sources = set(list(heard.of("boiler"))[-replicas:])
-            await heard.until(
-                lambda now=sources: all(len(heard.of("boiler")[s]) > 20 for s in now)  # type: ignore[misc]
+            sources = set(heard.of("boiler")) - former
+            last = max(
+                readings[-1].ts for src, readings in heard.of("boiler").items() if src in former
             )
+            assert all(heard.of("boiler")[src][0].ts > last for src in sources)
             held = [r for s in sources for r in heard.of("boiler")[s]]
             begin = max(heard.of("boiler")[s][0].ts for s in sources) // 500 * 500 + 500
             tick = sorted(r.ts - begin for r in held if begin <= r.ts < begin + 500)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from operator_parts import KEY, Bench, sensor_body
 from sensorpipe_operator.cluster import ClusterError
-from sensorpipe_operator.names import SENSOR_LABEL
+from sensorpipe_operator.names import SENSOR_LABEL, SHARES_LABEL
 
 
 @pytest.fixture
@@ -21,6 +21,11 @@ def env(bench: Bench, deployment: str) -> dict[str, Any]:
     body = bench.cluster.objects["Deployment", deployment]
     container = body["spec"]["template"]["spec"]["containers"][0]
     return {variable["name"]: variable.get("value") for variable in container["env"]}
+
+
+def replicas(bench: Bench, name: str) -> int:
+    wanted: int = bench.cluster.objects["Deployment", name]["spec"]["replicas"]
+    return wanted
 
 
 def deployments(bench: Bench) -> list[str]:
@@ -76,6 +81,20 @@ async def test_scaling_down_ends_a_pod_before_its_devices_have_another(bench: Be
     await bench.reconcile()
     assert bench.cluster.writes[0] == ("Delete", "boiler.2")
     assert deployments(bench) == ["boiler", "boiler.1"]
+
+
+async def test_no_pod_starts_while_one_of_another_division_is_there(bench: Bench) -> None:
+    await bench.reconcile()
+    former = pod({"running": {"startedAt": "2026-11-24T09:00:00Z"}})
+    former["metadata"]["labels"][SHARES_LABEL] = "1"
+    bench.see("Pod", former)
+    bench.edit(replicas=2)
+    await bench.reconcile()
+    assert [replicas(bench, name) for name in deployments(bench)] == [0, 0]
+    assert bench.status["replicas"] == 2  # what is wanted
+    bench.mirror.drop("Pod", bench.cluster.objects["Pod", "boiler-1"])
+    await bench.reconcile()
+    assert [replicas(bench, name) for name in deployments(bench)] == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -14,39 +14,41 @@ from sensorpipe_operator.names import (
     labels,
     match_labels,
 )
-from sensorpipe_operator.pods import pod_template
+from sensorpipe_operator.pods import pod_template, shares
 from sensorpipe_operator.settings import GeneratorSettings
 
 
-def children(sensor: Sensor, uid: str, settings: GeneratorSettings) -> list[Body]:
+def children(
+    sensor: Sensor, uid: str, settings: GeneratorSettings, *, held: bool = False
+) -> list[Body]:
     """Return the ConfigMap and the Deployments, complete, in the order to apply them.
 
     Each share of the devices has a Deployment with one pod, since the pods of one Deployment
     could not tell which devices are theirs. One Deployment is always there, if only with no
-    pod.
+    pod. While `held`, none has a pod.
     """
-    spec = sensor.spec
-    deployments = [_deployment(sensor, share, settings) for share in range(max(1, spec.replicas))]
+    runs = sensor.spec.runs and not held
+    deployments = [
+        _deployment(sensor, share, settings, runs=runs) for share in range(shares(sensor))
+    ]
     named = [(sensor.name, config_map(sensor))]
     named += [(deployment_name(sensor.name, i), body) for i, body in enumerate(deployments)]
     return [_complete(name, body, sensor, uid) for name, body in named]
 
 
-def _deployment(sensor: Sensor, share: int, settings: GeneratorSettings) -> Body:
+def _deployment(sensor: Sensor, share: int, settings: GeneratorSettings, *, runs: bool) -> Body:
     selected = {**match_labels(sensor.name), SHARE_LABEL: str(share)}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "spec": {
-            "replicas": 1 if sensor.spec.runs else 0,
+            "replicas": 1 if runs else 0,
             "revisionHistoryLimit": 1,
             "progressDeadlineSeconds": 120,
             "selector": {"matchLabels": selected},
-            # the former pod ends first: no device is ever simulated twice
-            "strategy": {
-                "type": "RollingUpdate",
-                "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1},
-            },
+            # the former pod has drained and ended before the next one starts; a rolling update
+            # without surge starts it while the former still publishes
+            "strategy": {"type": "Recreate"},
             "template": pod_template(sensor, share, settings),
         },
     }

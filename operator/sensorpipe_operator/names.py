@@ -12,6 +12,8 @@ VERSION: Final = API_VERSION.split("/")[1]
 
 SENSOR_LABEL: Final = f"{GROUP}/sensor"
 SHARE_LABEL: Final = f"{GROUP}/share"
+SHARES_LABEL: Final = f"{GROUP}/shares"
+"""On pods: among how many the devices were divided."""
 DESIRED_ANNOTATION: Final = f"{GROUP}/desired"
 """A digest of what was applied: a field that is no longer wanted changes it too."""
 

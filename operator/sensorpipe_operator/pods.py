@@ -5,7 +5,7 @@ from typing import Final
 from sensorpipe_schema.sensor import Sensor
 
 from sensorpipe_operator.config_map import data_key
-from sensorpipe_operator.names import SHARE_LABEL, Body, labels
+from sensorpipe_operator.names import SHARE_LABEL, SHARES_LABEL, Body, labels
 from sensorpipe_operator.resources import resources
 from sensorpipe_operator.settings import GeneratorSettings
 
@@ -22,7 +22,7 @@ _USER: Final = 65532
 def pod_template(sensor: Sensor, share: int, settings: GeneratorSettings) -> Body:
     """Return the template of the pod that has one share of the Sensor's devices."""
     return {
-        "metadata": {"labels": {**labels(sensor.name), SHARE_LABEL: str(share)}},
+        "metadata": {"labels": _labels(sensor, share)},
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -38,6 +38,22 @@ def pod_template(sensor: Sensor, share: int, settings: GeneratorSettings) -> Bod
             "volumes": _volumes(sensor, settings),
         },
     }
+
+
+def shares(sensor: Sensor) -> int:
+    """Return among how many pods the devices are divided."""
+    return max(1, sensor.spec.replicas)
+
+
+def divides_otherwise(pod: Body, sensor: Sensor) -> bool:
+    """Whether a pod is still there that was given its devices under another division."""
+    ended = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    return not ended and pod["metadata"]["labels"].get(SHARES_LABEL) != str(shares(sensor))
+
+
+def _labels(sensor: Sensor, share: int) -> dict[str, str]:
+    divided = {SHARE_LABEL: str(share), SHARES_LABEL: str(shares(sensor))}
+    return {**labels(sensor.name), **divided}
 
 
 def _pull_secrets(settings: GeneratorSettings) -> Body:
@@ -81,7 +97,7 @@ def _env(sensor: Sensor, share: int, settings: GeneratorSettings) -> list[Body]:
     url = {"secretKeyRef": {"name": settings.broker_secret, "key": "url"}}
     values = {
         "SENSORPIPE_SENSOR": f"{_FOLDER}/sensor/sensor.json",
-        "SENSORPIPE_SHARE": f"{share}/{max(1, sensor.spec.replicas)}",
+        "SENSORPIPE_SHARE": f"{share}/{shares(sensor)}",
         "SENSORPIPE_HTTP": f"0.0.0.0:{_PORT}",
         "SENSORPIPE_DRAIN": f"{DRAIN_SECONDS}s",
         "SENSORPIPE_LOG_LEVEL": settings.log_level,

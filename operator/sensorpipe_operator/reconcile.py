@@ -16,6 +16,7 @@ from sensorpipe_operator.drift import covers
 from sensorpipe_operator.metrics import OperatorMetrics
 from sensorpipe_operator.mirror import Mirror
 from sensorpipe_operator.names import Body, Key, deployment_name
+from sensorpipe_operator.pods import divides_otherwise, shares
 from sensorpipe_operator.settings import GeneratorSettings
 from sensorpipe_operator.status import ACCEPTED, readiness, refused, status
 from sensorpipe_operator.work import WorkQueue
@@ -113,12 +114,18 @@ class Reconciler:
         return failed is None
 
     async def _converge(self, key: Key, body: Body, sensor: Sensor) -> None:
-        """Delete and apply children until they are what the Sensor needs."""
+        """Delete and apply children until they are what the Sensor needs.
+
+        Where the devices are divided anew, no pod starts before all former ones have ended:
+        so no device is ever two pods'.
+        """
         uid = body["metadata"]["uid"]
-        desired = builders.children(sensor, uid, self._settings)
+        pods = self._mirror.children(key, "Pod").values()
+        held = any(divides_otherwise(pod, sensor) for pod in pods)
+        desired = builders.children(sensor, uid, self._settings, held=held)
         names = {child["metadata"]["name"] for child in desired}
         for name, live in self._mirror.children(key, "Deployment").items():
-            if name not in names and _is_owned(live, uid):  # first, so that no two share a device
+            if name not in names and _is_owned(live, uid):
                 await self._cluster.delete({**live, "kind": "Deployment"})
         for child in desired:
             kind, name = child["kind"], child["metadata"]["name"]
@@ -152,10 +159,7 @@ class Reconciler:
         held = self._mirror.children(key, "Deployment")
         if sensor is None:
             return list(held.values())
-        names = (
-            deployment_name(sensor.name, share)
-            for share in range(max(1, sensor.spec.replicas))
-        )
+        names = (deployment_name(sensor.name, share) for share in range(shares(sensor)))
         return [held[name] for name in names if name in held]
 
     async def _report(

@@ -52,19 +52,16 @@ def status(
     conditions: list[Body] = former.get("conditions", [])
     for kind, verdict in (("Accepted", accepted), ("Ready", ready)):
         conditions = with_condition(conditions, kind, verdict, generation=generation, now=at)
-    spec = sensor.spec if sensor else None
-    numbers = {
-        "devices": former.get("devices", 0),
-        "readingsPerSecond": former.get("readingsPerSecond", 0),
-    }
-    if spec:
+    numbers = {name: former.get(name, 0) for name in ("replicas", "devices", "readingsPerSecond")}
+    if sensor:
+        spec, runs = sensor.spec, sensor.spec.runs
         numbers = {
-            "devices": spec.count if spec.runs else 0,
-            "readingsPerSecond": _round(spec.readings_per_second) if spec.runs else 0,
+            "replicas": spec.replicas if runs else 0,
+            "devices": spec.count if runs else 0,
+            "readingsPerSecond": _round(spec.readings_per_second) if runs else 0,
         }
     return {
         "observedGeneration": generation,
-        "replicas": sum(deployment["spec"].get("replicas", 1) for deployment in deployments),
         "readyReplicas": _ready(deployments),
         "selector": selector(metadata["name"]),
         **numbers,
