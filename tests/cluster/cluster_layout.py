@@ -1,6 +1,8 @@
 """The names, paths and addresses of one cluster of our own: all follow from its slot."""
 
+import hashlib
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 
 NODE = "node"
@@ -10,6 +12,8 @@ SERVICE_RANGE = "10.96.0.0/16"
 API_SERVICE = "10.96.0.1"
 DNS_SERVICE = "10.96.0.10"
 SLOTS = 8
+_TEST_BEDS = IPv4Network("198.18.0.0/15")
+"""Addresses set aside for test beds (RFC 2544); a cluster takes four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +64,33 @@ class Layout:
     @property
     def cgroup(self) -> str:
         """The name of the control group, directly under the root, that holds all processes."""
-        return f"sensorpipe-cluster-{self.slot}"
+        return f"sensorpipe-cluster-{self._home_id}-{self.slot}"
 
     @property
     def link(self) -> str:
         """The host's end of the only link into the cluster's network."""
-        return f"sensorpipe{self.slot}"
+        return f"sp{self._home_id}-{self.slot}"
 
     @property
     def node_address(self) -> str:
-        """The node's end; 198.18.0.0/15 is set aside for test beds (RFC 2544)."""
-        return f"198.18.{self.slot}.1"
+        """The node's end."""
+        return str(self._subnet[1])
 
     @property
     def host_address(self) -> str:
         """The host's end."""
-        return f"198.18.{self.slot}.2"
+        return str(self._subnet[2])
+
+    @property
+    def _home_id(self) -> str:
+        """What is made under one home is never taken for another's."""
+        return hashlib.sha256(bytes(self.home)).hexdigest()[:8]
+
+    @property
+    def _subnet(self) -> IPv4Network:
+        number = int(self._home_id, 16) * SLOTS + self.slot
+        first = int(_TEST_BEDS.network_address) + number * 4 % _TEST_BEDS.num_addresses
+        return IPv4Network((first, 30))
 
     @property
     def server(self) -> str:
