@@ -57,8 +57,9 @@ def test_the_program_says_everything_that_is_wrong_and_ends() -> None:
 
 
 def test_kopf_notices_a_lost_connection_and_adds_nothing_to_sensors() -> None:
-    settings = kopf_settings(Settings.read(GOOD))
+    settings = kopf_settings()
     assert settings.watching.server_timeout
     assert settings.watching.client_timeout
     assert settings.scanning.disabled
+    assert settings.queueing.worker_limit is None  # it would throttle what is heard
     assert not settings.posting.enabled

@@ -110,7 +110,7 @@ async def _watch(settings: Settings, watching: Watching) -> None:
         standalone=True,
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
-        settings=handlers.kopf_settings(settings),
+        settings=handlers.kopf_settings(),
         memo=kopf.Memo(watching=watching),
     )
 

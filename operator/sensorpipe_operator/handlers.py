@@ -9,7 +9,6 @@ from typing import Any
 import kopf
 
 from sensorpipe_operator.names import GROUP, MANAGED_BY, VERSION
-from sensorpipe_operator.settings import Settings
 from sensorpipe_operator.watching import Watching
 
 _MINE = {"app.kubernetes.io/managed-by": MANAGED_BY.partition("=")[2]}
@@ -39,7 +38,7 @@ def pod_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     _watching(memo).heard("Pod", event)
 
 
-def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
+def kopf_settings() -> kopf.OperatorSettings:
     """Return settings under which the operator does not go deaf."""
     made = kopf.OperatorSettings()
     made.watching.server_timeout = 600  # without one, a lost connection is never noticed
@@ -48,7 +47,10 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     made.networking.connect_timeout = 10
     made.networking.request_timeout = 30
     made.networking.error_backoffs = [1, 2, 5, 10]
-    made.queueing.worker_limit = settings.workers
+    # one for each object that is heard of, and it stays for the idle time: with a limit, so many
+    # objects in that time would be all. The handlers only take notes; the work queue is limited.
+    made.queueing.worker_limit = None
+    made.queueing.idle_timeout = 0.5
     made.posting.enabled = False
     made.scanning.disabled = True  # needs no right to watch definitions and namespaces
     for children in (("apps", "v1", "deployments"), ("", "v1", "configmaps"), ("", "v1", "pods")):
