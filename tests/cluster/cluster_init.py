@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cluster_archive
 import cluster_cgroups
+import cluster_config
 import cluster_network
 import cluster_parts
 import cluster_pki
@@ -47,7 +48,7 @@ def prepare(layout: Layout) -> None:
     """Make folders, control groups, mounts and network."""
     for name in _FOLDERS:
         (layout.folder / name).mkdir(parents=True)
-    for number in range(1, cluster_parts.VOLUMES + 1):
+    for number in range(1, cluster_config.VOLUMES + 1):
         volume = layout.folder / "volumes" / str(number)
         volume.mkdir()
         volume.chmod(0o777)  # whatever user a pod runs as
@@ -62,7 +63,7 @@ def prepare(layout: Layout) -> None:
 def bring_up(layout: Layout, supervisor: Supervisor, programs: Path) -> None:
     """Start the parts in the order of their needs; return when the node is Ready."""
     cluster_pki.write(layout)
-    for path, text in cluster_parts.files(layout).items():
+    for path, text in cluster_config.files(layout).items():
         path.write_text(text)
     for part in (cluster_parts.etcd, cluster_parts.containerd, cluster_parts.api_server):
         supervisor.start(part(layout))
@@ -111,14 +112,14 @@ class _Api:
 
 def _load_pause(layout: Layout, programs: Path) -> None:
     archive = layout.folder / "pause.tar"
-    cluster_archive.pack(programs / "pause", cluster_parts.PAUSE_IMAGE, archive)
+    cluster_archive.pack(programs / "pause", cluster_config.PAUSE_IMAGE, archive)
     socket = str(layout.containerd_socket)
     run(str(programs / "ctr"), "-a", socket, "-n", "k8s.io", "images", "import", str(archive))
 
 
 def _apply(layout: Layout, programs: Path) -> None:
     kubectl = [str(programs / "kubectl"), f"--kubeconfig={layout.kubeconfig}"]
-    manifests = cluster_parts.manifests(layout)
+    manifests = cluster_config.manifests(layout)
     environ = _environ(layout, programs)
     run(*kubectl, "apply", "-f", "-", stdin=manifests, environ=environ)
 
