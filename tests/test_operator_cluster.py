@@ -17,6 +17,7 @@ from operator_process import Namespace, Operator, until
 from readings_heard import hearing
 from sensorpipe_operator.cluster import ClusterError
 from sensorpipe_schema.sensor import API_VERSION, Sensor, SensorError
+from services import ROOT
 from test_sensor_spec import GOOD, WRONG, changed
 
 pytestmark = pytest.mark.cluster
@@ -285,6 +286,13 @@ def test_kubectl_get_tells_the_truth(namespace: Namespace, broker: int) -> None:
     assert namespace.kubectl("get", "sns", "--field-selector=spec.facility=other") == ""
 
 
+def test_the_samples_run(namespace: Namespace, broker: int) -> None:
+    del broker
+    namespace.kubectl("apply", "-f", str(ROOT / "manifests/samples"))
+    namespace.kubectl("wait", "--for=condition=Ready", "sensors", "--all", "--timeout=90s")
+    assert namespace.kubectl("get", "sensors", "-o", "name").count("facility-") == 3
+
+
 # --- drift and deletion ---
 
 
@@ -336,6 +344,14 @@ def test_an_image_that_cannot_be_pulled_is_named(
         message = namespace.condition("boiler")["message"]
         assert message.startswith("Image localhost/nosuch:1 cannot be pulled: ")
         namespace.kubectl("delete", "sensor/boiler")
+
+
+def test_a_crash_is_told_with_the_generators_last_words(namespace: Namespace) -> None:
+    wrong = broker_pod.secret(namespace.name) | {"stringData": {"url": "http://broker:80"}}
+    namespace.apply(wrong, sensor("boiler"))
+    namespace.wait_reason("boiler", "Crashing")
+    message = namespace.condition("boiler")["message"]
+    assert "exit code 1: sensorpipe-generator: SENSORPIPE_MQTT_URL: must be mqtt://" in message
 
 
 def test_a_missing_secret_is_named(namespace: Namespace) -> None:
@@ -425,6 +441,45 @@ def test_the_operator_outlives_the_api_server(
     namespace.wait_reason("after", "ScaledToZero")
     assert operator.process.poll() is None
     until(lambda: operator.get("/healthz")[0] == 200)
+
+
+def test_an_operator_of_one_namespace_needs_no_right_beyond_it(
+    cluster: Cluster, tmp_path: Path, namespace: Namespace, operator: Operator
+) -> None:
+    account = f"only-{namespace.name}"
+    cluster.kubectl("create", "serviceaccount", account, "-n", operator_process.NAMESPACE)
+    binding = [f"--serviceaccount={operator_process.NAMESPACE}:{account}"]
+    binding += ["--clusterrole=sensorpipe-operator"]
+    namespace.kubectl("create", "rolebinding", "operator", *binding)
+    config_file = operator_process.kubeconfig(cluster, tmp_path, account)
+    settings = {"GENERATOR_IMAGE": "localhost/none:1", "WATCH_NAMESPACES": namespace.name}
+    with frozen(operator), operator_process.running(cluster, tmp_path, config_file, **settings):
+        namespace.apply(sensor("boiler", replicas=0))
+        namespace.wait_reason("boiler", "ScaledToZero")
+        namespace.kubectl("delete", "deploy/boiler")
+        until(lambda: namespace.names("deployments") == ["boiler"])
+        namespace.kubectl("delete", "sensor/boiler")
+    cluster.kubectl("delete", "serviceaccount", account, "-n", operator_process.NAMESPACE)
+
+
+def test_the_operator_runs_as_a_pod(
+    cluster: Cluster, namespace: Namespace, operator: Operator, broker: int
+) -> None:
+    del broker
+    made = list(yaml.safe_load_all((ROOT / "manifests/operator/deployment.yaml").read_text()))
+    container = made[0]["spec"]["template"]["spec"]["containers"][0]
+    container["image"] = cluster.load_image("operator")
+    container["env"][0]["value"] = cluster.load_image("generator")
+    home = operator_process.NAMESPACE
+    with frozen(operator):
+        cluster.apply(*made, namespace=home)
+        try:
+            wait = ["rollout", "status", "deployment/sensorpipe-operator", "--timeout=90s"]
+            cluster.kubectl("-n", home, *wait)
+            namespace.apply(sensor("boiler"))
+            namespace.kubectl("wait", "--for=condition=Ready", "sensor/boiler", "--timeout=60s")
+        finally:
+            cluster.kubectl("delete", "-n", home, "deployment/sensorpipe-operator", "--wait")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def test_defaults() -> None:
     settings = Settings.read(GOOD)
     assert settings.namespaces == ()
     assert settings.generator.broker_secret == "sensorpipe-broker"
-    assert (settings.workers, settings.resync_ms) == (10, 600_000)
+    assert (settings.workers, settings.resync_ms) == (20, 600_000)
 
 
 def test_namespaces() -> None:

@@ -27,16 +27,18 @@ def children(
     could not tell which devices are theirs. One Deployment is always there, if only with no
     pod. While `held`, none has a pod.
     """
-    runs = sensor.spec.runs and not held
+    runs, read = sensor.spec.runs and not held, config_map(sensor)
+    (content_key,) = read["data"]
     deployments = [
-        _deployment(sensor, share, settings, runs=runs) for share in range(shares(sensor))
+        _deployment(sensor, share, pod_template(sensor, share, content_key, settings), runs=runs)
+        for share in range(shares(sensor))
     ]
-    named = [(sensor.name, config_map(sensor))]
+    named = [(sensor.name, read)]
     named += [(deployment_name(sensor.name, i), body) for i, body in enumerate(deployments)]
     return [_complete(name, body, sensor, uid) for name, body in named]
 
 
-def _deployment(sensor: Sensor, share: int, settings: GeneratorSettings, *, runs: bool) -> Body:
+def _deployment(sensor: Sensor, share: int, template: Body, *, runs: bool) -> Body:
     selected = {**match_labels(sensor.name), SHARE_LABEL: str(share)}
     return {
         "apiVersion": "apps/v1",
@@ -49,7 +51,7 @@ def _deployment(sensor: Sensor, share: int, settings: GeneratorSettings, *, runs
             # the former pod has drained and ended before the next one starts; a rolling update
             # without surge starts it while the former still publishes
             "strategy": {"type": "Recreate"},
-            "template": pod_template(sensor, share, settings),
+            "template": template,
         },
     }
 

@@ -16,15 +16,16 @@ def content(sensor: Sensor) -> str:
     return json.dumps(Sensor(plain, spec).to_manifest(), indent=1, sort_keys=True)
 
 
-def data_key(sensor: Sensor) -> str:
-    """Return the content's key, which is another for another content.
+def data_key(text: str) -> str:
+    """Return a content's key, which is another for another content.
 
     A pod names it, so that a node which still remembers the former content cannot give it
     to the pod of the new one: the kubelet waits until the key is there.
     """
-    return f"sensor-{hashlib.sha256(content(sensor).encode()).hexdigest()[:16]}.json"
+    return f"sensor-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
 
 
 def config_map(sensor: Sensor) -> Body:
     """Return the ConfigMap's own part."""
-    return {"apiVersion": "v1", "kind": "ConfigMap", "data": {data_key(sensor): content(sensor)}}
+    text = content(sensor)
+    return {"apiVersion": "v1", "kind": "ConfigMap", "data": {data_key(text): text}}

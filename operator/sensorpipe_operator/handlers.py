@@ -9,31 +9,32 @@ from typing import Any
 import kopf
 
 from sensorpipe_operator.names import GROUP, MANAGED_BY, VERSION
+from sensorpipe_operator.no_memory import NoDiffBase, NoProgress
 from sensorpipe_operator.watching import Watching
 
 _MINE = {"app.kubernetes.io/managed-by": MANAGED_BY.partition("=")[2]}
 
 
 @kopf.on.event(GROUP, VERSION, "sensors")
-def sensor_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+async def sensor_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """React to a Sensor: created, edited, deleted, or there when the operator starts."""
     _watching(memo).heard("Sensor", event)
 
 
 @kopf.on.event("apps", "v1", "deployments", labels=_MINE)
-def deployment_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+async def deployment_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """React to a Deployment: drift, deletion, progress."""
     _watching(memo).heard("Deployment", event)
 
 
 @kopf.on.event("", "v1", "configmaps", labels=_MINE)
-def config_map_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+async def config_map_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """React to a ConfigMap: drift, deletion."""
     _watching(memo).heard("ConfigMap", event)
 
 
 @kopf.on.event("", "v1", "pods", labels=_MINE)
-def pod_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+async def pod_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """React to a pod: why it does not run."""
     _watching(memo).heard("Pod", event)
 
@@ -52,6 +53,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     made.queueing.worker_limit = None
     made.queueing.idle_timeout = 0.5
     made.posting.enabled = False
+    made.persistence.diffbase_storage = NoDiffBase()
+    made.persistence.progress_storage = NoProgress()
     made.scanning.disabled = True  # needs no right to watch definitions and namespaces
     for children in (("apps", "v1", "deployments"), ("", "v1", "configmaps"), ("", "v1", "pods")):
         made.watching.label_selectors[children] = MANAGED_BY

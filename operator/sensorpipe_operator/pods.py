@@ -4,7 +4,6 @@ from typing import Final
 
 from sensorpipe_schema.sensor import Sensor
 
-from sensorpipe_operator.config_map import data_key
 from sensorpipe_operator.names import SHARE_LABEL, SHARES_LABEL, Body, labels
 from sensorpipe_operator.resources import resources
 from sensorpipe_operator.settings import GeneratorSettings
@@ -19,7 +18,7 @@ _FOLDER: Final = "/etc/sensorpipe"
 _USER: Final = 65532
 
 
-def pod_template(sensor: Sensor, share: int, settings: GeneratorSettings) -> Body:
+def pod_template(sensor: Sensor, share: int, content_key: str, settings: GeneratorSettings) -> Body:
     """Return the template of the pod that has one share of the Sensor's devices."""
     return {
         "metadata": {"labels": _labels(sensor, share)},
@@ -35,7 +34,7 @@ def pod_template(sensor: Sensor, share: int, settings: GeneratorSettings) -> Bod
             },
             **_pull_secrets(settings),
             "containers": [_container(sensor, share, settings)],
-            "volumes": _volumes(sensor, settings),
+            "volumes": _volumes(sensor.name, content_key, settings),
         },
     }
 
@@ -114,9 +113,9 @@ def _mounts(settings: GeneratorSettings) -> list[Body]:
     return [{"name": name, "mountPath": f"{_FOLDER}/{name}", "readOnly": True} for name in names]
 
 
-def _volumes(sensor: Sensor, settings: GeneratorSettings) -> list[Body]:
-    items = [{"key": data_key(sensor), "path": "sensor.json"}]
-    volumes: list[Body] = [{"name": "sensor", "configMap": {"name": sensor.name, "items": items}}]
+def _volumes(name: str, content_key: str, settings: GeneratorSettings) -> list[Body]:
+    items = [{"key": content_key, "path": "sensor.json"}]
+    volumes: list[Body] = [{"name": "sensor", "configMap": {"name": name, "items": items}}]
     if key := settings.broker_ca_key:
         secret = {"secretName": settings.broker_secret, "items": [{"key": key, "path": key}]}
         volumes.append({"name": "broker", "secret": secret})

@@ -49,7 +49,7 @@ class Settings:
             namespaces=env.parse("SENSORPIPE_WATCH_NAMESPACES", _namespaces, ""),
             generator=_generator(env),
             http=env.address("SENSORPIPE_HTTP", "0.0.0.0:9090"),
-            workers=env.whole("SENSORPIPE_WORKERS", 10, 1, 100),
+            workers=env.whole("SENSORPIPE_WORKERS", 20, 1, 100),
             resync_ms=env.milliseconds("SENSORPIPE_RESYNC", "10m"),
             log_level=env.log_level(),
         )
