@@ -75,6 +75,7 @@ def broker(cluster: Cluster, namespace: Namespace) -> Iterator[int]:
 
 
 QUEUE = "sensorpipe_operator_queue"
+WRITES = "sensorpipe_operator_writes_total"
 
 
 @contextmanager
@@ -421,8 +422,14 @@ def test_two_operators_by_accident_do_not_fight(
             namespace.kubectl("patch", "sensor/boiler", "--type=merge", "-p", patch)
             until(lambda n=generation: settled(namespace, n) == ["boiler"])  # type: ignore[misc]
         until(lambda: not operator.metric(QUEUE) and not other.metric(QUEUE))
-        # what was applied twice was the same both times, so it was applied once
-        assert namespace.get("deploy/boiler")["metadata"]["generation"] == 4
+        content = namespace.get("configmap/boiler")["data"].values()
+        assert ['"seed": 4' in text for text in content] == [True]
+        kept = versions(namespace, ["boiler"])
+        writes = operator.metric(WRITES) + other.metric(WRITES)
+        namespace.apply(sensor("other", replicas=0))  # something else that both react to
+        namespace.wait_reason("other", "ScaledToZero")
+        assert versions(namespace, ["boiler"]) == kept
+        assert operator.metric(WRITES) + other.metric(WRITES) - writes <= 6
 
 
 def test_the_operator_outlives_the_api_server(

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 import kopf
 import uvloop
@@ -18,6 +19,7 @@ from sensorpipe_operator.cluster import Cluster, ClusterError
 from sensorpipe_operator.health import Health
 from sensorpipe_operator.metrics import OperatorMetrics
 from sensorpipe_operator.mirror import Mirror
+from sensorpipe_operator.names import MANAGER
 from sensorpipe_operator.reconcile import Reconciler
 from sensorpipe_operator.settings import Settings
 from sensorpipe_operator.watching import Watching
@@ -106,7 +108,9 @@ async def _first_list(
 
 async def _watch(settings: Settings, watching: Watching) -> None:
     """Hear what happens, until SIGTERM."""
+    name: Any = MANAGER  # else kopf asks for the user's name, and a container's user has none
     await kopf.operator(
+        identity=name,
         standalone=True,
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
