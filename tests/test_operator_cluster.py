@@ -450,6 +450,31 @@ def test_the_operator_outlives_the_api_server(
     until(lambda: operator.get("/healthz")[0] == 200)
 
 
+@pytest.mark.parametrize(
+    ("role", "verbs"),
+    [
+        ("view", {"get": "yes", "create": "no", "patch": "no", "delete": "no"}),
+        ("edit", {"get": "yes", "create": "yes", "patch": "yes", "delete": "yes"}),
+    ],
+)
+def test_the_clusters_own_roles_cover_sensors(
+    namespace: Namespace, role: str, verbs: dict[str, str]
+) -> None:
+    namespace.kubectl("create", "rolebinding", role, f"--clusterrole={role}", "--user=ann")
+
+    def can(*question: str) -> str:
+        try:
+            return namespace.kubectl("auth", "can-i", *question, "--as=ann").strip()
+        except KubectlError:  # its exit code says no
+            return "no"
+
+    until(lambda: can("get", "sensors.sensorpipe.dev") == "yes")
+    assert {verb: can(verb, "sensors.sensorpipe.dev") for verb in verbs} == verbs
+    scale = can("patch", "sensors.sensorpipe.dev", "--subresource=scale")
+    assert scale == verbs["patch"]
+    assert can("patch", "sensors.sensorpipe.dev", "--subresource=status") == "no"
+
+
 def test_an_operator_of_one_namespace_needs_no_right_beyond_it(
     cluster: Cluster, tmp_path: Path, namespace: Namespace, operator: Operator
 ) -> None:

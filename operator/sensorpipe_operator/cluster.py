@@ -1,7 +1,6 @@
 """The Kubernetes API, as far as the operator uses it; the only module that imports the client."""
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +8,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlencode
 
 import aiohttp
+import msgspec
 from kubernetes.aio import client, config
 
 from sensorpipe_operator.names import GROUP, MANAGED_BY, MANAGER, VERSION, Body
@@ -155,7 +155,7 @@ def _path(resource: Resource, metadata: Body) -> str:
 def _answer(status: int, content: bytes) -> Body:
     """Return the object of an answer, or raise what the Status in it says."""
     try:
-        body: Body = json.loads(content)
+        body: Body = msgspec.json.decode(content)
     except ValueError:
         body = {"message": content[:200].decode(errors="replace")}
     if status >= 400:  # noqa: PLR2004  where HTTP's errors begin
