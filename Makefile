@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 UV := $(VENV)/.uv/bin/uv
 KAFKA_LIBS := .cache/kafka/libs
 LIBRARIES := .cache/bench/libraries
+CLUSTER := python tests/cluster/cluster_run.py
 ARGS ?=
 
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
@@ -27,6 +28,24 @@ test: $(VENV)/.dev ## run the tests; what is absent here skips and says which co
 .PHONY: test-kafka
 test-kafka: $(KAFKA_LIBS)/.complete ## bring Kafka 4.3.1 for the tests (Java 17 and Maven; about 45 MB)
 
+.PHONY: test-cluster
+test-cluster: $(VENV)/.dev ## run the cluster tests: a cluster given, kind's, or one of our own
+	@$(CLUSTER) prepare
+	@exec pytest -m cluster $(ARGS)
+
+.PHONY: cluster-up
+cluster-up: $(VENV)/.dev ## start a cluster that stays, for the cluster tests or for you
+	@$(CLUSTER) prepare
+	@$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: $(VENV)/.dev ## remove the cluster of cluster-up, and what crashes left
+	@$(CLUSTER) down
+
+.PHONY: images
+images: $(VENV)/.dev ## build the images of all programs: make images ARGS="generator"
+	@$(CLUSTER) images $(ARGS)
+
 .PHONY: check
 check: $(VENV)/.dev ## lint, formatting, types, import contracts, generated code
 	ruff check .
@@ -37,11 +56,11 @@ check: $(VENV)/.dev ## lint, formatting, types, import contracts, generated code
 
 .PHONY: bench
 bench: $(VENV)/.dev ## time the programs against their limits: make bench ARGS="compactor store"
-	@PYTHONPATH=tests exec python tests/bench/run.py $(ARGS)
+	@PYTHONPATH=tests:tests/cluster exec python tests/bench/run.py $(ARGS)
 
 .PHONY: bench-libraries
 bench-libraries: $(LIBRARIES)/.complete ## time the libraries in use against those first named
-	@PYTHONPATH=tests:tests/bench exec $(LIBRARIES)/bin/python \
+	@PYTHONPATH=tests:tests/bench:tests/cluster exec $(LIBRARIES)/bin/python \
 		tests/bench/libraries/bench_libraries.py
 
 .PHONY: lock

@@ -1,9 +1,12 @@
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
+import cluster_choice
 import pytest
 import pytest_asyncio
 import services
+from cluster_client import Cluster
+from cluster_home import UnavailableError
 from sensorpipe_cli import embedded
 from sensorpipe_cli.child import Child, free_port
 
@@ -55,3 +58,34 @@ async def mongod(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chil
     folder = tmp_path_factory.mktemp("mongod")
     async with running(embedded.mongod(free_port(), folder)) as child:
         yield child
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A real Kubernetes, one for the whole session: use namespaces of your own."""
+    made = cluster_choice.cluster()
+    yield made
+    made.maker.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    """Skip what this machine has no cluster or no images for."""
+    with skipping():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Skip what turns out while a test runs to be impossible on this machine or cluster."""
+    with skipping():
+        return (yield)
+
+
+@contextmanager
+def skipping() -> Iterator[None]:
+    """Say of a test that it could not be run here, and why."""
+    try:
+        yield
+    except UnavailableError as error:
+        pytest.skip(str(error))

@@ -11,12 +11,14 @@ from services import ROOT
 PACKAGES = {
     "sensorpipe_schema": ROOT / "schema/sensorpipe_schema",
     "sensorpipe_cli": ROOT / "operator/sensorpipe_cli",
+    "sensorpipe_operator": ROOT / "operator/sensorpipe_operator",
     "sensorpipe_generator": ROOT / "images/generator/sensorpipe_generator",
     "sensorpipe_compactor": ROOT / "images/compactor/sensorpipe_compactor",
     "sensorpipe_server": ROOT / "images/server/sensorpipe_server",
 }
 
 FOREIGN = {
+    "sensorpipe_operator": ["mqtt5", "numpy", "aiokafka", "pymongo", "starlette", "typer", "rich"],
     "sensorpipe_generator": ["aiokafka", "pymongo", "starlette", "typer", "rich"],
     "sensorpipe_compactor": ["pymongo", "starlette", "uvicorn", "typer", "rich"],
     "sensorpipe_server": ["mqtt5", "numpy", "typer", "rich"],

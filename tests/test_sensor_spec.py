@@ -113,11 +113,25 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("spec.intervall", "5s", "spec.intervall", "unknown field; did you mean interval?"),
     ("spec.colour", "red", "spec.colour", "unknown field; allowed are facility, count"),
     ("spec.seed", -1, "spec.seed", "must be a whole number from 0 to"),
-    ("spec.replicas", 101, "spec.replicas", "must be a whole number from 1 to 100"),
+    ("spec.replicas", 101, "spec.replicas", "must be a whole number from 0 to 100"),
     ("spec.suspend", "yes", "spec.suspend", "must be true or false; got 'yes'"),
-    ("spec.resources", [], "spec.resources", "must be a mapping of at most"),
-    ("spec.resources", {"a": {"b": {"c": {"d": {"e": {"f": {}}}}}}}, "spec.resources", "6 levels"),
-    ("spec.resources", {"a": list(range(500))}, "spec.resources", "at most 256 values"),
+    ("spec.resources", [], "spec.resources", "must be a mapping of limits, requests"),
+    ("spec.resources", {"limit": {}}, "spec.resources.limit", "did you mean limits?"),
+    ("spec.resources", {"limits": {"gpu": 1}}, "spec.resources.limits.gpu", "unknown field"),
+    ("spec.resources", {"limits": {"cpu": "lots"}}, "spec.resources.limits.cpu", "500m, 2, 128Mi"),
+    ("spec.resources", {"limits": {"cpu": -1}}, "spec.resources.limits.cpu", "got -1"),
+    (
+        "spec.resources",
+        {"limits": {"memory": "1Gi"}, "requests": {"memory": "1.1e9"}},
+        "spec.resources.requests.memory",
+        "a quantity such as",
+    ),
+    (
+        "spec.resources",
+        {"limits": {"memory": "1G"}, "requests": {"memory": "1Gi"}},
+        "spec.resources.requests.memory",
+        "must not exceed the limit 1G; got 1Gi",
+    ),
     ("spec.measurements", MISSING, "spec.measurements", "must be given (a list of 1 to 32)"),
     ("spec.measurements", [], "spec.measurements", "must be a list of 1 to 32; got a list of 0"),
     ("spec.measurements", {"temperature": {}}, "spec.measurements", "got a mapping of 1"),
@@ -255,9 +269,11 @@ sensors = st.fixed_dictionaries(
             optional={
                 "count": st.integers(1, 100_000),
                 "seed": st.integers(0, 2**53 - 1),
-                "replicas": st.integers(1, 100),
+                "replicas": st.integers(0, 100),
                 "suspend": st.booleans(),
-                "resources": st.just({"limits": {"cpu": "100m"}}),
+                "resources": st.just(
+                    {"limits": {"cpu": 2, "memory": "1Gi"}, "requests": {"cpu": "100m"}}
+                ),
             },
         ),
     }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def assemble(sensors: "list[Sensor]", options: Options, workspace: Workspace) -> Pipeline:
     """Return the pipeline of these Sensors; raise NotEmbeddedError."""
-    running = [sensor for sensor in sensors if not sensor.spec.suspend]
+    running = [sensor for sensor in sensors if sensor.spec.runs]
     mqtt, kafka, mongodb, api, compactor, *generators = free_ports(5 + len(running))
     services = plan.Services(
         mqtt=options.mqtt or f"mqtt://{LOOPBACK}:{mqtt}",

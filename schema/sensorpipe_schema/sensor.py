@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sensorpipe_schema import quantity
 from sensorpipe_schema.names import NAME_PATTERN, NAME_RULE
 from sensorpipe_schema.shape import (
     Duration,
@@ -15,8 +16,8 @@ from sensorpipe_schema.shape import (
     Flag,
     Listing,
     Mapped,
-    Opaque,
     Problems,
+    Quantity,
     Record,
     Text,
     Whole,
@@ -57,6 +58,23 @@ class Metadata:
 
 
 @dataclass(frozen=True, slots=True)
+class Amounts:
+    """How much of each compute resource, as Kubernetes writes it."""
+
+    cpu: str | int | None
+    memory: str | int | None
+    ephemeral_storage: str | int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Compute resources of one generator; what is None keeps the operator's default."""
+
+    limits: Amounts | None
+    requests: Amounts | None
+
+
+@dataclass(frozen=True, slots=True)
 class SensorSpec:
     """What is simulated: `count` devices, each of which measures everything once an interval."""
 
@@ -66,8 +84,18 @@ class SensorSpec:
     seed: int
     replicas: int
     suspend: bool
-    resources: Mapping[str, Any] | None
+    resources: Resources | None
     measurements: tuple[Measurement, ...]
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is to publish anything."""
+        return not self.suspend and self.replicas > 0
+
+    @property
+    def readings_per_second(self) -> float:
+        """Readings a second that are wanted of all devices together."""
+        return self.count * len(self.measurements) * 1000 / self.interval_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +123,9 @@ class Sensor:
         sensor = None if problems else _SENSOR.read(manifest, "", problems)
         if not isinstance(sensor, cls) or problems:
             raise SensorError(problems)
+        _check_requests(sensor.spec.resources, problems)
+        if problems:
+            raise SensorError(problems)
         return sensor
 
     def to_manifest(self) -> dict[str, Any]:
@@ -121,6 +152,24 @@ _MEASUREMENT: Final = Record(
     },
 )
 
+_AMOUNTS: Final = Record(
+    Amounts,
+    {
+        "cpu": Field(Quantity(), "Cores.", None),
+        "memory": Field(Quantity(), "Bytes.", None),
+        "ephemeral-storage": Field(
+            Quantity(), "Bytes of local disk.", None, attribute="ephemeral_storage"
+        ),
+    },
+)
+_RESOURCES: Final = Record(
+    Resources,
+    {
+        "limits": Field(_AMOUNTS, "The most that one generator may use.", None),
+        "requests": Field(_AMOUNTS, "What is kept free for one generator.", None),
+    },
+)
+
 _SPEC: Final = Record(
     SensorSpec,
     {
@@ -130,9 +179,9 @@ _SPEC: Final = Record(
             Duration("10ms", "1h"), "Between two readings of a device.", attribute="interval_ms"
         ),
         "seed": Field(Whole(0, 2**53 - 1), "The same seed gives the same values.", 0),
-        "replicas": Field(Whole(1, 100), "Generators that run this Sensor.", 1),
+        "replicas": Field(Whole(0, 100), "Generators that share the devices.", 1),
         "suspend": Field(Flag(), "True stops the generators.", default=False),
-        "resources": Field(Opaque(), "Compute resources of a generator's container.", None),
+        "resources": Field(_RESOURCES, "Compute resources of one generator.", None),
         "measurements": Field(
             Listing(_MEASUREMENT, 1, 32, unique="name"), "What each device measures."
         ),
@@ -182,3 +231,15 @@ def _check_kind(manifest: object, problems: Problems) -> None:
     elif (manifest.get("apiVersion"), manifest.get("kind")) != (API_VERSION, KIND):
         kind, version = shown(manifest.get("kind")), shown(manifest.get("apiVersion"))
         problems.append(FieldProblem("", f"{rule}; got kind {kind} of apiVersion {version}"))
+
+
+def _check_requests(resources: Resources | None, problems: Problems) -> None:
+    """Report each request above its limit."""
+    if resources is None or resources.limits is None or resources.requests is None:
+        return
+    for name in ("cpu", "memory", "ephemeral_storage"):
+        asked, limit = getattr(resources.requests, name), getattr(resources.limits, name)
+        if asked is None or limit is None or quantity.parse(asked) <= quantity.parse(limit):
+            continue
+        field = f"spec.resources.requests.{name.replace('_', '-')}"
+        problems.append(FieldProblem(field, f"must not exceed the limit {limit}; got {asked}"))

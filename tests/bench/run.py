@@ -12,6 +12,7 @@ from pathlib import Path
 import bench_drain
 import bench_generate
 import bench_latency
+import bench_operator
 import bench_store
 import pytest
 from bench_machine import machine
@@ -23,6 +24,7 @@ PARTS: dict[str, Callable[[Path], Awaitable[list[Part]]]] = {
     "store": bench_store.run,
     "generator": bench_generate.run,
     "latency": bench_latency.run,
+    "operator": bench_operator.run,
 }
 
 

@@ -45,9 +45,10 @@ async def run(settings: Settings) -> None:
     publisher = Publisher(
         settings.mqtt, f"sensorpipe-generator-{run_name}", capacity=settings.buffer
     )
-    schedule = Schedule.after(_now_ms(), spec.interval_ms, spec.count)
+    share = settings.share.of(spec.count)
+    schedule = Schedule.after(_now_ms(), spec.interval_ms, spec.count, share)
     publishing = Publishing(
-        Readings(settings.sensor, run_name),
+        Readings(settings.sensor, run_name, share),
         schedule,
         publisher,
         patience_ms=settings.give_up_after_ms,
@@ -99,7 +100,8 @@ def _log_start(settings: Settings, src: str, schedule: Schedule) -> None:
         "sensor": settings.sensor.name,
         "facility": spec.facility,
         "measurements": [measurement.name for measurement in spec.measurements],
-        "devices": spec.count,
+        "devices": schedule.count,
+        "first_device": schedule.devices.start,
         "interval_ms": spec.interval_ms,
         "first_reading_ms": schedule.start_ms,
         "src": src,

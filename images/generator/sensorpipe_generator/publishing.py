@@ -84,6 +84,8 @@ class Publishing:
     def step(self) -> float:
         """Publish what is due and has room; return the seconds until the next step."""
         self._moved = time.monotonic()
+        if not self._schedule.count:
+            return _MAX_PAUSE  # more replicas than devices
         now = self._clock_ms()
         self._follow_clock(now)
         too_old = self._schedule.due(now - self._patience_ms - 1)

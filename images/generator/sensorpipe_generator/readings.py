@@ -14,15 +14,17 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Readings:
-    """The readings of one run of a Sensor: a topic for each measurement, one `src` for all."""
+    """The readings of one run: a topic for each measurement, one `src` for all."""
 
-    def __init__(self, sensor: Sensor, src: str) -> None:
+    def __init__(self, sensor: Sensor, src: str, share: range | None = None) -> None:
         spec = sensor.spec
+        schedule = Schedule(0, spec.interval_ms, spec.count, share)
         self.src = src
         self.topics = [reading_topic(spec.facility, m.name) for m in spec.measurements]
-        self._count = spec.count
+        self._devices = slice(schedule.devices.start, schedule.devices.stop)
+        self._count = schedule.count
         self._series = [Series(sensor, measurement) for measurement in spec.measurements]
-        self._offsets_ms = Schedule(0, spec.interval_ms, spec.count).offsets_ms()
+        self._offsets_ms = schedule.offsets_ms()
         self._tick = -1
         self._values: list[list[float]] = []
 
@@ -34,7 +36,7 @@ class Readings:
         while first < last:
             tick, low = divmod(first, self._count)
             high = min(self._count, low + last - first)
-            times = (self._offsets_ms[low:high] + schedule.time_of(first - low)).tolist()
+            times = (self._offsets_ms[low:high] + schedule.time_of_tick(tick)).tolist()
             self.move_to(tick)
             for held, values in zip(payloads, self._values, strict=True):
                 held.extend(self._payloads(times, values[low:high], seq))
@@ -45,7 +47,7 @@ class Readings:
     def move_to(self, tick: int) -> None:
         """Compute the values of a tick, and what leads to them."""
         if tick != self._tick:
-            self._values = [series.at(tick).tolist() for series in self._series]
+            self._values = [series.at(tick)[self._devices].tolist() for series in self._series]
             self._tick = tick
 
     def _payloads(self, times: list[int], values: list[float], seq: int) -> list[bytes]:

@@ -11,10 +11,34 @@ from sensorpipe_schema.settings import Environment
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of the devices is this generator's: several share a Sensor."""
+
+    index: int
+    generators: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `INDEX/GENERATORS`; ValueError says what is wrong."""
+        parts = text.split("/")
+        if len(parts) == 2 and all(part.isascii() and part.isdecimal() for part in parts):  # noqa: PLR2004  INDEX and GENERATORS
+            index, generators = map(int, parts)
+            if index < generators:
+                return cls(index, generators)
+        raise ValueError(f"must be INDEX/GENERATORS, such as 0/3; got {text!r}")
+
+    def of(self, count: int) -> range:
+        """Return its devices; each of `count` is in the share of exactly one generator."""
+        first, last = (i * count // self.generators for i in (self.index, self.index + 1))
+        return range(first, last)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What one generator needs to know."""
 
     sensor: Sensor
+    share: Share
     mqtt: Endpoint
     http: tuple[str, int]
     buffer: int
@@ -31,6 +55,7 @@ class Settings:
         env = Environment(environ)
         settings = cls(
             sensor=env.parse("SENSORPIPE_SENSOR", _only_sensor),
+            share=env.parse("SENSORPIPE_SHARE", Share.parse, "0/1"),
             mqtt=Endpoint.read(env),
             http=env.address("SENSORPIPE_HTTP", "0.0.0.0:9090"),
             buffer=env.whole("SENSORPIPE_BUFFER", 100_000, 100, 10_000_000),
@@ -46,6 +71,7 @@ def _only_sensor(path: str) -> Sensor:
     sensors = load_files([path])
     if len(sensors) != 1:
         raise ValueError(f"must name a file of exactly one Sensor; {path} holds {len(sensors)}")
-    if sensors[0].spec.suspend:
-        raise ValueError(f"must name a Sensor that is to run; {path} says suspend: true")
+    if not sensors[0].spec.runs:
+        given = "suspend: true" if sensors[0].spec.suspend else "replicas: 0"
+        raise ValueError(f"must name a Sensor that is to run; {path} says {given}")
     return sensors[0]

@@ -5,7 +5,7 @@ Every shape finds all that is wrong at once, and says what is allowed and what w
 
 from sensorpipe_schema.shape.base import FieldProblem, Problems, Shape, shown
 from sensorpipe_schema.shape.containers import Choice, Field, Listing, Record
-from sensorpipe_schema.shape.leaves import Duration, Flag, Mapped, Number, Opaque, Text, Whole
+from sensorpipe_schema.shape.leaves import Duration, Flag, Mapped, Number, Quantity, Text, Whole
 
 __all__ = [
     "Choice",
@@ -16,8 +16,8 @@ __all__ = [
     "Listing",
     "Mapped",
     "Number",
-    "Opaque",
     "Problems",
+    "Quantity",
     "Record",
     "Shape",
     "Text",

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sensorpipe_schema import duration
+from sensorpipe_schema import duration, quantity
 from sensorpipe_schema.shape.base import FieldProblem, Problems, Shape, below, shown
 
 _WRONG: Final[Any] = object()
@@ -129,29 +129,17 @@ class Mapped(_Leaf):
         return value
 
 
-@dataclass(frozen=True)
-class Opaque(_Leaf):
-    """A mapping that somebody else understands, bounded in size."""
-
-    parts: int = 256
-    depth: int = 6
+class Quantity(_Leaf):
+    """An amount of a compute resource, as Kubernetes writes it; kept as it was given."""
 
     def _rule(self) -> str:
-        return f"a mapping of at most {self.parts} values, {self.depth} levels deep"
+        return quantity.RULE
 
     def _take(self, value: Any) -> Any:
-        good = isinstance(value, dict) and self._left(value, self.parts, self.depth) >= 0
-        return value if good else _WRONG
-
-    def _left(self, value: Any, parts: int, depth: int) -> int:
-        """Count down by the parts of a value; negative, and no further, once it is too large."""
-        if not isinstance(value, dict | list):
-            return parts
-        if depth == 0:
-            return -1
-        parts -= len(value)
-        for part in value.values() if isinstance(value, dict) else value:
-            if parts < 0:
-                break
-            parts = self._left(part, parts, depth - 1)
-        return parts
+        if type(value) not in (int, str):
+            return _WRONG
+        try:
+            quantity.parse(value)
+        except ValueError:
+            return _WRONG
+        return value

@@ -1,0 +1,1 @@
+"""Turns Sensors into generator pods that publish, and says how they are."""

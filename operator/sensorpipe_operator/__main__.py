@@ -1,0 +1,123 @@
+"""`sensorpipe-operator`: turns Sensors into generators until SIGTERM."""
+
+import asyncio
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import kopf
+import uvloop
+from prometheus_client import REGISTRY
+from sensorpipe_schema import logs
+from sensorpipe_schema.observe import Observatory
+from sensorpipe_schema.settings import SettingsError
+
+from sensorpipe_operator import handlers, resync
+from sensorpipe_operator.cluster import Cluster, ClusterError
+from sensorpipe_operator.health import Health
+from sensorpipe_operator.metrics import OperatorMetrics
+from sensorpipe_operator.mirror import Mirror
+from sensorpipe_operator.names import MANAGER
+from sensorpipe_operator.reconcile import Reconciler
+from sensorpipe_operator.settings import Settings
+from sensorpipe_operator.watching import Watching
+from sensorpipe_operator.work import WorkQueue
+
+_RETRY_SECONDS = 2.0
+
+log = logging.getLogger("sensorpipe_operator")
+
+
+def main() -> None:
+    """Run the operator; exit 0 after SIGTERM or SIGINT."""
+    try:
+        settings = Settings.read(os.environ)
+    except SettingsError as error:
+        sys.exit(f"sensorpipe-operator: {error}")
+    logs.setup("sensorpipe-operator", settings.log_level)
+    logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
+    try:
+        uvloop.run(run(settings))
+    except SettingsError as error:
+        sys.exit(f"sensorpipe-operator: {error}")
+
+
+async def run(settings: Settings) -> None:
+    """Watch and work until told to stop."""
+    mirror, queue, metrics = Mirror(), WorkQueue(), OperatorMetrics(REGISTRY)
+    watching = Watching(mirror, queue)
+    metrics.watch("queue", "Sensors that wait to be looked at.", lambda: len(queue))
+    metrics.watch("sensors", "Sensors that are known.", lambda: mirror.count("Sensor"))
+    metrics.watch(
+        "silence_seconds", "Since a watch told anything.", lambda: watching.silence_seconds
+    )
+    async with Cluster.connect(settings.workers + 2) as cluster:
+        health = Health(cluster, mirror, settings.namespaces)
+        reconciler = Reconciler(
+            cluster,
+            mirror,
+            queue,
+            settings=settings.generator,
+            metrics=metrics,
+            clock=lambda: datetime.now(UTC),
+        )
+        with Observatory(*settings.http, healthy=health.alive, ready=health.ready):
+            await _first_list(cluster, mirror, queue, settings)
+            workers = [
+                asyncio.create_task(queue.work(reconciler.reconcile), name=f"worker {i}")
+                for i in range(settings.workers)
+            ]
+            lister = asyncio.create_task(
+                resync.resync(
+                    cluster,
+                    mirror,
+                    queue,
+                    metrics,
+                    namespaces=settings.namespaces,
+                    every_seconds=settings.resync_ms / 1000,
+                ),
+                name="resync",
+            )
+            try:
+                await _watch(settings, watching)
+            finally:
+                for task in (*workers, lister):
+                    task.cancel()
+    log.info("operator stopped")
+
+
+async def _first_list(
+    cluster: Cluster, mirror: Mirror, queue: WorkQueue, settings: Settings
+) -> None:
+    """Learn what is there; wait for an API server, and for the definition of Sensors."""
+    while True:
+        try:
+            changed = await resync.fill(cluster, mirror, settings.namespaces)
+        except ClusterError as error:
+            log.warning("waiting for the cluster", extra={"error": str(error)})
+            await asyncio.sleep(_RETRY_SECONDS)
+            continue
+        for key in changed:
+            queue.add(key)
+        fields = {"sensors": mirror.count("Sensor"), "namespaces": settings.namespaces or "all"}
+        log.info("operator started", extra=fields)
+        return
+
+
+async def _watch(settings: Settings, watching: Watching) -> None:
+    """Hear what happens, until SIGTERM."""
+    name: Any = MANAGER  # else kopf asks for the user's name, and a container's user has none
+    await kopf.operator(
+        identity=name,
+        standalone=True,
+        clusterwide=not settings.namespaces,
+        namespaces=settings.namespaces,
+        settings=handlers.kopf_settings(),
+        memo=kopf.Memo(watching=watching),
+    )
+
+
+if __name__ == "__main__":
+    main()

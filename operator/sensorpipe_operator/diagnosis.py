@@ -1,0 +1,88 @@
+"""Why a Sensor's generators do not run, told from their pods and Deployments."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+
+from sensorpipe_operator.conditions import Verdict
+from sensorpipe_operator.names import Body
+
+_IMAGE: Final = frozenset(
+    (
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+    )
+)
+_MISCONFIGURED: Final = frozenset(
+    ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+)
+
+
+PATIENCE_SECONDS: Final = 10
+"""How long a generator that runs may take to connect before it is worth a word."""
+
+
+def diagnose(deployments: Iterable[Body], pods: Iterable[Body], now: datetime) -> Verdict | None:
+    """Return what keeps them from running; None if nothing is known to."""
+    found = [_of_deployment(body) for body in deployments]
+    found += [_of_pod(body, now) for body in pods if "deletionTimestamp" not in body["metadata"]]
+    return next((verdict for verdict in found if verdict), None)
+
+
+def _of_deployment(deployment: Body) -> Verdict | None:
+    conditions = deployment.get("status", {}).get("conditions", [])
+    failure = next((c for c in conditions if c["type"] == "ReplicaFailure"), None)
+    if failure is None or failure["status"] != "True":
+        return None
+    text = str(failure.get("message", ""))
+    if "exceeded quota" in text:
+        return Verdict("QuotaExceeded", "A quota of the namespace allows no pod", text)
+    return Verdict("PodsRefused", "The cluster refuses the pods", text)
+
+
+def _of_pod(pod: Body, now: datetime) -> Verdict | None:
+    status = pod.get("status", {})
+    for container in status.get("containerStatuses", []):
+        if not container.get("ready") and (verdict := _of_container(container, now)):
+            return verdict
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            detail = str(condition.get("message", ""))
+            return Verdict("Unschedulable", "No node has room for a generator", detail)
+    if status.get("phase") == "Failed":
+        detail = ": ".join(filter(None, (status.get("reason"), status.get("message"))))
+        return Verdict("PodFailed", "A generator pod failed", detail)
+    return None
+
+
+def _of_container(container: dict[str, Any], now: datetime) -> Verdict | None:
+    state = container.get("state", {})
+    waiting = state.get("waiting", {})
+    reason, text = str(waiting.get("reason", "")), str(waiting.get("message", ""))
+    if reason in _IMAGE:
+        image = container.get("image")
+        return Verdict("ImageUnavailable", f"Image {image} cannot be pulled", text)
+    if reason in _MISCONFIGURED:
+        return Verdict("Misconfigured", "A generator cannot be started", text)
+    ended = state.get("terminated") or container.get("lastState", {}).get("terminated")
+    if ended and ended.get("exitCode"):
+        return _crash(ended)
+    running = state.get("running")
+    if running and _age_seconds(running["startedAt"], now) >= PATIENCE_SECONDS:
+        return Verdict("NotConnected", "A generator is not connected to the broker")
+    return None
+
+
+def _crash(ended: dict[str, Any]) -> Verdict:
+    if ended.get("reason") == "OOMKilled":
+        return Verdict("OutOfMemory", "A generator needs more memory than its limit")
+    said = str(ended.get("message", "")).strip()
+    head = f"A generator ends with exit code {ended['exitCode']}"
+    return Verdict("Crashing", head, said[-600:])
+
+
+def _age_seconds(time: str, now: datetime) -> float:
+    return (now - datetime.fromisoformat(time)).total_seconds()

@@ -1,0 +1,59 @@
+"""Events: what a user should know and might not look for."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from sensorpipe_schema.sensor import API_VERSION, KIND
+
+from sensorpipe_operator.names import MANAGER, Body
+
+_EXPECTED: Final = frozenset(
+    ("Pending", "Accepted", "Running", "Starting", "Suspended", "ScaledToZero", "NotAccepted")
+)
+"""Reasons that are somebody's will, or the course of things."""
+
+
+def of_change(
+    sensor: Body, former: Mapping[str, Any], new: Mapping[str, Any], now: datetime
+) -> Iterator[Body]:
+    """Yield a warning for each trouble that begins, and a word when the generators run again."""
+    before = {c["type"]: c["reason"] for c in former.get("conditions", [])}
+    for condition in new["conditions"]:
+        kind, reason = condition["type"], condition["reason"]
+        if kind not in ("Accepted", "Ready") or before.get(kind) == reason:
+            continue
+        if reason not in _EXPECTED:
+            yield _event(sensor, "Warning", condition, now)
+        elif reason == "Running" and before.get(kind) not in (None, "Pending", "Starting"):
+            yield _event(sensor, "Normal", condition, now)
+
+
+def _event(sensor: Body, kind: str, condition: Body, now: datetime) -> Body:
+    metadata = sensor["metadata"]
+    at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = f"{metadata['uid']} {condition['reason']} {now.isoformat()}"
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {
+            "name": f"{metadata['name']}.{hashlib.sha256(text.encode()).hexdigest()[:16]}",
+            "namespace": metadata["namespace"],
+        },
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+        },
+        "type": kind,
+        "reason": condition["reason"],
+        "message": condition["message"],
+        "source": {"component": MANAGER},
+        "reportingComponent": MANAGER,
+        "firstTimestamp": at,
+        "lastTimestamp": at,
+        "count": 1,
+    }

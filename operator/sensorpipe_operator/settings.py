@@ -1,0 +1,105 @@
+"""The operator's settings."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+from sensorpipe_schema.settings import Environment
+
+_is_namespace: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII).fullmatch
+_is_object_name: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII).fullmatch
+_is_image: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}", re.ASCII).fullmatch
+_is_data_key: Final = re.compile(r"[A-Za-z0-9._-]{1,253}", re.ASCII).fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorSettings:
+    """What all generator pods have in common."""
+
+    image: str
+    pull_policy: str
+    pull_secrets: tuple[str, ...]
+    broker_secret: str
+    """A Secret in each Sensor's namespace; its key `url` is the broker's address."""
+    broker_ca_key: str
+    """The key of that Secret that holds the broker's CA certificates, if it needs any."""
+    log_level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator needs to know."""
+
+    namespaces: tuple[str, ...]
+    """Where it looks for Sensors; empty for the whole cluster."""
+    generator: GeneratorSettings
+    http: tuple[str, int]
+    workers: int
+    """Sensors that are worked on at the same time."""
+    resync_ms: int
+    """How often everything is listed, in case a change was never told."""
+    log_level: str
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """Read `SENSORPIPE_*`, or raise SettingsError."""
+        env = Environment(environ)
+        settings = cls(
+            namespaces=env.parse("SENSORPIPE_WATCH_NAMESPACES", _namespaces, ""),
+            generator=_generator(env),
+            http=env.address("SENSORPIPE_HTTP", "0.0.0.0:9090"),
+            workers=env.whole("SENSORPIPE_WORKERS", 20, 1, 100),
+            resync_ms=env.milliseconds("SENSORPIPE_RESYNC", "10m"),
+            log_level=env.log_level(),
+        )
+        env.check()
+        return settings
+
+
+def _generator(env: Environment) -> GeneratorSettings:
+    return GeneratorSettings(
+        image=env.parse("SENSORPIPE_GENERATOR_IMAGE", _image),
+        pull_policy=env.choice(
+            "SENSORPIPE_GENERATOR_PULL_POLICY", "IfNotPresent", ("Always", "IfNotPresent", "Never")
+        ),
+        pull_secrets=env.parse("SENSORPIPE_GENERATOR_PULL_SECRETS", _object_names, ""),
+        broker_secret=env.parse("SENSORPIPE_BROKER_SECRET", _object_name, "sensorpipe-broker"),
+        broker_ca_key=env.parse("SENSORPIPE_BROKER_CA_KEY", _data_key, ""),
+        log_level=env.choice(
+            "SENSORPIPE_GENERATOR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")
+        ),
+    )
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _namespaces(text: str) -> tuple[str, ...]:
+    for name in _parts(text):
+        if not _is_namespace(name):
+            raise ValueError(f"must be namespaces, separated by commas; got {name!r}")
+    return tuple(dict.fromkeys(_parts(text)))
+
+
+def _object_name(text: str) -> str:
+    if not _is_object_name(text):
+        raise ValueError(f"must be the name of a Secret; got {text!r}")
+    return text
+
+
+def _object_names(text: str) -> tuple[str, ...]:
+    return tuple(_object_name(name) for name in _parts(text))
+
+
+def _data_key(text: str) -> str:
+    if text and not _is_data_key(text):
+        raise ValueError(f"must be a key of the Secret, such as ca.crt; got {text!r}")
+    return text
+
+
+def _image(text: str) -> str:
+    if not _is_image(text):
+        raise ValueError(f"must be an image, such as sensorpipe-generator:0.1.0; got {text!r}")
+    return text

@@ -1,0 +1,163 @@
+"""Part f: how soon the operator has made what 1,000 new Sensors need, on a real API server."""
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import cluster_choice
+import operator_process
+import pytest
+from bench_process import memory_mb
+from bench_result import Aim, Part
+from cluster_client import Cluster
+from cluster_home import UnavailableError
+from operator_process import Operator
+from sensorpipe_operator import builders
+from sensorpipe_operator.cluster import DEPLOYMENTS, SENSORS
+from sensorpipe_operator.cluster import Cluster as Api
+from sensorpipe_operator.settings import Settings
+from sensorpipe_schema.sensor import API_VERSION, Sensor
+
+SENSORS_EACH = int(os.environ.get("BENCH_SENSORS", "1000"))
+AT_ONCE = 20
+IDLE_SECONDS = 20
+RUNS = int(os.environ.get("BENCH_OPERATOR_RUNS", "2"))
+
+_IMAGE = {"SENSORPIPE_GENERATOR_IMAGE": "localhost/none:1"}
+_GENERATORS = Settings.read(_IMAGE).generator
+_POLL = 0.2
+
+
+async def run(folder: Path) -> list[Part]:
+    """Create Sensors with the operator at work, and everything directly without it, in turn."""
+    part = Part(
+        f"f. Operator: {SENSORS_EACH:,} new Sensors, {AT_ONCE} at a time",
+        "Until each has its ConfigMap, its Deployment and its status (Sensors per second, without "
+        "pods);\ndirectly: the same four writes by a plain client, in the same cluster.",
+        limit="directly",
+    )
+    try:
+        cluster = cluster_choice.cluster()
+    except UnavailableError as reason:
+        pytest.skip(str(reason))
+    try:
+        operator_process.install(cluster)
+        for _ in range(RUNS):
+            await _measure(part, cluster, folder)
+    finally:
+        cluster.maker.stop()
+    times = part.row("directly").rate / part.row("operator").rate
+    part.aims.insert(0, Aim("times the direct time", times, 1.5, at_most=True))
+    return [part]
+
+
+async def _measure(part: Part, cluster: Cluster, folder: Path) -> None:
+    config = operator_process.kubeconfig(cluster, folder)
+    async with operator_process.api(cluster) as api:
+        with cluster.namespace() as name:
+            seconds = await _directly(api, name)
+            part.row("directly").add(SENSORS_EACH / seconds, 0)
+        with (
+            cluster.namespace() as name,
+            operator_process.running(
+                cluster,
+                folder,
+                config,
+                GENERATOR_IMAGE=_GENERATORS.image,
+                WATCH_NAMESPACES=name,
+            ) as operator,
+        ):
+            began, cpu = time.monotonic(), _cpu_seconds(operator)
+            await _each(lambda i: _post(api, name, i))
+            await _complete(api, name, operator)
+            seconds = time.monotonic() - began
+            cpu_us = (_cpu_seconds(operator) - cpu) * 1e6 / SENSORS_EACH
+            part.row("operator").add(SENSORS_EACH / seconds, cpu_us)
+            part.aims = await _aims(operator)
+
+
+async def _aims(operator: Operator) -> list[Aim]:
+    written = _status_writes(operator)
+    before = _cpu_seconds(operator)
+    await asyncio.sleep(IDLE_SECONDS)
+    idle = (_cpu_seconds(operator) - before) / IDLE_SECONDS * 100
+    return [
+        Aim("MB of the operator", memory_mb(operator.process.pid), 250, at_most=True),
+        Aim("status writes a Sensor", written / SENSORS_EACH, 1, at_most=True),
+        Aim("% of a core when nothing happens", idle, 1, at_most=True),
+    ]
+
+
+async def _each(do: Callable[[int], Awaitable[object]]) -> None:
+    """Do it for every Sensor, so many at a time."""
+    numbers = iter(range(SENSORS_EACH))
+
+    async def worker() -> None:
+        for number in numbers:
+            await do(number)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(AT_ONCE):
+            tasks.create_task(worker())
+
+
+async def _post(api: Api, namespace: str, number: int) -> dict[str, Any]:
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": "Sensor",
+        "metadata": {"name": f"s{number}", "namespace": namespace},
+        "spec": {
+            "facility": f"f{number}",
+            "interval": "5s",
+            "replicas": 0,
+            "measurements": [{"name": "t", "signal": {"normal": {"mean": 20, "stdev": 1}}}],
+        },
+    }
+    path = f"{SENSORS[0]}/namespaces/{namespace}/{SENSORS[1]}"
+    return await api._call("POST", path, {"fieldManager": "bench"}, body)
+
+
+async def _directly(api: Api, namespace: str) -> float:
+    """Make for each Sensor what the operator would; return the seconds it took."""
+
+    async def do(number: int) -> None:
+        body = await _post(api, namespace, number)
+        made = Sensor.parse(body)
+        for child in builders.children(made, body["metadata"]["uid"], _GENERATORS):
+            await api.apply(child, force=False)
+        await api.patch_status(body, {"observedGeneration": 1, "replicas": 0, "readyReplicas": 0})
+
+    began = time.monotonic()
+    await _each(do)
+    return time.monotonic() - began
+
+
+async def _complete(api: Api, namespace: str, operator: Operator) -> None:
+    """Wait until every Sensor has its Deployment and its status.
+
+    The operator is asked how far it is, and the API server once it says that it is done: to
+    list thousands of objects again and again would be most of what is measured.
+    """
+    while True:
+        await asyncio.sleep(_POLL)
+        if await asyncio.to_thread(_status_writes, operator) < SENSORS_EACH:
+            continue
+        deployments = [body async for body in api.list(DEPLOYMENTS, namespace)]
+        sensors = [body async for body in api.list(SENSORS, namespace)]
+        told = sum("observedGeneration" in body.get("status", {}) for body in sensors)
+        if len(deployments) == told == SENSORS_EACH:
+            return
+
+
+def _status_writes(operator: Operator) -> float:
+    found = re.search(r'_writes_total\{kind="Status"\} (\S+)', operator.get("/metrics")[1])
+    return float(found[1]) if found else 0.0
+
+
+def _cpu_seconds(operator: Operator) -> float:
+    fields = Path(f"/proc/{operator.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
