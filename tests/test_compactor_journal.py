@@ -118,7 +118,7 @@ async def test_a_settled_past_is_left_unread(
             await old.append(seq)
     async with epoch(settings, "settled") as new:
         for seq in range(31, 61):
-            await new.append(seq, received=10_000 * (seq - 30))
+            await new.append(seq, received=80_000 * (seq - 30))
     async with epoch(settings, "settled") as again:
         assert set(range(54, 61)) <= set(again.restored)
         assert 1 not in again.restored
