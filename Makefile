@@ -42,6 +42,10 @@ cluster-up: $(VENV)/.dev ## start a cluster that stays, for the cluster tests or
 cluster-down: $(VENV)/.dev ## remove the cluster of cluster-up, and what crashes left
 	@$(CLUSTER) down
 
+.PHONY: kind-demo
+kind-demo: ## everything on a kind cluster of its own, with Strimzi, to the API's answer (Docker)
+	@exec manifests/kind-demo.sh $(ARGS)
+
 .PHONY: images
 images: $(VENV)/.dev ## build the images of all programs: make images ARGS="generator"
 	@$(CLUSTER) images $(ARGS)
