@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(VENV)/.uv/bin/uv
 KAFKA_LIBS := .cache/kafka/libs
+STRIMZI := .cache/strimzi
 LIBRARIES := .cache/bench/libraries
 CLUSTER := python tests/cluster/cluster_run.py
 ARGS ?=
@@ -27,6 +28,9 @@ test: $(VENV)/.dev ## run the tests; what is absent here skips and says which co
 
 .PHONY: test-kafka
 test-kafka: $(KAFKA_LIBS)/.complete ## bring Kafka 4.3.1 for the tests (Java 17 and Maven; about 45 MB)
+
+.PHONY: test-strimzi
+test-strimzi: $(STRIMZI)/.complete ## bring Strimzi's CRDs for the tests (Java 21 and Maven; about 40 MB)
 
 .PHONY: test-cluster
 test-cluster: $(VENV)/.dev ## run the cluster tests: a cluster given, kind's, or one of our own
@@ -137,4 +141,28 @@ $(KAFKA_LIBS)/.complete: tests/kafka/pom.xml
 		exit 1; }
 	mvn --quiet --batch-mode --file tests/kafka/pom.xml dependency:copy-dependencies \
 		-DoutputDirectory=$(CURDIR)/$(KAFKA_LIBS) -DincludeScope=runtime
+	@touch $@
+
+# the first Java >= 21: CRDs that no Java here can make, the tests do without, and say so
+define FIND_JAVA_21
+for java in "$$JAVA_HOME/bin/java" java /usr/lib/jvm/*/bin/java; do \
+	version=$$("$$java" -XshowSettings:properties -version 2>&1 | \
+		sed -n 's/^ *java.specification.version = \([0-9]*\).*/\1/p'); \
+	[ "$${version:-0}" -ge 21 ] && found=$$java && break; \
+done; \
+[ -n "$$found" ] || { echo "Strimzi's CRDs need Java 21 or newer" >&2; exit 1; }
+endef
+
+STRIMZI_CRDS := kafka.Kafka nodepool.KafkaNodePool topic.KafkaTopic user.KafkaUser
+
+$(STRIMZI)/.complete: tests/strimzi/pom.xml
+	@command -v mvn >/dev/null || { \
+		echo "Strimzi's CRDs need Maven: apt-get install maven" >&2; exit 1; }
+	@$(FIND_JAVA_21); rm -rf $(STRIMZI); mkdir -p $(STRIMZI)/crds && \
+	mvn --quiet --batch-mode --file tests/strimzi/pom.xml dependency:copy-dependencies \
+		-DoutputDirectory=$(CURDIR)/$(STRIMZI)/libs -DincludeScope=runtime && \
+	"$$found" -cp '$(STRIMZI)/libs/*' io.strimzi.crdgenerator.CrdGenerator \
+		--label app:strimzi --target-kube 1.16+ --crd-api-version v1 --api-versions v1 \
+		--storage-version v1 --yaml $(foreach crd,$(STRIMZI_CRDS),\
+		io.strimzi.api.kafka.model.$(crd)=$(CURDIR)/$(STRIMZI)/crds/$(lastword $(subst ., ,$(crd))).yaml)
 	@touch $@
