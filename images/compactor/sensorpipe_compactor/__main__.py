@@ -16,6 +16,7 @@ from sensorpipe_schema.observe import Observatory
 from sensorpipe_schema.settings import SettingsError
 
 from sensorpipe_compactor.compactor import Compactor
+from sensorpipe_compactor.dropped import Dropped
 from sensorpipe_compactor.journal import FencedError, Journal
 from sensorpipe_compactor.metrics import CompactorMetrics
 from sensorpipe_compactor.settings import Settings
@@ -48,16 +49,19 @@ async def run(settings: Settings) -> int:
     journal = Journal(settings.kafka, settings.client_id)
     compactor = Compactor(settings, journal)
     heartbeat = Heartbeat()
-    REGISTRY.register(CompactorMetrics(compactor))
+    dropped = Dropped(settings.mqtt, settings.client_id)
+    REGISTRY.register(CompactorMetrics(compactor, dropped))
     with Observatory(
         *settings.http, healthy=heartbeat.is_beating, ready=lambda: compactor.subscriber.ready
     ):
         beating = asyncio.create_task(heartbeat.run(), name="heartbeat")
+        watching = asyncio.create_task(dropped.run(), name="dropped")
         working = asyncio.create_task(work(compactor), name="work")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
         code = await finish(compactor, working)
         beating.cancel()
+        watching.cancel()
     return code
 
 

@@ -6,6 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from sensorpipe_compactor.compactor import Compactor
+from sensorpipe_compactor.dropped import Dropped
 
 _PREFIX = "sensorpipe_compactor"
 
@@ -13,8 +14,9 @@ _PREFIX = "sensorpipe_compactor"
 class CompactorMetrics(Collector):
     """Costs the hot path nothing: the numbers are kept anyway."""
 
-    def __init__(self, compactor: Compactor) -> None:
+    def __init__(self, compactor: Compactor, dropped: Dropped) -> None:
         self._compactor = compactor
+        self._dropped = dropped
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics."""
@@ -28,6 +30,9 @@ class CompactorMetrics(Collector):
         for reason, count in list(self._compactor.dead_letters.items()):
             dead.add_metric([reason], count)
         yield dead
+        if (messages := self._dropped.messages) is not None:
+            text = "Messages that the broker has dropped since it started, by its own count"
+            yield CounterMetricFamily(f"{_PREFIX}_broker_dropped", text, messages)
 
     def _counters(self) -> list[tuple[str, str, int]]:
         compactor = self._compactor

@@ -108,6 +108,16 @@ class Connection(asyncio.Protocol):
             if code != mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE:
                 raise RefusedError(f"the broker refused {pattern!r} at QoS 1: {code.name}")
 
+    async def watch(self, topic: str) -> None:
+        """Subscribe at QoS 0, to what is retained too; raise RefusedError if denied."""
+        asked = mqtt5.TopicFilter(topic, max_qos=mqtt5.QoS.AT_MOST_ONCE)
+        answer = await self._ask(mqtt5.SubscribePacket(1, [asked]).write())
+        if not isinstance(answer, mqtt5.SubAckPacket):
+            raise ProtocolError(f"the broker answered SUBSCRIBE with {type(answer).__name__}")
+        granted = mqtt5.SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE
+        if answer.reason_codes != [granted]:
+            raise RefusedError(f"the broker refused {topic!r}: {answer.reason_codes}")
+
     def write(self, data: bytes) -> None:
         """Send packets, if the connection still stands."""
         if data and self._transport is not None and not self._transport.is_closing():
