@@ -40,9 +40,10 @@ def render(
     release: str = "demo",
     namespace: str = "sensors",
     more: Sequence[str] = (),
+    program: Path | None = None,
 ) -> list[Object]:
     """Return what is installed with `--set` and values files; RefusedError if that is refused."""
-    text = _template(sets, tuple(values), release, namespace, tuple(more))
+    text = _template(program or helm(), sets, tuple(values), release, namespace, tuple(more))
     return [found for found in yaml.safe_load_all(text) if found]
 
 
@@ -77,13 +78,14 @@ def containers(pod: Object) -> list[Object]:
 
 @functools.cache
 def _template(
+    program: Path,
     sets: tuple[str, ...],
     values: tuple[Path, ...],
     release: str,
     namespace: str,
     more: tuple[str, ...],
 ) -> str:
-    command = [str(helm()), "template", release, str(CHART), "--namespace", namespace, *more]
+    command = [str(program), "template", release, str(CHART), "--namespace", namespace, *more]
     for file in values:
         command += ["--values", str(file)]
     for setting in sets:
