@@ -1,0 +1,28 @@
+{{/* The operator's settings, and those of the pods it makes. */}}
+{{- define "sensorpipe.operatorEnv" -}}
+{{- if not .Values.sensors.clusterWide -}}
+- {name: SENSORPIPE_WATCH_NAMESPACES, value: {{ include "sensorpipe.sensorNamespaces" . | quote }}}
+{{ end -}}
+- {name: SENSORPIPE_WORKERS, value: {{ .Values.operator.workers | int | quote }}}
+- {name: SENSORPIPE_RESYNC, value: {{ quote .Values.operator.resync }}}
+- {name: SENSORPIPE_LOG_LEVEL, value: {{ .Values.operator.logLevel }}}
+- {name: SENSORPIPE_GENERATOR_IMAGE, value: {{ include "sensorpipe.image" (list . .Values.generator.image) | quote }}}
+- {name: SENSORPIPE_GENERATOR_PULL_POLICY, value: {{ .Values.image.pullPolicy }}}
+- {name: SENSORPIPE_GENERATOR_LOG_LEVEL, value: {{ .Values.generator.logLevel }}}
+{{- with .Values.image.pullSecrets }}
+- {name: SENSORPIPE_GENERATOR_PULL_SECRETS, value: {{ join "," . | quote }}}
+{{- end }}
+- {name: SENSORPIPE_BROKER_SECRET, value: {{ include "sensorpipe.generatorSecret" . }}}
+{{- with .Values.mosquitto.external.caKey }}
+- {name: SENSORPIPE_BROKER_CA_KEY, value: {{ quote . }}}
+{{- end }}
+{{- end -}}
+
+{{/* The Secret that leads generators to the broker, in each namespace with Sensors. */}}
+{{- define "sensorpipe.generatorSecret" -}}
+{{- if .Values.mosquitto.enabled -}}
+{{- include "sensorpipe.name" (list . "broker") -}}
+{{- else -}}
+{{- .Values.mosquitto.external.generatorSecret -}}
+{{- end -}}
+{{- end -}}
