@@ -1,0 +1,56 @@
+"""The images of Kafka, MongoDB and Mosquitto that stand for the official ones."""
+
+import part_images
+import pytest
+from cluster_client import Cluster
+
+pytestmark = pytest.mark.cluster
+
+_ASK = {
+    "kafka": ("java -version 2>&1; ls /opt/kafka/libs", "kafka_2.13-4.3.1.jar"),
+    "mongodb": ("mongod --version", "db version v6.0.5"),
+    "mosquitto": ("which cp mosquitto_passwd; mosquitto -h", "mosquitto version 2.0."),
+    "mosquitto21": ("which cp mosquitto_passwd; mosquitto -h", "mosquitto version 2.1."),
+}
+
+
+def pod(image: str, script: str) -> dict[str, object]:
+    """A pod as the restricted standard wants it, of a user that no image knows."""
+    container = {
+        "name": "ask",
+        "image": image,
+        "command": ["sh", "-c", script],
+        "resources": {"limits": {"cpu": "1", "memory": "256Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "ask"},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 10777,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [container],
+        },
+    }
+
+
+@pytest.mark.parametrize("part", _ASK)
+def test_a_part_runs_as_any_user_on_a_read_only_root(cluster: Cluster, part: str):
+    script, expected = _ASK[part]
+    image = part_images.load(cluster, part)
+    with cluster.namespace() as namespace:
+        # mosquitto -h ends with an error although nothing is wrong
+        cluster.apply(pod(image, f"{{ {script}; }} || true"), namespace=namespace)
+        succeeded = "--for=jsonpath={.status.phase}=Succeeded"
+        cluster.kubectl("wait", succeeded, "pod/ask", "-n", namespace, "--timeout=60s")
+        assert expected in cluster.kubectl("logs", "ask", "-n", namespace)
