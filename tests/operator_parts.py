@@ -1,7 +1,6 @@
 """What the operator's tests share: Sensors as an API server hands them out, and a cluster."""
 
 import itertools
-from collections.abc import AsyncIterator
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -120,11 +119,9 @@ class FakeCluster:
     async def post_event(self, event: Body) -> None:
         self.events.append(event)
 
-    async def list(self, resource: tuple[str, str], namespace: str | None) -> AsyncIterator[Body]:
-        kinds = {"sensors": "Sensor", "deployments": "Deployment", "configmaps": "ConfigMap"}
-        for (kind, _), body in self.objects.items():
-            if kind == kinds.get(resource[1]) and namespace in (None, "plant"):
-                yield deepcopy(body)
+    async def find_sensor(self, namespace: str, name: str) -> Body | None:
+        assert namespace == "plant"
+        return deepcopy(self.objects.get(("Sensor", name)))
 
     def version(self) -> str:
         return str(next(self._versions))

@@ -109,6 +109,13 @@ def test_a_list_tells_what_no_watch_did() -> None:
     mirror = Mirror()
     mirror.put("Sensor", body("a", 1))
     mirror.put("Sensor", body("b", 2))
-    assert mirror.replace("Sensor", [body("a", 1), body("c", 5)]) == {("n", "b"), ("n", "c")}
-    assert mirror.replace("Sensor", [body("a", 1), body("c", 4)]) == set()
+    assert mirror.replace("Sensor", [body("a", 1), body("c", 5)], 5) == {("n", "b"), ("n", "c")}
+    assert mirror.replace("Sensor", [body("a", 1), body("c", 4)], 6) == set()
     assert mirror.count("Sensor") == 2
+
+
+def test_what_came_after_a_list_is_not_forgotten_for_it() -> None:
+    mirror = Mirror()
+    mirror.put("Sensor", body("a", 9))
+    assert mirror.replace("Sensor", [], 8) == set()
+    assert mirror.replace("Sensor", [], 9) == {("n", "a")}

@@ -5,21 +5,19 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
-from typing import Any
 
-import kopf
 import uvloop
 from prometheus_client import REGISTRY
 from sensorpipe_schema import logs
 from sensorpipe_schema.observe import Observatory
 from sensorpipe_schema.settings import SettingsError
 
-from sensorpipe_operator import handlers, resync
+from sensorpipe_operator import resync
 from sensorpipe_operator.cluster import Cluster, ClusterError
 from sensorpipe_operator.health import Health
+from sensorpipe_operator.listening import listen
 from sensorpipe_operator.metrics import OperatorMetrics
 from sensorpipe_operator.mirror import Mirror
-from sensorpipe_operator.names import MANAGER
 from sensorpipe_operator.reconcile import Reconciler
 from sensorpipe_operator.settings import Settings
 from sensorpipe_operator.watching import Watching
@@ -64,7 +62,6 @@ async def run(settings: Settings) -> None:
             clock=lambda: datetime.now(UTC),
         )
         with Observatory(*settings.http, healthy=health.alive, ready=health.ready):
-            await _first_list(cluster, mirror, queue, settings)
             workers = [
                 asyncio.create_task(queue.work(reconciler.reconcile), name=f"worker {i}")
                 for i in range(settings.workers)
@@ -77,11 +74,16 @@ async def run(settings: Settings) -> None:
                     metrics,
                     namespaces=settings.namespaces,
                     every_seconds=settings.resync_ms / 1000,
+                    asked=watching.began_anew,
                 ),
                 name="resync",
             )
             try:
-                await _watch(settings, watching)
+                await listen(
+                    watching,
+                    settings.namespaces,
+                    first=lambda: _first_list(cluster, mirror, queue, settings),
+                )
             finally:
                 for task in (*workers, lister):
                     task.cancel()
@@ -94,29 +96,14 @@ async def _first_list(
     """Learn what is there; wait for an API server, and for the definition of Sensors."""
     while True:
         try:
-            changed = await resync.fill(cluster, mirror, settings.namespaces)
+            await resync.fill(cluster, mirror, queue, settings.namespaces)
         except ClusterError as error:
             log.warning("waiting for the cluster", extra={"error": str(error)})
             await asyncio.sleep(_RETRY_SECONDS)
             continue
-        for key in changed:
-            queue.add(key)
         fields = {"sensors": mirror.count("Sensor"), "namespaces": settings.namespaces or "all"}
         log.info("operator started", extra=fields)
         return
-
-
-async def _watch(settings: Settings, watching: Watching) -> None:
-    """Hear what happens, until SIGTERM."""
-    name: Any = MANAGER  # else kopf asks for the user's name, and a container's user has none
-    await kopf.operator(
-        identity=name,
-        standalone=True,
-        clusterwide=not settings.namespaces,
-        namespaces=settings.namespaces,
-        settings=handlers.kopf_settings(),
-        memo=kopf.Memo(watching=watching),
-    )
 
 
 if __name__ == "__main__":

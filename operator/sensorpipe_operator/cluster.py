@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import aiohttp
 import msgspec
 from kubernetes.aio import client, config
+from sensorpipe_schema.settings import SettingsError
 
 from sensorpipe_operator.names import GROUP, MANAGED_BY, MANAGER, VERSION, Body
 
@@ -52,11 +53,18 @@ class Cluster:
         """Connect as a pod's service account, or as the kubeconfig says."""
         settings = client.Configuration()
         settings.connection_pool_maxsize = connections
-        if "KUBERNETES_SERVICE_HOST" in os.environ:
-            config.load_incluster_config(settings)
-        else:
-            await config.load_kube_config(client_configuration=settings)
-        async with client.ApiClient(settings) as api:
+        # as for kopf; else each request looks for proxies and passwords in files, in a thread
+        settings.client_session_kwargs = {"trust_env": False}
+        try:
+            if "KUBERNETES_SERVICE_HOST" in os.environ:
+                config.load_incluster_config(settings)
+            else:
+                await config.load_kube_config(client_configuration=settings)
+            api = client.ApiClient(settings)
+        except (config.ConfigException, OSError, ValueError) as error:
+            text = f"KUBECONFIG: there is no cluster to be reached: {error}"
+            raise SettingsError([text]) from error
+        async with api:
             yield cls(api)
 
     async def apply(self, body: Body, *, force: bool) -> Body:
@@ -98,19 +106,25 @@ class Cluster:
 
     async def list(
         self, resource: Resource, namespace: str | None, limit: int = _CHUNK
-    ) -> AsyncIterator[Body]:
-        """Yield all objects that concern the operator, asking for `limit` at a time."""
+    ) -> tuple[list[Body], int]:
+        """Return all objects that concern the operator, and the version the list was taken at."""
         path = _path(resource, {"namespace": namespace} if namespace else {})
         query = {"limit": str(limit)}
         if resource != SENSORS:
             query["labelSelector"] = MANAGED_BY
+        bodies: list[Body] = []
         while True:
             page = await self._call("GET", path, query)
-            for item in page["items"]:
-                yield item
+            bodies += page["items"]
             query["continue"] = page["metadata"].get("continue", "")
             if not query["continue"]:
-                return
+                return bodies, int(page["metadata"]["resourceVersion"])
+
+    async def find_sensor(self, namespace: str, name: str) -> Body | None:
+        """Return a Sensor if it is there, by the right to list them."""
+        query = {"fieldSelector": f"metadata.name={name}", "limit": "1"}
+        page = await self._call("GET", _path(SENSORS, {"namespace": namespace}), query)
+        return next(iter(page["items"]), None)
 
     async def first_sensor(self, namespace: str | None) -> Body | None:
         """Return any one Sensor, to see that the API server answers."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sensorpipe_operator.conditions import Verdict
 from sensorpipe_operator.names import Body
+from sensorpipe_operator.progress import replica_failure
 
 _IMAGE: Final = frozenset(
     (
@@ -33,11 +34,9 @@ def diagnose(deployments: Iterable[Body], pods: Iterable[Body], now: datetime) -
 
 
 def _of_deployment(deployment: Body) -> Verdict | None:
-    conditions = deployment.get("status", {}).get("conditions", [])
-    failure = next((c for c in conditions if c["type"] == "ReplicaFailure"), None)
-    if failure is None or failure["status"] != "True":
+    text = replica_failure(deployment)
+    if text is None:
         return None
-    text = str(failure.get("message", ""))
     if "exceeded quota" in text:
         return Verdict("QuotaExceeded", "A quota of the namespace allows no pod", text)
     return Verdict("PodsRefused", "The cluster refuses the pods", text)

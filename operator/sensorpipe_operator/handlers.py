@@ -52,6 +52,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     # objects in that time would be all. The handlers only take notes; the work queue is limited.
     made.queueing.worker_limit = None
     made.queueing.idle_timeout = 0.5
+    made.process.ultimate_exiting_timeout = None  # it would kill what has begun anew since
     made.posting.enabled = False
     made.persistence.diffbase_storage = NoDiffBase()
     made.persistence.progress_storage = NoProgress()

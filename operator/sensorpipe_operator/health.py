@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import CancelledError
 from typing import Any, Final, Protocol
 
 from sensorpipe_operator.cluster import ClusterError
@@ -87,6 +88,6 @@ class Health:
         future = asyncio.run_coroutine_threadsafe(question, self._loop)
         try:
             return future.result(_ANSWER_SECONDS)
-        except TimeoutError:
+        except (TimeoutError, CancelledError):  # the latter while the watches begin anew
             future.cancel()
             return False

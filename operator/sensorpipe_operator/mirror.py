@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from sensorpipe_operator.names import Body, Key, key_of, owner_of
+from sensorpipe_operator.progress import gist
 
 KINDS: Final = ("Sensor", "Deployment", "ConfigMap", "Pod")
 
@@ -19,7 +20,7 @@ class Mirror:
         self._held: dict[Key, dict[_Place, Body]] = defaultdict(dict)
 
     def put(self, kind: str, body: Body) -> Key | None:
-        """Hold an object; return the Sensor it concerns if that was news."""
+        """Hold an object; return the Sensor it concerns if that was news to it."""
         key = _sensor_of(kind, body)
         if key is None:
             return None
@@ -28,7 +29,7 @@ class Mirror:
         if held is not None and _version(held) >= _version(body):
             return None
         self._held[key][place] = _trimmed(body)
-        return key
+        return None if held is not None and _says_the_same(kind, held, body) else key
 
     def drop(self, kind: str, body: Body) -> Key | None:
         """Forget an object that is gone; return the Sensor it concerns if that was news."""
@@ -44,6 +45,11 @@ class Mirror:
             del self._held[key]
         return key
 
+    def forget(self, key: Key) -> None:
+        """Forget a Sensor; what is known of its children stays until they go."""
+        if key in self._held:
+            self._held[key].pop(("Sensor", key[1]), None)
+
     def sensor(self, key: Key) -> Body | None:
         """Return a Sensor."""
         return self._held[key].get(("Sensor", key[1])) if key in self._held else None
@@ -53,15 +59,19 @@ class Mirror:
         held = self._held.get(key, {})
         return {name: body for (of, name), body in held.items() if of == kind}
 
-    def replace(self, kind: str, bodies: Iterable[Body]) -> set[Key]:
-        """Take a complete list of one kind; return the Sensors of which it was news."""
+    def replace(self, kind: str, bodies: Iterable[Body], version: int) -> set[Key]:
+        """Take a complete list of one kind; return the Sensors of which it was news.
+
+        What is held at a later version than the list's came after it.
+        """
         listed = list(bodies)
         changed = {self.put(kind, body) for body in listed}
         there = {(_sensor_of(kind, body), body["metadata"]["name"]) for body in listed}
         for key in list(self._held):
             for of, name in list(self._held[key]):
-                if of == kind and (key, name) not in there:
-                    changed.add(self.drop(kind, self._held[key][of, name]))
+                held = self._held[key][of, name]
+                if of == kind and (key, name) not in there and _version(held) <= version:
+                    changed.add(self.drop(kind, held))
         return {key for key in changed if key is not None}
 
     def count(self, kind: str) -> int:
@@ -76,6 +86,10 @@ class Mirror:
 
 def _sensor_of(kind: str, body: Body) -> Key | None:
     return key_of(body) if kind == "Sensor" else owner_of(body)
+
+
+def _says_the_same(kind: str, held: Body, body: Body) -> bool:
+    return kind == "Deployment" and gist(held) == gist(body)
 
 
 def _version(body: Body) -> int:

@@ -36,6 +36,9 @@ class Writes(Protocol):
     async def get(self, kind: str, namespace: str, name: str) -> Body:
         """Return an object."""
 
+    async def find_sensor(self, namespace: str, name: str) -> Body | None:
+        """Return a Sensor if it is there."""
+
     async def delete(self, body: Body) -> None:
         """Delete a child."""
 
@@ -127,12 +130,30 @@ class Reconciler:
         for name, live in self._mirror.children(key, "Deployment").items():
             if name not in names and _is_owned(live, uid):
                 await self._cluster.delete({**live, "kind": "Deployment"})
+        confirmed = "observedGeneration" not in body.get("status", {})
         for child in desired:
             kind, name = child["kind"], child["metadata"]["name"]
             live_child = self._mirror.children(key, kind).get(name)
+            if live_child is None and not confirmed:
+                await self._confirm(key, uid)
+                confirmed = True
             if live_child is None or not covers(live_child, child):
                 self._mirror.put(kind, await self._apply(child, live_child, uid))
                 self._metrics.writes.labels(kind).inc()
+
+    async def _confirm(self, key: Key, uid: str) -> None:
+        """Make sure that a Sensor whose child is missing is still there itself.
+
+        Nobody says which is told first, that the Sensor went or that the garbage collector
+        took its children: these would be made again, and taken again.
+        """
+        found = await self._cluster.find_sensor(*key)
+        if found is None or found["metadata"]["uid"] != uid:
+            self._mirror.forget(key)
+            if found is not None:
+                self._mirror.put("Sensor", found)
+                self._queue.add(key)
+            raise ClusterError(_GONE, "NotFound", "the Sensor is gone")
 
     async def _apply(self, child: Body, live: Body | None, uid: str) -> Body:
         """Apply a child, over others' changes to it but never over what is somebody else's."""

@@ -1,9 +1,10 @@
-"""Lists everything: at the start, and now and then in case a watch missed a change."""
+"""Lists everything: at the start, when a watch begins anew, and now and then."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, Protocol
 
 from sensorpipe_operator.cluster import (
     CONFIG_MAPS,
@@ -26,25 +27,30 @@ _KINDS = (
     ("Sensor", SENSORS),
 )
 
+_SETTLE_SECONDS: Final = 1.0
+"""The watches often begin anew together."""
+
 log = logging.getLogger(__name__)
 
 
 class Lists(Protocol):
     """Where objects are listed."""
 
-    def list(self, resource: Resource, namespace: str | None) -> AsyncIterator[Body]:
-        """Yield all objects of a resource."""
+    async def list(self, resource: Resource, namespace: str | None) -> tuple[list[Body], int]:
+        """Return all objects of a resource, and the version the list was taken at."""
 
 
-async def fill(cluster: Lists, mirror: Mirror, namespaces: Sequence[str]) -> set[Key]:
-    """Bring the mirror up to date by listing; return the Sensors of which that was news."""
+async def fill(cluster: Lists, mirror: Mirror, queue: WorkQueue, namespaces: Sequence[str]) -> int:
+    """Bring the mirror up to date by listing; return of how many Sensors that was news."""
     changed: set[Key] = set()
     for kind, resource in _KINDS:
-        bodies: list[Body] = []
-        for namespace in namespaces or (None,):
-            bodies += [body async for body in cluster.list(resource, namespace)]
-        changed |= mirror.replace(kind, bodies)
-    return changed
+        lists = [await cluster.list(resource, where) for where in namespaces or (None,)]
+        bodies = [body for listed, _ in lists for body in listed]
+        news = mirror.replace(kind, bodies, min(version for _, version in lists))
+        for key in news:
+            queue.add(key)
+        changed |= news
+    return len(changed)
 
 
 async def resync(
@@ -55,17 +61,20 @@ async def resync(
     *,
     namespaces: Sequence[str],
     every_seconds: float,
+    asked: asyncio.Event,
 ) -> None:
-    """List everything again and again until cancelled."""
+    """List everything whenever asked to, and else now and then, until cancelled."""
     while True:
-        await asyncio.sleep(every_seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(every_seconds):
+                await asked.wait()
+                await asyncio.sleep(_SETTLE_SECONDS)
+        asked.clear()
         try:
-            changed = await fill(cluster, mirror, namespaces)
+            changed = await fill(cluster, mirror, queue, namespaces)
         except ClusterError as error:
             log.warning("could not list", extra={"error": str(error)})
             continue
-        for key in changed:
-            queue.add(key)
         if changed:
-            metrics.missed.inc(len(changed))
-            log.info("listing found news", extra={"sensors": len(changed)})
+            metrics.missed.inc(changed)
+            log.info("listing found news", extra={"sensors": changed})

@@ -9,6 +9,7 @@ from sensorpipe_schema.sensor import Sensor, SensorError
 from sensorpipe_operator.conditions import Verdict, with_condition
 from sensorpipe_operator.diagnosis import diagnose
 from sensorpipe_operator.names import Body, selector
+from sensorpipe_operator.progress import is_rolled_out, ready_pods
 
 ACCEPTED = Verdict("Accepted", "The Sensor is sound", holds=True)
 
@@ -27,7 +28,7 @@ def readiness(
         return Verdict("Suspended", "Stopped by spec.suspend")
     if not wanted:
         return Verdict("ScaledToZero", "Stopped by spec.replicas: 0")
-    current = len(deployments) == wanted and all(map(_rolled_out, deployments))
+    current = len(deployments) == wanted and all(map(is_rolled_out, deployments))
     if current and _ready(deployments) == wanted:
         some = "The generator is" if wanted == 1 else f"All {wanted} generators are"
         return Verdict("Running", f"{some} connected to the broker", holds=True)
@@ -69,15 +70,8 @@ def status(
     }
 
 
-def _rolled_out(deployment: Body) -> bool:
-    """Whether the Deployment's controller has seen it, and no former pod is left."""
-    state = deployment.get("status", {})
-    seen = state.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-    return bool(seen and state.get("updatedReplicas", 0) == state.get("replicas", 0))
-
-
 def _ready(deployments: Sequence[Body]) -> int:
-    return sum(deployment.get("status", {}).get("readyReplicas", 0) for deployment in deployments)
+    return sum(map(ready_pods, deployments))
 
 
 def _round(number: float) -> float | int:

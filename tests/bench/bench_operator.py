@@ -4,7 +4,8 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from bench_process import memory_mb
 from bench_result import Aim, Part
 from cluster_client import Cluster
 from cluster_home import UnavailableError
-from operator_process import Operator
+from operator_process import Namespace, Operator
 from sensorpipe_operator import builders
 from sensorpipe_operator.cluster import DEPLOYMENTS, SENSORS
 from sensorpipe_operator.cluster import Cluster as Api
@@ -30,6 +31,7 @@ RUNS = int(os.environ.get("BENCH_OPERATOR_RUNS", "2"))
 _IMAGE = {"SENSORPIPE_GENERATOR_IMAGE": "localhost/none:1"}
 _GENERATORS = Settings.read(_IMAGE).generator
 _POLL = 0.2
+_GONE_SECONDS = 300
 
 
 async def run(folder: Path) -> list[Part]:
@@ -58,11 +60,11 @@ async def run(folder: Path) -> list[Part]:
 async def _measure(part: Part, cluster: Cluster, folder: Path) -> None:
     config = operator_process.kubeconfig(cluster, folder)
     async with operator_process.api(cluster) as api:
-        with cluster.namespace() as name:
+        with _alone(cluster) as name:
             seconds = await _directly(api, name)
             part.row("directly").add(SENSORS_EACH / seconds, 0)
         with (
-            cluster.namespace() as name,
+            _alone(cluster) as name,
             operator_process.running(
                 cluster,
                 folder,
@@ -78,6 +80,14 @@ async def _measure(part: Part, cluster: Cluster, folder: Path) -> None:
             cpu_us = (_cpu_seconds(operator) - cpu) * 1e6 / SENSORS_EACH
             part.row("operator").add(SENSORS_EACH / seconds, cpu_us)
             part.aims = await _aims(operator)
+
+
+@contextmanager
+def _alone(cluster: Cluster) -> Iterator[str]:
+    """Yield a namespace; wait afterwards until all in it is gone, which keeps a cluster busy."""
+    with cluster.namespace() as name:
+        yield name
+    operator_process.until(Namespace(cluster, name).gone, _GONE_SECONDS)
 
 
 async def _aims(operator: Operator) -> list[Aim]:
@@ -146,8 +156,8 @@ async def _complete(api: Api, namespace: str, operator: Operator) -> None:
         await asyncio.sleep(_POLL)
         if await asyncio.to_thread(_status_writes, operator) < SENSORS_EACH:
             continue
-        deployments = [body async for body in api.list(DEPLOYMENTS, namespace)]
-        sensors = [body async for body in api.list(SENSORS, namespace)]
+        deployments, _ = await api.list(DEPLOYMENTS, namespace)
+        sensors, _ = await api.list(SENSORS, namespace)
         told = sum("observedGeneration" in body.get("status", {}) for body in sensors)
         if len(deployments) == told == SENSORS_EACH:
             return
