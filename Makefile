@@ -7,6 +7,7 @@ KAFKA_LIBS := .cache/kafka/libs
 STRIMZI := .cache/strimzi
 LIBRARIES := .cache/bench/libraries
 CLUSTER := python tests/cluster/cluster_run.py
+CHART_GO := PYTHONPATH=tests/cluster python tests/chart_go.py
 ARGS ?=
 
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
@@ -16,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help
 help: ## list the targets
 	@echo 'usage: make TARGET [ARGS="…"]'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 .PHONY: up
 up: $(VENV)/.local ## run the whole pipeline on this machine: make up ARGS="--duration 60s"
@@ -32,10 +33,22 @@ test-kafka: $(KAFKA_LIBS)/.complete ## bring Kafka 4.3.1 for the tests (Java 17 
 .PHONY: test-strimzi
 test-strimzi: $(STRIMZI)/.complete ## bring Strimzi's CRDs for the tests (Java 21 and Maven; about 40 MB)
 
+.PHONY: test-schemas
+test-schemas: $(VENV)/.dev ## bring the schemas that the chart is checked against (Go; about 16 MB)
+	@$(CHART_GO) schemas
+
+.PHONY: test-helm3
+test-helm3: $(VENV)/.dev ## build Helm 3 for the tests of the chart (Go; minutes)
+	@$(CHART_GO) helm3
+
 .PHONY: test-cluster
 test-cluster: $(VENV)/.dev ## run the cluster tests: a cluster given, kind's, or one of our own
 	@$(CLUSTER) prepare
 	@exec pytest -m cluster $(ARGS)
+
+.PHONY: cluster-programs
+cluster-programs: $(VENV)/.dev ## build what a cluster of the tests' own runs, helm included (Go; minutes)
+	@$(CLUSTER) prepare
 
 .PHONY: cluster-up
 cluster-up: $(VENV)/.dev ## start a cluster that stays, for the cluster tests or for you

@@ -41,6 +41,17 @@ PROGRAMS = {
 }
 """By name: a program's package, and the command that brings it."""
 
+_SET = {
+    "helm3": {
+        "internal/version.version": "v3.18.6",
+        "pkg/chartutil.k8sVersionMajor": "1",
+        "pkg/chartutil.k8sVersionMinor": "33",
+        "pkg/lint/rules.k8sVersionMajor": "1",
+        "pkg/lint/rules.k8sVersionMinor": "33",
+    }
+}
+"""What its authors set when they build it; Helm 3 would else be of Kubernetes 1.20."""
+
 
 def main() -> None:
     """Bring what the arguments name, `schemas` or programs, and print where it is."""
@@ -86,10 +97,17 @@ def bring_program(name: str) -> Path:
             print(f"Building {package}", file=sys.stderr)
             with _module_cache() as environ:
                 environ |= {"GOBIN": str(file.parent), "CGO_ENABLED": "0"}
-                run(_go(), "install", "-trimpath", "-ldflags=-s -w", package, environ=environ)
+                flags = ("-trimpath", f"-ldflags={_link_flags(name)}")
+                run(_go(), "install", *flags, package, environ=environ)
             made = package.partition("@")[0].rpartition("/")[2]
             (file.parent / made).rename(file)
     return file
+
+
+def _link_flags(name: str) -> str:
+    module = PROGRAMS[name][0].partition("/cmd/")[0]
+    values = (f"-X {module}/{key}={value}" for key, value in _SET.get(name, {}).items())
+    return " ".join(("-s", "-w", *values))
 
 
 def _take(module: str, kept: dict[str, str]) -> None:
