@@ -20,16 +20,19 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
     def __init__(self) -> None:
         self.generation = 0
         self.assigned = False
+        self.partitions: frozenset[int] = frozenset()
         self.lines: dict[TopicPartition, Lines] = {}
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002  all are revoked
         """Forget everything: the next owner may change it."""
         self.generation += 1
         self.assigned = False
+        self.partitions = frozenset()
         self.lines = {}
         metrics.CONSUMER_LAG.clear()
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Be ready."""
         self.assigned = True
-        log.info("partitions assigned", extra={"partitions": sorted(tp[1] for tp in assigned)})
+        self.partitions = frozenset(tp[1] for tp in assigned)
+        log.info("partitions assigned", extra={"partitions": sorted(self.partitions)})

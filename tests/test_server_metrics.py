@@ -1,0 +1,221 @@
+"""What the server tells Prometheus of lost and doubled readings and of silent facilities."""
+
+import asyncio
+import itertools
+import random
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from sensorpipe_schema.intervals import Audit as Exact
+from sensorpipe_server import audit as audits
+from sensorpipe_server import database
+from sensorpipe_server.audit import Audit
+from sensorpipe_server.documents import Document
+from sensorpipe_server.metrics import AuditMetrics
+from sensorpipe_server.store import Store
+from sensorpipe_server.trail import HORIZON_MS, Look, Trail
+from server_parts import T0, batch_of, fresh_database, one
+
+NOW = T0 / 1000 + 3600
+WINDOW_MS = 10_000
+
+
+def stored(start: int, **sources: list[int]):
+    """Return a window as it is stored, as far as the audit looks at it."""
+    listed = [{"src": src, "seq": seq} for src, seq in sources.items()]
+    return {"_id": f"f/{start * WINDOW_MS:015d}/10000", "sensors": {"s": {"sources": listed}}}
+
+
+def look(trail: Trail, windows, *, everything: bool = False) -> None:
+    made = Look(trail.newest_ms)
+    newest_first = sorted(windows, key=lambda window: window["_id"], reverse=True)
+    made.add(
+        window
+        for window in newest_first
+        if everything or int(window["_id"].split("/")[1]) >= trail.boundary_ms
+    )
+    if everything:
+        trail.take_all(made, 1.0)
+    else:
+        trail.take(made)
+
+
+def trail_of(windows) -> Trail:
+    newest = max(int(window["_id"].split("/")[1]) for window in windows)
+    return Trail(newest)
+
+
+def test_a_gap_counts_once_two_looks_and_one_at_everything_saw_it():
+    windows = [stored(1, a=[1, 10]), stored(2, a=[12, 20])]
+    trail = trail_of(windows)
+    look(trail, windows)
+    assert (trail.lost, trail.suspicious) == (0, False)
+    look(trail, windows)
+    assert (trail.lost, trail.suspicious) == (0, True)
+    look(trail, windows, everything=True)
+    assert (trail.lost, trail.suspicious) == (1, False)
+
+
+def test_a_gap_that_fills_up_is_forgotten_at_the_next_look():
+    windows = [stored(1, a=[1, 10]), stored(2, a=[12, 20])]
+    trail = trail_of(windows)
+    for everything in (False, True):
+        look(trail, windows, everything=everything)
+    assert trail.lost == 1
+    look(trail, [*windows, stored(3, a=[11, 11])])
+    assert trail.lost == 0
+
+
+def test_a_reading_that_comes_late_into_an_old_window_is_not_called_lost():
+    far = HORIZON_MS // WINDOW_MS * 3
+    windows = {1: stored(1, a=[1, 10])} | {n: stored(n, a=[10 * n + 1, 10 * n + 10]) for n in (2,)}
+    trail = trail_of(windows.values())
+    look(trail, windows.values())
+    windows[far] = stored(far, a=[41, 50])
+    look(trail, windows.values())
+    windows[1] = stored(1, a=[1, 20])
+    windows[2] = stored(2, a=[21, 40])
+    look(trail, windows.values())
+    look(trail, windows.values())
+    assert (trail.lost, trail.suspicious) == (0, True)
+    look(trail, windows.values(), everything=True)
+    look(trail, windows.values())
+    assert (trail.lost, trail.suspicious) == (0, False)
+
+
+def test_duplicates_count_at_once_also_across_windows_that_are_settled():
+    far = HORIZON_MS // WINDOW_MS * 2
+    windows = [stored(1, a=[1, 10, 10, 10])]
+    trail = trail_of(windows)
+    look(trail, windows)
+    assert trail.duplicates == 1
+    windows.append(stored(far, a=[11, 20]))
+    look(trail, windows)
+    windows.append(stored(far + 1, a=[1, 2]))
+    look(trail, windows)
+    look(trail, windows)
+    assert trail.duplicates == 3
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_it_finds_what_an_exact_audit_finds(seed):
+    rng = random.Random(seed)
+    seqs = [seq for seq in range(1, 2001) if rng.random() > 0.01]
+    seqs += rng.sample(seqs, rng.randrange(5))
+    held: dict[int, list[int]] = {}
+    for seq in seqs:
+        held.setdefault(seq // 10 + rng.choice((0, 0, 0, 1)), []).append(seq)
+    windows: list[Document] = []
+    trail = Trail(0)
+    for start in sorted(held):
+        windows.append(
+            stored(start, a=[bound for seq in sorted(held[start]) for bound in (seq,) * 2])
+        )
+        if start % 7 == 0:
+            look(trail, windows)
+    for everything in (False, True, False):
+        look(trail, windows, everything=everything)
+    exact = Exact.of([(seq, seq) for seq in seqs])
+    assert (trail.lost, trail.duplicates) == (exact.lost, exact.duplicates)
+
+
+async def store(db, *messages: bytes) -> None:
+    await Store(db).write(batch_of(*messages).windows)
+
+
+def scraped(audit: Audit) -> str:
+    registry = CollectorRegistry()
+    registry.register(AuditMetrics(lambda: audit.findings))
+    return generate_latest(registry).decode()
+
+
+async def test_the_audit_counts_over_all_facilities(mongod):
+    async with fresh_database(mongod) as db:
+        await store(
+            db,
+            one([(1, 1.0), (2, 1.0)], facility="whole"),
+            one([(1, 1.0), (3, 1.0)], facility="holed"),
+            one([(1, 1.0)], facility="twice", window=1),
+            one([(1, 1.0)], facility="twice", window=2, number=2),
+        )
+        audit = Audit(db, lambda: True, clock=lambda: NOW)
+        for _ in range(2):
+            await audit.round()
+        found = audit.findings
+        assert found is not None
+        assert (found.lost, found.duplicates) == (1, 1)
+        assert (found.facilities, found.audited) == (3, 3)
+        text = scraped(audit)
+        assert "sensorpipe_server_lost_readings 1.0" in text
+        assert "sensorpipe_server_duplicate_readings 1.0" in text
+
+
+async def test_a_silent_facility_is_named_with_its_age_until_a_day_has_passed(mongod):
+    async with fresh_database(mongod) as db:
+        await store(
+            db, one([(1, 1.0)], facility="old"), one([(1, 1.0)], facility="new", window=360)
+        )
+        now = NOW
+        audit = Audit(db, lambda: True, clock=lambda: now)
+        await audit.round()
+        assert audit.findings is not None
+        assert audit.findings.longest_silent == {"old": 3600.0}
+        assert 'facility_silence_seconds{facility="old"} 3600.0' in scraped(audit)
+        await store(db, one([(2, 1.0)], facility="old", window=360, number=2))
+        await audit.round()
+        assert audit.findings.longest_silent == {}
+        now += 24 * 3600 + 1
+        await audit.round()
+        assert audit.findings.facilities == 0
+
+
+async def test_only_so_many_silent_facilities_are_named(mongod, monkeypatch):
+    monkeypatch.setattr(audits, "MAX_SILENT", 2)
+    async with fresh_database(mongod) as db:
+        await store(db, *(one([(1, 1.0)], facility=f"f{n}", window=n) for n in range(5)))
+        audit = Audit(db, lambda: True, clock=lambda: NOW)
+        await audit.round()
+        assert audit.findings is not None
+        assert set(audit.findings.longest_silent) == {"f0", "f1"}
+        assert audit.findings.silent == 5
+
+
+async def test_rounds_that_run_out_of_time_take_turns(mongod, monkeypatch):
+    monkeypatch.setattr(audits, "SHARE_SECONDS", 1.0)
+    async with fresh_database(mongod) as db:
+        names = {f"f{n}" for n in range(5)}
+        await store(db, *(one([(1, 1.0)], facility=name) for name in names))
+        # each look at the clock takes as long as a share: one facility in each round
+        seconds = itertools.count()
+        audit = Audit(db, lambda: True, clock=lambda: NOW, timer=lambda: next(seconds))
+        for at in range(1, 6):
+            await audit.round()
+            assert len(audit._trails) == at
+        assert audit._trails.keys() == names
+        for _ in range(5):
+            await audit.round()
+        assert audit.findings is not None
+        assert audit.findings.audited == 5
+
+
+async def test_only_the_server_whose_turn_it_is_looks(mongod):
+    async with fresh_database(mongod) as db:
+        await store(db, one([(1, 1.0)]))
+        turns = iter((True, False))
+        audit = Audit(db, lambda: next(turns), clock=lambda: NOW)
+        await audit.round()
+        assert "lost_readings 0.0" in scraped(audit)
+        await audit.round()
+        assert scraped(audit) == ""
+
+
+async def test_it_goes_on_when_mongodb_is_away(monkeypatch, caplog):
+    monkeypatch.setattr(audits, "ROUND_SECONDS", 0.0)
+    async with database.connect("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50") as client:
+        running = asyncio.create_task(Audit(database.database(client), lambda: True).run())
+        async with asyncio.timeout(20):
+            while not any("audit must wait" in line for line in caplog.messages):  # noqa: ASYNC110  no event
+                await asyncio.sleep(0.02)
+        assert not running.done()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
