@@ -1,0 +1,10 @@
+{{/* What both containers of the test have in common. */}}
+{{- define "sensorpipe.testContainer" -}}
+image: {{ include "sensorpipe.image" (list . .Values.server.image) | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+terminationMessagePolicy: FallbackToLogsOnError
+resources:
+  requests: {cpu: 50m, memory: 64Mi}
+  limits: {cpu: "1", memory: 128Mi}
+securityContext: {{- include "sensorpipe.containerSecurityContext" . | nindent 2 }}
+{{- end -}}

@@ -1,0 +1,64 @@
+"""The chart's NetworkPolicies: the arrows of the flow of data, and nothing else."""
+
+from chart_parts import EXTERNAL, policy
+from chart_render import render
+from sensorpipe_operator import names
+
+
+def test_pods_reach_only_what_the_flow_of_data_needs():
+    objects = render()
+    dns = {53, 5353}
+
+    def reached(name: str) -> list[tuple[str | None, set[int]]]:
+        found = []
+        for rule in policy(objects, name)["egress"]:
+            (peer,) = rule.get("to", [{}])
+            labels = peer.get("podSelector", {}).get("matchLabels", {})
+            who = labels.get("app.kubernetes.io/component") or labels.get("strimzi.io/kind")
+            found.append((who, {port["port"] for port in rule["ports"]}))
+        return found
+
+    assert reached("generators") == [(None, dns), ("mosquitto", {1883})]
+    assert reached("compactor") == [(None, dns), ("mosquitto", {1883}), ("Kafka", {9093})]
+    assert reached("server") == [(None, dns), ("Kafka", {9093}), ("mongodb", {27017})]
+    assert reached("test") == [(None, dns), ("server", {8080})]
+    for name in ("generators", "compactor", "operator", "test"):
+        assert not policy(objects, name).get("ingress"), name
+
+
+def test_the_generators_policy_selects_what_the_operator_makes():
+    objects = render("sensors.namespaces={north}")
+    found = [
+        o["metadata"]["namespace"]
+        for o in objects
+        if o["metadata"]["name"] == "demo-sensorpipe-generators"
+    ]
+
+    assert found == ["sensors", "north"]
+    selected = policy(render(), "generators")["podSelector"]["matchLabels"]
+    assert selected.items() <= names.labels("boiler").items()
+
+
+def test_api_and_metrics_are_open_to_those_named():
+    objects = render(
+        "networkPolicy.apiFrom[0].namespaceSelector.matchLabels.team=web",
+        "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=watch",
+    )
+    web, watch = ({"namespaceSelector": {"matchLabels": {"team": t}}} for t in ("web", "watch"))
+
+    api, metrics = policy(objects, "server")["ingress"]
+    assert web in api["from"]
+    assert watch not in api["from"]
+    assert metrics["from"] == [watch]
+    assert policy(objects, "compactor")["ingress"] == [
+        {"from": [watch], "ports": [{"port": 9090, "protocol": "TCP"}]}
+    ]
+
+
+def test_services_elsewhere_may_be_reached():
+    objects = render(*EXTERNAL)
+    anywhere = {"ports": [{"port": 1, "endPort": 65535, "protocol": "TCP"}]}
+
+    assert anywhere in policy(objects, "generators")["egress"]
+    assert anywhere in policy(objects, "compactor")["egress"]
+    assert {"ports": [{"port": 9096, "protocol": "TCP"}]} in policy(objects, "server")["egress"]
