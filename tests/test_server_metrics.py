@@ -10,7 +10,6 @@ from sensorpipe_schema.intervals import Audit as Exact
 from sensorpipe_server import audit as audits
 from sensorpipe_server import database
 from sensorpipe_server.audit import Audit
-from sensorpipe_server.documents import Document
 from sensorpipe_server.metrics import AuditMetrics
 from sensorpipe_server.store import Store
 from sensorpipe_server.trail import HORIZON_MS, Look, Trail
@@ -105,7 +104,7 @@ def test_it_finds_what_an_exact_audit_finds(seed):
     held: dict[int, list[int]] = {}
     for seq in seqs:
         held.setdefault(seq // 10 + rng.choice((0, 0, 0, 1)), []).append(seq)
-    windows: list[Document] = []
+    windows: list[dict[str, object]] = []
     trail = Trail(0)
     for start in sorted(held):
         windows.append(
