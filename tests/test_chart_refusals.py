@@ -1,4 +1,4 @@
-"""Values that the schema takes and that do not fit together: refused, with a sentence that helps."""
+"""Values that fit the schema but not one another: refused, with a sentence that helps."""
 
 import re
 
