@@ -47,6 +47,8 @@ async def run(settings: Settings) -> None:
     mirror, queue, metrics = Mirror(), WorkQueue(), OperatorMetrics(REGISTRY)
     watching = Watching(mirror, queue)
     metrics.watch("queue", "Sensors that wait to be looked at.", lambda: len(queue))
+    resync_seconds = settings.resync_ms / 1000
+    metrics.watch("resync_seconds", "Between two lists, at most.", lambda: resync_seconds)
     metrics.watch("sensors", "Sensors that are known.", lambda: mirror.count("Sensor"))
     metrics.watch(
         "silence_seconds", "Since a watch told anything.", lambda: watching.silence_seconds
@@ -73,7 +75,7 @@ async def run(settings: Settings) -> None:
                     queue,
                     metrics,
                     namespaces=settings.namespaces,
-                    every_seconds=settings.resync_ms / 1000,
+                    every_seconds=resync_seconds,
                     asked=watching.began_anew,
                 ),
                 name="resync",

@@ -1,5 +1,6 @@
 """The operator's metrics."""
 
+import time
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -27,11 +28,22 @@ class OperatorMetrics:
             f"{_PREFIX}_missed", "Changes found by listing, told by no watch.", registry=registry
         )
         self._registry = registry
+        self._listed_at = time.monotonic()
+        self.watch(
+            "list_age_seconds",
+            "Since everything was last listed, or since the start.",
+            lambda: time.monotonic() - self._listed_at,
+        )
 
     def reconciled(self, seconds: float, *, done: bool) -> None:
         """Count one reconcile."""
         self.reconciles.labels("done" if done else "again").inc()
         self.seconds.observe(seconds)
+
+    def listed(self, news: int) -> None:
+        """Count a list of everything that was news of so many Sensors."""
+        self._listed_at = time.monotonic()
+        self.missed.inc(news)
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
         """Add a gauge that is read whenever somebody asks."""

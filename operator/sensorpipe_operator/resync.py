@@ -75,6 +75,6 @@ async def resync(
         except ClusterError as error:
             log.warning("could not list", extra={"error": str(error)})
             continue
+        metrics.listed(changed)
         if changed:
-            metrics.missed.inc(changed)
             log.info("listing found news", extra={"sensors": changed})
