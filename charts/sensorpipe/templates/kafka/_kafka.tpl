@@ -1,0 +1,69 @@
+{{/* DURATION: its milliseconds, as sensorpipe_schema.duration has them. */}}
+{{- define "sensorpipe.milliseconds" -}}
+{{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000 -}}
+{{- $sum := 0.0 -}}
+{{- range regexFindAll "[0-9.]+[a-z]+" . -1 -}}
+{{- $unit := regexFind "[a-z]+" . -}}
+{{- $sum = addf $sum (mulf (trimSuffix $unit . | float64) (get $units $unit)) -}}
+{{- end -}}
+{{- round $sum 0 | int64 -}}
+{{- end -}}
+
+{{/*
+Of all that Strimzi's operators act on. It stays with the data, for the next release of that name.
+No label tells a version: Strimzi hands labels on to its pods, and would restart them all.
+*/}}
+{{- define "sensorpipe.kafkaMetadata" -}}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "sensorpipe.selectorLabels" (list . "kafka") | nindent 2 }}
+  app.kubernetes.io/part-of: sensorpipe
+  app.kubernetes.io/managed-by: {{ .Release.Service }}
+  strimzi.io/cluster: {{ include "sensorpipe.fullname" . }}
+annotations: {helm.sh/resource-policy: keep}
+{{- end -}}
+
+{{/* The brokers' name, short: a pod's has the cluster's before it, and at most 63 characters. */}}
+{{- define "sensorpipe.kafkaPool" -}}
+{{- printf "brokers-%s" (include "sensorpipe.fullname" . | sha256sum | trunc 5) -}}
+{{- end -}}
+
+{{/* For each container of Strimzi's: the restricted standard, which its pods get only if told. */}}
+{{- define "sensorpipe.kafkaContainer" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  runAsNonRoot: true
+  capabilities: {drop: [ALL]}
+  seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{/* The start of each of Strimzi's pod templates: where it may run, and whose its volumes are. */}}
+{{- define "sensorpipe.kafkaPod" -}}
+securityContext:
+  runAsNonRoot: true
+  fsGroup: 0
+  seccompProfile: {type: RuntimeDefault}
+enableServiceLinks: false
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+affinity:
+  nodeAffinity:
+    requiredDuringSchedulingIgnoredDuringExecution:
+      nodeSelectorTerms:
+        - matchExpressions:
+            {{- range $label, $value := . }}
+            - {key: {{ $label }}, operator: In, values: [{{ quote $value }}]}
+            {{- end }}
+{{- end }}
+{{- end -}}
