@@ -110,14 +110,24 @@ def test_compactor_and_server_are_two_users_of_strimzis_kafka():
     assert environ(objects, SERVER)["SENSORPIPE_KAFKA_USERNAME"] == SERVER
     assert files(objects, COMPACTOR) == {
         "mqtt-url": ("demo-sensorpipe-mosquitto", "compactor-url"),
-        "kafka-password": (COMPACTOR, "password"),
+        "kafka-password": ("demo-sensorpipe-kafka-passwords", "compactor-password"),
         **strimzis,
     }
     assert files(objects, SERVER) == {
         "mongodb-uri": ("demo-sensorpipe-mongodb", "uri"),
-        "kafka-password": (SERVER, "password"),
+        "kafka-password": ("demo-sensorpipe-kafka-passwords", "server-password"),
         **strimzis,
     }
+
+
+def test_strimzi_gives_its_users_the_passwords_that_the_programs_have():
+    objects = render()
+
+    for name in (COMPACTOR, SERVER):
+        user = one(objects, "KafkaUser", name)["spec"]["authentication"]
+        source = user["password"]["valueFrom"]["secretKeyRef"]
+        assert (source["name"], source["key"]) == files(objects, name)["kafka-password"]
+        assert source["key"] in one(objects, "Secret", source["name"])["data"]
 
 
 def test_services_of_ones_own_are_reached_by_their_secrets():
@@ -306,7 +316,7 @@ def test_a_new_password_restarts_whom_it_concerns():
     # without a cluster to look into, each rendering makes new passwords
     first, second = checksum(COMPACTOR), checksum(COMPACTOR, "server.pageLimit=21")
     assert first != second
-    fixed = ("mongodb.existingSecret=ours",)
+    fixed = (*EXTERNAL, "crds.keep=true")
     assert checksum(SERVER, *fixed) == checksum(SERVER, *fixed, "server.pageLimit=21")
 
 

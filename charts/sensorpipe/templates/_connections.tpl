@@ -37,8 +37,8 @@ of one volume, never as a variable: any Secret that is missing holds the pod, an
 {{- $external := $root.Values.kafka.external -}}
 {{- if $root.Values.kafka.enabled -}}
 - secret:
-    name: {{ include "sensorpipe.name" . }}
-    items: [{key: password, path: kafka-password}]
+    name: {{ include "sensorpipe.name" (list $root "kafka-passwords") }}
+    items: [{key: {{ index . 1 }}-password, path: kafka-password}]
 - secret:
     name: {{ include "sensorpipe.fullname" $root }}-cluster-ca-cert
     items: [{key: ca.crt, path: kafka-ca.crt}]
@@ -92,11 +92,14 @@ password that this chart makes in it, or empty for a Secret that somebody else m
 {{- end -}}
 {{- end -}}
 
-{{/* (list . COMPONENT): the versions of the Secrets for Kafka; Strimzi's come after the pods. */}}
+{{/* (list . COMPONENT): the versions of the Secrets for Kafka; Strimzi's CA comes after the pods. */}}
 {{- define "sensorpipe.kafkaVersion" -}}
 {{- $root := index . 0 -}}
 {{- $external := $root.Values.kafka.external -}}
-{{- if not $root.Values.kafka.enabled -}}
+{{- if $root.Values.kafka.enabled -}}
+{{- $name := include "sensorpipe.name" (list $root "kafka-passwords") -}}
+{{- include "sensorpipe.secretVersion" (list $root $name (printf "%s-password" (index . 1))) -}}
+{{- else -}}
 {{- include "sensorpipe.secretVersion" (list $root (get $external (printf "%sSecret" (index . 1))) "") -}}
 {{- include "sensorpipe.secretVersion" (list $root $external.caSecret "") -}}
 {{- end -}}
