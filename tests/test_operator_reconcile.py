@@ -204,6 +204,7 @@ def pod(state: dict[str, Any], last: dict[str, Any] | None = None) -> dict[str, 
     status = {"name": "generator", "image": "generator:1", "ready": False, "state": state}
     return {
         "metadata": {"name": "boiler-1", "namespace": "plant", "labels": {SENSOR_LABEL: "boiler"}},
+        "spec": {"nodeName": "node-1"},
         "status": {"phase": "Pending", "containerStatuses": [{**status, "lastState": last or {}}]},
     }
 
@@ -242,7 +243,7 @@ CRASHED = {"terminated": {"exitCode": 1, "reason": "Error", "message": "sensorpi
             {"running": {"startedAt": "2026-11-24T08:59:00Z"}},
             None,
             "NotConnected",
-            "A generator is not connected to the broker",
+            "A generator is not connected to the broker; its log says why: pod boiler-1 on node-1",
         ),
         (
             {"waiting": {"reason": "ContainerCreating"}},
@@ -260,6 +261,63 @@ async def test_why_a_generator_does_not_run(
     await bench.reconcile()
     ready = bench.condition("Ready")
     assert (ready["reason"], ready["message"]) == (reason, message)
+
+
+async def test_a_node_that_does_not_answer_is_named(bench: Bench) -> None:
+    await bench.reconcile()
+    lost = pod({"running": {"startedAt": "2026-11-24T08:00:00Z"}})
+    lost["status"]["containerStatuses"][0]["ready"] = True
+    lost["status"]["conditions"] = [
+        {"type": "ContainersReady", "status": "True"},
+        {"type": "Ready", "status": "False"},
+    ]
+    bench.see("Pod", lost)
+    await bench.reconcile()
+    ready = bench.condition("Ready")
+    assert ready["reason"] == "NodeLost"
+    assert ready["message"].endswith("does not answer: pod boiler-1 on node-1")
+
+
+async def test_a_former_pod_that_does_not_end_is_named_when_it_is_overdue(bench: Bench) -> None:
+    await bench.reconcile()
+    former = pod({"running": {"startedAt": "2026-11-24T08:00:00Z"}})
+    former["metadata"]["deletionTimestamp"] = "2026-11-24T09:00:00Z"
+    bench.see("Pod", former)
+    await bench.reconcile()
+    assert bench.condition("Ready")["reason"] == "Starting"
+    bench.clock.move(10)
+    await bench.reconcile()
+    ready = bench.condition("Ready")
+    assert (ready["reason"], "boiler-1 on node-1" in ready["message"]) == ("PodNotEnding", True)
+
+
+async def test_what_its_controller_writes_of_a_deployment_is_mostly_no_news(bench: Bench) -> None:
+    await bench.reconcile()
+    body = deepcopy(bench.cluster.objects["Deployment", "boiler"])
+
+    def news(**status: Any) -> bool:
+        body["metadata"]["resourceVersion"] = bench.cluster.version()
+        body["status"] = status
+        return bench.mirror.put("Deployment", deepcopy(body)) == KEY
+
+    assert not news(observedGeneration=1)
+    assert not news(observedGeneration=1, replicas=1, updatedReplicas=1)
+    assert news(observedGeneration=1, replicas=1, updatedReplicas=1, readyReplicas=1)
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+    assert news(observedGeneration=1, conditions=[failure])
+    body["metadata"]["generation"] += 1  # somebody's change
+    assert news(observedGeneration=1, conditions=[failure])
+
+
+async def test_children_that_go_with_their_sensor_are_not_made_again(bench: Bench) -> None:
+    await bench.reconcile()
+    gone = bench.cluster.objects.pop(("Deployment", "boiler"))
+    del bench.cluster.objects["Sensor", "boiler"]  # which no watch has told yet
+    bench.mirror.drop("Deployment", gone)
+    bench.cluster.writes.clear()
+    assert await bench.reconcile()
+    assert bench.cluster.writes == []
+    assert bench.mirror.sensor(KEY) is None
 
 
 async def test_the_same_trouble_told_otherwise_is_not_written_again(bench: Bench) -> None:

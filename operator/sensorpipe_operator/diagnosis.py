@@ -1,6 +1,6 @@
 """Why a Sensor's generators do not run, told from their pods and Deployments."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,15 +21,14 @@ _MISCONFIGURED: Final = frozenset(
     ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 )
 
-
 PATIENCE_SECONDS: Final = 10
-"""How long a generator that runs may take to connect before it is worth a word."""
+"""How long a generator may take to connect, or to be gone, before it is worth a word."""
 
 
 def diagnose(deployments: Iterable[Body], pods: Iterable[Body], now: datetime) -> Verdict | None:
     """Return what keeps them from running; None if nothing is known to."""
     found = [_of_deployment(body) for body in deployments]
-    found += [_of_pod(body, now) for body in pods if "deletionTimestamp" not in body["metadata"]]
+    found += [_of_pod(body, now) for body in pods]
     return next((verdict for verdict in found if verdict), None)
 
 
@@ -44,20 +43,41 @@ def _of_deployment(deployment: Body) -> Verdict | None:
 
 def _of_pod(pod: Body, now: datetime) -> Verdict | None:
     status = pod.get("status", {})
+    if gone_by := pod["metadata"].get("deletionTimestamp"):
+        return _of_leaving(pod) if _age_seconds(gone_by, now) >= PATIENCE_SECONDS else None
+    conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
+    if _holds(conditions, "ContainersReady") and not _holds(conditions, "Ready"):
+        # the kubelet writes both; only for a node that is silent is one of them taken back
+        return Verdict("NodeLost", "The node of a generator does not answer", _place(pod))
     for container in status.get("containerStatuses", []):
-        if not container.get("ready") and (verdict := _of_container(container, now)):
+        if not container.get("ready") and (verdict := _of_container(pod, container, now)):
             return verdict
-    for condition in status.get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            detail = str(condition.get("message", ""))
-            return Verdict("Unschedulable", "No node has room for a generator", detail)
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("reason") == "Unschedulable":
+        detail = str(scheduled.get("message", ""))
+        return Verdict("Unschedulable", "No node has room for a generator", detail)
     if status.get("phase") == "Failed":
         detail = ": ".join(filter(None, (status.get("reason"), status.get("message"))))
         return Verdict("PodFailed", "A generator pod failed", detail)
     return None
 
 
-def _of_container(container: dict[str, Any], now: datetime) -> Verdict | None:
+def _of_leaving(pod: Body) -> Verdict:
+    """Say what holds up the next generators: the former one may still publish."""
+    text = "A former generator does not end; if its node is gone for good, delete the pod by force"
+    return Verdict("PodNotEnding", text, _place(pod))
+
+
+def _holds(conditions: Mapping[str, Body], kind: str) -> bool:
+    return bool(conditions.get(kind, {}).get("status") == "True")
+
+
+def _place(pod: Body) -> str:
+    node = pod.get("spec", {}).get("nodeName", "no node")
+    return f"pod {pod['metadata']['name']} on {node}"
+
+
+def _of_container(pod: Body, container: dict[str, Any], now: datetime) -> Verdict | None:
     state = container.get("state", {})
     waiting = state.get("waiting", {})
     reason, text = str(waiting.get("reason", "")), str(waiting.get("message", ""))
@@ -71,7 +91,8 @@ def _of_container(container: dict[str, Any], now: datetime) -> Verdict | None:
         return _crash(ended)
     running = state.get("running")
     if running and _age_seconds(running["startedAt"], now) >= PATIENCE_SECONDS:
-        return Verdict("NotConnected", "A generator is not connected to the broker")
+        text = "A generator is not connected to the broker; its log says why"
+        return Verdict("NotConnected", text, _place(pod))
     return None
 
 

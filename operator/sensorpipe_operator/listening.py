@@ -28,7 +28,7 @@ async def listen(
     while await _unless_stopped(first()):
         try:
             await _watch(watching, namespaces)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever ended them, nothing is heard any more
             fields = {"error": str(error) or type(error).__name__}
             log.warning("the watches have ended and begin anew", extra=fields)
         else:

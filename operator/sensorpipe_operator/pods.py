@@ -117,6 +117,9 @@ def _volumes(name: str, content_key: str, settings: GeneratorSettings) -> list[B
     items = [{"key": content_key, "path": "sensor.json"}]
     volumes: list[Body] = [{"name": "sensor", "configMap": {"name": name, "items": items}}]
     if key := settings.broker_ca_key:
-        secret = {"secretName": settings.broker_secret, "items": [{"key": key, "path": key}]}
-        volumes.append({"name": "broker", "secret": secret})
+        # optional: without it the generator starts, and its last words say what is missing
+        secret = {"secretName": settings.broker_secret, "optional": True}
+        volumes.append(
+            {"name": "broker", "secret": {**secret, "items": [{"key": key, "path": key}]}}
+        )
     return volumes
