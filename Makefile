@@ -41,6 +41,10 @@ test-schemas: $(VENV)/.dev ## bring the schemas that the chart is checked agains
 test-helm3: $(VENV)/.dev ## build Helm 3 for the tests of the chart (Go; minutes)
 	@$(CHART_GO) helm3
 
+.PHONY: test-promtool
+test-promtool: $(VENV)/.dev ## build promtool for the tests of the alerts (Go; minutes)
+	@$(CHART_GO) promtool
+
 .PHONY: test-cluster
 test-cluster: $(VENV)/.dev ## run the cluster tests: a cluster given, kind's, or one of our own
 	@$(CLUSTER) prepare
