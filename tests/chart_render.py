@@ -47,6 +47,11 @@ def render(
     return [found for found in yaml.safe_load_all(text) if found]
 
 
+def manifest(*sets: str, values: Sequence[Path] = ()) -> str:
+    """Return the same as Helm prints it."""
+    return _template(helm(), sets, tuple(values), "demo", "sensors", ())
+
+
 def one(objects: list[Object], kind: str, name: str) -> Object:
     """Return the one object of that kind and name."""
     (found,) = [o for o in objects if o["kind"] == kind and o["metadata"]["name"] == name]

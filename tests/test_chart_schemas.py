@@ -1,0 +1,165 @@
+"""What the chart renders: as Helm, every Kubernetes it is for, and Strimzi want it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import chart_go
+import chart_helms
+import chart_schemas
+import pytest
+import strimzi_crds
+import yaml
+from chart_profiles import PROFILES, Profile
+from chart_render import CHART, Object, manifest, render
+from cluster_client import Cluster
+from cluster_command import run
+from cluster_home import UnavailableError
+from services import ROOT
+
+MINORS = list(chart_go.KUBERNETES)
+OTHERS = [f"{name}.yaml" for name in ("podmonitors", "prometheusrules")]
+OTHERS += [f"{name}.yaml" for name in ("scaledobjects", "triggerauthentications")]
+SENSOR_CRD = CHART / "files/crds/sensors.yaml"
+
+each_profile = pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
+
+
+def crds() -> list[Path]:
+    """Return the definitions of all custom resources that the chart may install, or rely on."""
+    strimzi = sorted(strimzi_crds.CRDS.glob("Kafka*.yaml"))
+    if not strimzi:
+        raise UnavailableError("no CRDs of Strimzi here; `make test-strimzi` brings them")
+    return [SENSOR_CRD, *strimzi, *map(chart_go.schema, OTHERS)]
+
+
+def rendered(profile: Profile, *more: str, program: Path | None = None) -> list[Object]:
+    return render(*profile.sets, values=profile.files, more=more, program=program)
+
+
+@pytest.mark.parametrize("major", chart_helms.MAJORS)
+@each_profile
+def test_lint_finds_nothing(major: str, profile: Profile) -> None:
+    command = [str(chart_helms.helm(major)), "lint", "--strict", "--quiet", str(CHART)]
+    for file in profile.files:
+        command += ["--values", str(file)]
+    for setting in profile.sets:
+        command += ["--set", setting]
+    assert run(*command, timeout=60).strip() == ""
+
+
+@pytest.mark.parametrize("minor", MINORS)
+@each_profile
+def test_every_object_is_as_its_schema_wants_it(minor: str, profile: Profile) -> None:
+    schemas = chart_schemas.kubernetes(minor, *crds())
+    objects = rendered(profile, "--kube-version", f"v{minor}.0")
+    assert [fault for found in objects for fault in schemas.faults(found)] == []
+
+
+@each_profile
+def test_both_helms_make_the_same_of_it(profile: Profile) -> None:
+    by_four, by_three = (
+        {
+            (o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]): lasting(o)
+            for o in rendered(profile, "--kube-version", "v1.34.0", program=chart_helms.helm(major))
+        }
+        for major in chart_helms.MAJORS
+    )
+    assert by_four == by_three
+
+
+def lasting(found: Any) -> Any:
+    """Return an object without what is made anew each time: passwords, and sums of them."""
+    if isinstance(found, list):
+        return [lasting(inner) for inner in found]
+    if isinstance(found, dict):
+        secret = found.get("kind") == "Secret"
+        return {
+            name: sorted(inner)
+            if secret and name in ("data", "stringData")
+            else lasting({k: v for k, v in inner.items() if not k.startswith("checksum/")})
+            if name == "annotations"
+            else lasting(inner)
+            for name, inner in found.items()
+        }
+    return found
+
+
+@each_profile
+def test_nothing_is_said_twice(profile: Profile) -> None:
+    for document in yaml.compose_all(manifest(*profile.sets, values=profile.files)):
+        assert twice(document) == []
+
+
+def twice(node: yaml.Node | None) -> list[str]:
+    """Return the keys that a mapping has more than once, of which YAML's readers keep the last."""
+    if isinstance(node, yaml.SequenceNode):
+        return [key for inner in node.value for key in twice(inner)]
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    keys = [key.value for key, _ in node.value]
+    inside = [key for _, inner in node.value for key in twice(inner)]
+    return sorted({key for key in keys if keys.count(key) > 1}) + inside
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"spec": {"replica": 1}}, "'replica' was unexpected"),
+        ({"spec": None}, "None is not of type 'object'"),
+        ({"apiVersion": "apps/v2"}, "there is no apps/v2/Deployment"),
+        ({"metadata": {"name": "demo", "label": {}}}, "'label' was unexpected"),
+    ],
+)
+def test_the_check_itself_refuses(change: Object, fault: str) -> None:
+    schemas = chart_schemas.kubernetes("1.37")
+    found: Object = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "demo"}}
+    assert any(fault in said for said in schemas.faults(found | change))
+
+
+def test_samples_and_examples_are_sensors() -> None:
+    schemas = chart_schemas.kubernetes("1.37", SENSOR_CRD)
+    notes = (CHART / "templates/NOTES.txt").read_text()
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    texts = [file.read_text() for file in sorted((ROOT / "manifests/samples").glob("*.yaml"))]
+    texts.append(notes.partition("<<'END'\n")[2].partition("\nEND")[0])
+    sensors = [sensor for text in texts for sensor in yaml.safe_load_all(text)]
+    sensors += yaml.safe_load(chart["annotations"]["artifacthub.io/crdsExamples"])
+    assert len(sensors) >= 4
+    assert [fault for sensor in sensors for fault in schemas.faults(sensor)] == []
+
+
+@contextmanager
+def known(cluster: Cluster, *files: Path) -> Iterator[None]:
+    """Have the cluster know these resources for a while, if it does not anyway."""
+    given = cluster.kubectl("get", "crd", "-o", "name")
+    new = [f for f in files if yaml.safe_load(f.read_text())["metadata"]["name"] not in given]
+    paths = [word for file in new for word in ("-f", str(file))]
+    if new:
+        cluster.kubectl("apply", "--server-side", *paths)
+    try:
+        if new:
+            cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *paths)
+        yield
+    finally:
+        if new:
+            cluster.kubectl("delete", "--wait=false", *paths)
+
+
+@pytest.mark.cluster
+def test_an_api_server_takes_every_profile_without_a_warning(cluster: Cluster) -> None:
+    strimzi_crds.install(cluster)
+    files = [chart_go.schema(name) for name in OTHERS]
+    with known(cluster, *files), cluster.namespace() as namespace:
+        for name, profile in PROFILES.items():
+            if name == "in several namespaces":
+                continue
+            objects = render(*profile.sets, values=profile.files, namespace=namespace)
+            told = cluster.kubectl(
+                "apply",
+                *("--server-side", "--dry-run=server", "--warnings-as-errors", "--validate=strict"),
+                *("-f", "-"),
+                stdin=yaml.safe_dump_all(objects),
+            )
+            assert told.count("serverside-applied (server dry run)") == len(objects), name
