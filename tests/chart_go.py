@@ -102,7 +102,8 @@ def bring_program(name: str) -> Path:
             print(f"Building {package}", file=sys.stderr)
             with _module_cache() as environ:
                 environ |= {"GOBIN": str(file.parent), "CGO_ENABLED": "0"}
-                flags = ("-trimpath", f"-ldflags={_link_flags(name)}", f"-tags={_TAGS.get(name, '')}")
+                tags = f"-tags={_TAGS.get(name, '')}"
+                flags = ("-trimpath", tags, f"-ldflags={_link_flags(name)}")
                 run(_go(), "install", *flags, package, environ=environ)
             made = package.partition("@")[0].rpartition("/")[2]
             (file.parent / made).rename(file)
