@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from sensorpipe_cli import embedded
 from sensorpipe_cli.child import Child, free_port
 
 ROOT = Path(__file__).parent.parent
@@ -71,3 +72,16 @@ def kafka(folder: Path) -> Child:
     argv = [java, "-Xmx512m", "-Xms512m", "-XX:+UseSerialGC", "-cp", classes]
     argv += ["kafka.Kafka", str(config)]
     return Child("kafka", argv, folder / "kafka.log", port=port)
+
+
+def secured_mongod(folder: Path, replica_set: str = "sensorpipe") -> Child:
+    """Return a mongod as the chart runs it: users only, a replica set, nothing set up yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    key = folder / "keyfile"
+    key.write_text(uuid.uuid4().hex)
+    key.chmod(0o600)
+    child = embedded.mongod(free_port(), folder)
+    child._argv += ["--auth", "--keyFile", str(key), "--replSet", replica_set]
+    # a primary that is to end waits for clients to find another, which there never is
+    child._argv += ["--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100"]
+    return child

@@ -249,7 +249,7 @@ def small() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(restore, "REPEATABLE", FLIGHT)
         patch.setattr(restore, "SETTLING", 2 * FLIGHT)
-        patch.setattr(inbox_module, "_MAX_REPEATS", FLIGHT)
+        patch.setattr(inbox_module, "REPEATABLE", FLIGHT)
         patch.setattr(tail, "_CHUNK", 2)
         yield
 

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sensorpipe_schema.mqtt.backoff import Backoff
+from sensorpipe_schema.backoff import Backoff
 from sensorpipe_schema.mqtt.endpoint import Endpoint
 
 
@@ -72,7 +72,7 @@ def test_the_password_is_not_shown():
 
 @given(st.integers(1, 60), st.floats(0, 1))
 def test_delays_double_and_stay_within_their_bounds(count: int, share: float):
-    backoff = Backoff(0.1, 10.0, lambda low, high: low + share * (high - low))
+    backoff = Backoff(0.1, 10.0, uniform=lambda low, high: low + share * (high - low))
     for attempt in range(count):
         ceiling = min(0.1 * 2**attempt, 10.0)
         assert ceiling / 10 <= backoff.next() * (1 + 1e-9)

@@ -20,8 +20,8 @@ from fake_broker import (
     wait_for_the_end,
 )
 from sensorpipe_cli.child import free_port
+from sensorpipe_schema.backoff import Backoff
 from sensorpipe_schema.mqtt import connection, link
-from sensorpipe_schema.mqtt.backoff import Backoff
 from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.mqtt.errors import SessionTakenOverError
 from sensorpipe_schema.mqtt.publisher import Publisher

@@ -11,8 +11,8 @@ import pytest
 import services
 from conftest import running
 from sensorpipe_cli.child import Child, free_port
+from sensorpipe_schema.backoff import Backoff
 from sensorpipe_schema.mqtt import link
-from sensorpipe_schema.mqtt.backoff import Backoff
 from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.mqtt.frames import Message
 from sensorpipe_schema.mqtt.link import Link

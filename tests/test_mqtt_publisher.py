@@ -6,8 +6,8 @@ import mqtt5
 import pytest
 from fake_broker import Client, broker, running
 from sensorpipe_cli.child import free_port
+from sensorpipe_schema.backoff import Backoff
 from sensorpipe_schema.mqtt import connection, link
-from sensorpipe_schema.mqtt.backoff import Backoff
 from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.mqtt.publisher import Publisher
 

@@ -23,6 +23,9 @@ from sensorpipe_schema.sketch import Buckets, Sketch
 MAX_IN_FLIGHT: Final = 65_535
 """Messages a broker can have sent to one client without an acknowledgement (MQTT 5, 3.1.2.11.3)."""
 
+REPEATABLE: Final = 8 * MAX_IN_FLIGHT
+"""Messages that a broker may have in flight to us, by far: Mosquitto 2.0.11 exceeds what the
+protocol allows."""
 
 MAX_NUMBER: Final = MAX_SEQ
 """Of anything counted: the highest that MongoDB can store."""

@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 from sensorpipe_schema import partial
+from sensorpipe_schema.backoff import Backoff
 from sensorpipe_schema.kafka import KafkaSettings, ensure_topics
-from sensorpipe_schema.mqtt.backoff import Backoff
 from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
 
 from sensorpipe_compactor.claim import Claim, Restore, own_message

@@ -11,10 +11,7 @@ before it left open: nothing older is needed.
 
 from typing import Final
 
-from sensorpipe_schema.partial import MAX_IN_FLIGHT, Origin
-
-REPEATABLE: Final = 8 * MAX_IN_FLIGHT
-"""Messages that a broker may have in flight to us, by far."""
+from sensorpipe_schema.partial import REPEATABLE, Origin
 
 SETTLING: Final = 2 * REPEATABLE
 

@@ -8,11 +8,13 @@ import socket
 import sys
 
 import uvloop
+from prometheus_client import REGISTRY
 from sensorpipe_schema import logs, memory
 from sensorpipe_schema.settings import SettingsError
 
-from sensorpipe_server import database, http
+from sensorpipe_server import database, http, metrics
 from sensorpipe_server.api.routes import application
+from sensorpipe_server.audit import Audit
 from sensorpipe_server.consume import Ingest
 from sensorpipe_server.settings import Settings
 
@@ -43,9 +45,14 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     async with database.connect(settings.mongodb_uri) as client:
         db = database.database(client)
         ingest = Ingest(settings.kafka, db)
+        audit = Audit(db, lambda: ingest.leads)
+        REGISTRY.register(metrics.AuditMetrics(lambda: audit.findings))
+        metrics.watch_kafka(lambda: ingest.assigned)
         async with asyncio.TaskGroup() as tasks:
+            auditing = tasks.create_task(audit.run(), name="audit")
             consuming = tasks.create_task(ingest.run(stop), name="consume")
             consuming.add_done_callback(lambda _: consumed.set())
+            consuming.add_done_callback(lambda _: auditing.cancel())
             app = application(
                 db,
                 page_limit=settings.page_limit,

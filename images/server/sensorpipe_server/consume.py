@@ -20,7 +20,7 @@ from sensorpipe_schema.names import COMPACTED, DEAD_COMPACTED, SERVER_GROUP
 from sensorpipe_server import database
 from sensorpipe_server.dead_letter import KafkaDeadLetters
 from sensorpipe_server.membership import Membership
-from sensorpipe_server.patience import Backoff, unless
+from sensorpipe_server.patience import pauses, unless
 from sensorpipe_server.reader import Claim, Reader
 from sensorpipe_server.store import Store
 from sensorpipe_server.writer import Writer
@@ -67,9 +67,14 @@ class Ingest:
         """Whether the group has given this server its share of the partitions."""
         return self._membership.assigned
 
+    @property
+    def leads(self) -> bool:
+        """Whether this server is the one of its group that does what one has to do for all."""
+        return 0 in self._membership.partitions
+
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop` is set; then finish and commit what is in hand."""
-        backoff = Backoff()
+        backoff = pauses()
         while not stop.is_set():
             try:
                 async with (

@@ -1,29 +1,17 @@
 """Waiting: longer after each failure, and never beyond the request to stop."""
 
 import asyncio
-import random
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+from sensorpipe_schema.backoff import Backoff
 
 T = TypeVar("T")
 
 
-class Backoff:
-    """Pauses that double from `first` to `longest` seconds, each shortened at random."""
-
-    def __init__(self, first: float = 0.1, longest: float = 5.0) -> None:
-        self._first = self._next = first
-        self._longest = longest
-
-    def next(self) -> float:
-        """Return the seconds to wait now."""
-        pause = self._next
-        self._next = min(2 * pause, self._longest)
-        return pause * random.uniform(0.5, 1)  # noqa: S311  no secret, only spread
-
-    def reset(self) -> None:
-        """Begin with short pauses again."""
-        self._next = self._first
+def pauses() -> Backoff:
+    """Return pauses that grow to 5 s: data waits for each of them."""
+    return Backoff(longest=5.0, least=0.5)
 
 
 async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

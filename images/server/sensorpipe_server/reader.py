@@ -16,7 +16,7 @@ from sensorpipe_server import fences, metrics
 from sensorpipe_server.batch import Batch
 from sensorpipe_server.database import READ_SECONDS, Collection
 from sensorpipe_server.membership import Membership
-from sensorpipe_server.patience import Backoff
+from sensorpipe_server.patience import pauses
 from sensorpipe_server.store import Store
 
 MAX_RECORDS: Final = 2000
@@ -94,7 +94,7 @@ class Reader:
 
     async def _lines(self, partition: TopicPartition, generation: int) -> fences.Lines | None:
         """Return the fences of a partition, loaded once in each generation."""
-        backoff = Backoff()
+        backoff = pauses()
         while self._membership.generation == generation:
             lines = self._membership.lines.get(partition)
             if lines is not None:

@@ -16,7 +16,7 @@ from sensorpipe_server.batch import Batch
 from sensorpipe_server.database import WRITE_SECONDS, Collection
 from sensorpipe_server.dead_letter import DeadLetters
 from sensorpipe_server.membership import Membership
-from sensorpipe_server.patience import Backoff
+from sensorpipe_server.patience import pauses
 from sensorpipe_server.reader import Claim
 from sensorpipe_server.store import Outcome, Store
 
@@ -68,7 +68,7 @@ class Writer:
 
     async def _insist(self, claim: Claim, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try until it is done, however long the database or Kafka is away."""
-        backoff = Backoff()
+        backoff = pauses()
         while self._membership.generation == claim.generation:
             try:
                 with pymongo.timeout(WRITE_SECONDS):

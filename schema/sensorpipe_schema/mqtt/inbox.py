@@ -1,11 +1,8 @@
 """The order of acknowledgement: PUBACKs go out in the order of receipt (MQTT-4.6.0-2)."""
 
 from functools import cache
-from typing import Final
 
-_MAX_REPEATS: Final = 8 * 65_535
-"""More than a broker ever has in flight to us, Mosquitto 2.0.11 included, which exceeds the
-protocol's 65,535."""
+from sensorpipe_schema.partial import REPEATABLE
 
 
 @cache
@@ -48,7 +45,7 @@ class Inbox:
 
     def connected(self) -> None:
         """Begin with a new connection, on which nothing waits yet."""
-        self._repeats = min(max(self._repeats, self._on_connection), _MAX_REPEATS)
+        self._repeats = min(max(self._repeats, self._on_connection), REPEATABLE)
         self._on_connection = 0
         self._counted_before = self.at_qos_1
         self._base = self.received

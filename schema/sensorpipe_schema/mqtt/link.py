@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 import mqtt5
 
-from sensorpipe_schema.mqtt.backoff import Backoff
+from sensorpipe_schema.backoff import Backoff
 from sensorpipe_schema.mqtt.connection import KEEP_ALIVE, Connection
 from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.mqtt.errors import MqttError, SessionTakenOverError

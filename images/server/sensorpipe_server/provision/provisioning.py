@@ -1,0 +1,88 @@
+"""Brings a mongod to what it is to be, and sees that it stays so."""
+
+import asyncio
+import logging
+from typing import Final
+
+from pymongo.errors import PyMongoError
+from sensorpipe_schema.backoff import Backoff
+from sensorpipe_schema.complaint import Complaint
+
+from sensorpipe_server.provision import mongod
+from sensorpipe_server.provision.mongod import SetupError
+from sensorpipe_server.provision.settings import Settings
+
+_LOOK_EVERY: Final = 1.0
+_PRIMARY_SECONDS: Final = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class Provisioning:
+    """Provisions again whenever mongod is not primary: it may be a new one, or a restored one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.ready = False
+        """Whether all is as it is to be, and mongod is primary."""
+        self._settings = settings
+        self._complaint = Complaint(log)
+
+    async def run(self) -> None:
+        """Provision and watch until cancelled."""
+        backoff = Backoff(longest=5.0)
+        while True:
+            try:
+                await self._provision()
+                backoff.reset()
+                await self._watch()
+            except SetupError as error:
+                self._complaint.say("MongoDB cannot be provisioned", error=str(error))
+            except PyMongoError as error:
+                self._complaint.say("MongoDB is not to be had; trying again", error=_first(error))
+            finally:
+                self.ready = False
+            await asyncio.sleep(backoff.next())
+
+    async def _provision(self) -> None:
+        settings = self._settings
+        async with (
+            mongod.connect(settings.port) as anonymous,
+            mongod.connect(settings.port, mongod.ADMIN, settings.admin_password) as admin,
+        ):
+            known = await mongod.knows(admin)
+            client = admin if known else anonymous
+            if await mongod.initiate(client, settings.replica_set, settings.member):
+                log.info("replica set initiated", extra={"member": settings.member})
+            elif known and await mongod.rename_member(admin, settings.member):
+                log.info("replica set reconfigured", extra={"member": settings.member})
+            await _primary(anonymous)
+            if not known:
+                await mongod.create_admin(anonymous, settings.admin_password)
+                log.info("administrator created", extra={"user": mongod.ADMIN})
+            await mongod.ensure_user(admin, settings)
+            await mongod.refuse_anonymous(anonymous)
+
+    async def _watch(self) -> None:
+        """Return, or raise PyMongoError, once mongod is not primary any more."""
+        async with mongod.connect(self._settings.port) as anonymous:
+            while await mongod.is_primary(anonymous):
+                if not self.ready:
+                    self._complaint.settled("MongoDB is to be had again")
+                    fields = {"user": self._settings.username, "database": self._settings.database}
+                    log.info("MongoDB provisioned", extra=fields)
+                self.ready = True
+                await asyncio.sleep(_LOOK_EVERY)
+
+
+async def _primary(client: mongod.Client) -> None:
+    try:
+        async with asyncio.timeout(_PRIMARY_SECONDS):
+            while not await mongod.is_primary(client):  # noqa: ASYNC110  another process decides
+                await asyncio.sleep(_LOOK_EVERY)
+    except TimeoutError as error:
+        raise SetupError("mongod does not become primary; its own log says why") from error
+
+
+def _first(error: PyMongoError) -> str:
+    """Return an error without the description of the whole topology."""
+    return str(error).partition(", full error:")[0].partition(" (configured timeouts:")[0]

@@ -1,0 +1,65 @@
+"""The settings of provisioning, from the environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from sensorpipe_schema.settings import Environment
+
+_PREFIX = "SENSORPIPE_MONGODB_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the mongod beside this program is to become."""
+
+    admin_password: str = field(repr=False)
+    username: str
+    """Of the server's user, who is known in its own database."""
+    password: str = field(repr=False)
+    database: str
+    address: tuple[str, int]
+    """Host and port by which clients reach this mongod, and it itself."""
+    replica_set: str
+    http: tuple[str, int]
+    log_level: str
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str]) -> Self:
+        """Read the environment, or raise SettingsError with everything that is wrong."""
+        env = Environment(variables)
+        settings = cls(
+            admin_password=env.parse(f"{_PREFIX}ADMIN_PASSWORD", _filled),
+            username=env.parse(f"{_PREFIX}USERNAME", _filled, "sensorpipe-server"),
+            password=env.parse(f"{_PREFIX}PASSWORD", _filled),
+            database=env.parse(f"{_PREFIX}DATABASE", _database, "sensorpipe"),
+            address=env.address(f"{_PREFIX}HOST", "127.0.0.1:27017"),
+            replica_set=env.parse(f"{_PREFIX}REPLICA_SET", _filled, "sensorpipe"),
+            http=env.address("SENSORPIPE_HTTP", "0.0.0.0:9090"),
+            log_level=env.log_level(),
+        )
+        env.check()
+        return settings
+
+    @property
+    def member(self) -> str:
+        """The address as a replica set's configuration has it."""
+        host, port = self.address
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def port(self) -> int:
+        """The port of the mongod beside us."""
+        return self.address[1]
+
+
+def _filled(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
+def _database(text: str) -> str:
+    if not text or text in {"admin", "local", "config"} or set(text) & set('/\\. "$*<>:|?\0'):
+        raise ValueError(f"must name a database of its own; got {text!r}")
+    return text
