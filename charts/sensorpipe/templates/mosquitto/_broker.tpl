@@ -40,7 +40,8 @@ persistence_location /mosquitto/data/
 autosave_on_changes false
 autosave_interval {{ .Values.mosquitto.autosaveSeconds | int64 }}
 
-log_dest stdout
+# standard output would be held back until a buffer is full
+log_dest stderr
 log_type error
 log_type warning
 log_type notice
