@@ -1,0 +1,133 @@
+"""A stand-in for Strimzi's operator, which no registry of the tests has: openly no more than that.
+
+From the very Kafka, KafkaNodePool, KafkaTopic and KafkaUser resources of one namespace it makes
+what Strimzi 1.2 would, by the same names: an Apache Kafka 4.3.1 of one node with TLS, SCRAM and
+ACLs on a volume that outlives it, Services, Secrets, topics, and a status on each resource. What
+else Strimzi can do it refuses in the resource's status, as Strimzi does what is wrong.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import part_images
+import strimzi_crds
+import strimzi_status
+from cluster_client import Cluster, KubectlError
+from strimzi_admin import Admin
+from strimzi_api import Api, ApiError, Object, proxied
+from strimzi_kafkas import Kafkas
+from strimzi_properties import ADMIN_PORT, UnknownError
+from strimzi_topics import Topics
+from strimzi_users import Users
+from strimzi_wire import connected
+
+_INTERVAL = 0.5
+
+_BROKERS = "strimzi.io/broker-role=true"
+_TROUBLES = (ApiError, KubectlError, OSError, UnknownError)
+"""What may be gone at the next look: a pod that restarts, a resource that lacks its other half."""
+
+
+@dataclass(slots=True)
+class StandIn:
+    """Strimzi in one namespace, or what stands for it."""
+
+    cluster: Cluster
+    namespace: str
+    trouble: Exception | None = None
+    """What kept it last time from doing all there is to do."""
+    _end: threading.Event = field(default_factory=threading.Event)
+    _failure: Exception | None = None
+
+    @property
+    def pod(self) -> str:
+        """The name of the broker's pod."""
+        where = ("-n", self.namespace, "-l", _BROKERS)
+        names = self.cluster.kubectl("get", "pods", *where, "-o", "name").split()
+        if len(names) != 1:
+            raise LookupError(f"{len(names)} pods of Kafka in {self.namespace}: {names}")
+        return names[0].removeprefix("pod/")
+
+    def run(self, image: str) -> None:
+        """Look after the namespace until the end."""
+        try:
+            with proxied(self.cluster, self.namespace) as api:
+                operators = _Operators(self.cluster, api, image)
+                while not self._end.wait(_INTERVAL):
+                    self.trouble = operators.look()
+                operators.topics.release()
+        except Exception as error:  # noqa: BLE001 - it is raised again where the test can see it
+            self._failure = error
+
+    def end(self, thread: threading.Thread) -> None:
+        """Stop it; raise what it failed with."""
+        self._end.set()
+        thread.join()
+        if self._failure is not None:
+            raise RuntimeError("the stand-in for Strimzi failed") from self._failure
+
+
+@contextmanager
+def strimzi(cluster: Cluster, namespace: str) -> Iterator[StandIn]:
+    """See that Kafka resources in the namespace are taken up, by Strimzi itself where it runs."""
+    strimzi_crds.install(cluster)
+    stand_in = StandIn(cluster, namespace)
+    if strimzi_crds.has_operator(cluster):
+        yield stand_in
+        return
+    image = part_images.load(cluster, "kafka")
+    thread = threading.Thread(target=stand_in.run, args=(image,), name="strimzi", daemon=True)
+    thread.start()
+    try:
+        yield stand_in
+    except BaseException as error:
+        if stand_in.trouble is not None:
+            error.add_note(f"Meanwhile the stand-in for Strimzi: {stand_in.trouble}")
+        raise
+    finally:
+        stand_in.end(thread)
+
+
+class _Operators:
+    """Strimzi's three: for clusters, users and topics."""
+
+    def __init__(self, cluster: Cluster, api: Api, image: str) -> None:
+        self._cluster = cluster
+        self._api = api
+        self._kafkas = Kafkas(api, image)
+        self._users = Users(api)
+        self.topics = Topics(api)
+
+    def look(self) -> Exception | None:
+        """Do what there is to do; return the trouble that it will be tried again after."""
+        trouble = None
+        try:
+            for kafka in self._api.strimzi("Kafka"):
+                if "deletionTimestamp" not in kafka["metadata"]:
+                    trouble = self._look_after(kafka) or trouble
+        except _TROUBLES as error:
+            return error
+        return trouble
+
+    def _look_after(self, kafka: Object) -> Exception | None:
+        try:
+            ready = self._kafkas.reconcile(kafka)
+        except UnknownError as error:
+            strimzi_status.not_ready(self._api, kafka, error)
+            return error
+        if ready is None:
+            return None
+        made, pod = ready
+        epoch = f"{kafka['metadata']['uid']} {pod}"
+        changes = [
+            *self._users.changes(made.name, epoch),
+            *self.topics.changes(made.name, epoch),
+        ]
+        if changes:
+            target = (f"pod/{made.pod}", ADMIN_PORT, self._api.namespace)
+            with self._cluster.port_forward(*target) as port, connected(port) as wire:
+                for change in changes:
+                    change(Admin(wire))
+        return None
