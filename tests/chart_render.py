@@ -43,13 +43,21 @@ def render(
     program: Path | None = None,
 ) -> list[Object]:
     """Return what is installed with `--set` and values files; RefusedError if that is refused."""
-    text = _template(program or helm(), sets, tuple(values), release, namespace, tuple(more))
+    arguments = (*given(sets, values), "--namespace", namespace, *more)
+    text = _template(program or helm(), release, str(CHART), *arguments)
     return [found for found in yaml.safe_load_all(text) if found]
 
 
 def manifest(*sets: str, values: Sequence[Path] = ()) -> str:
     """Return the same as Helm prints it."""
-    return _template(helm(), sets, tuple(values), "demo", "sensors", ())
+    arguments = (*given(sets, values), "--namespace", "sensors")
+    return _template(helm(), "demo", str(CHART), *arguments)
+
+
+def given(sets: Sequence[str], values: Sequence[Path]) -> list[str]:
+    """Return helm's arguments for `--set` and values files."""
+    arguments = [word for file in values for word in ("--values", str(file))]
+    return arguments + [word for setting in sets for word in ("--set", setting)]
 
 
 def one(objects: list[Object], kind: str, name: str) -> Object:
@@ -82,19 +90,8 @@ def containers(pod: Object) -> list[Object]:
 
 
 @functools.cache
-def _template(
-    program: Path,
-    sets: tuple[str, ...],
-    values: tuple[Path, ...],
-    release: str,
-    namespace: str,
-    more: tuple[str, ...],
-) -> str:
-    command = [str(program), "template", release, str(CHART), "--namespace", namespace, *more]
-    for file in values:
-        command += ["--values", str(file)]
-    for setting in sets:
-        command += ["--set", setting]
+def _template(program: Path, *arguments: str) -> str:
+    command = [str(program), "template", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
         raise RefusedError(done.stderr)

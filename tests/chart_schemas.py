@@ -25,10 +25,11 @@ class Schemas:
     """Those of one version of Kubernetes, and of some custom resources."""
 
     def __init__(self, openapi: Schema, crds: Iterable[Schema]) -> None:
-        self._definitions = {
+        definitions = {
             name: _LOOSE.get(name) or _strict(schema)
             for name, schema in openapi["definitions"].items()
         }
+        self._validator = _Validator({"definitions": definitions})
         self._kinds: dict[Kind, Schema] = {
             kind: {"$ref": f"#/definitions/{name}"}
             for name, schema in openapi["definitions"].items()
@@ -42,8 +43,7 @@ class Schemas:
         kind, name = (found["apiVersion"], found["kind"]), found["metadata"]["name"]
         if (schema := self._kinds.get(kind)) is None:
             return [f"{kind[1]} {name}: there is no {'/'.join(kind)}"]
-        validator = _Validator({**schema, "definitions": self._definitions})
-        errors = validator.iter_errors(found)
+        errors = self._validator.evolve(schema=schema).iter_errors(found)
         return [f"{kind[1]} {name}: {error.json_path}: {error.message}" for error in errors]
 
 

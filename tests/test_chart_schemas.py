@@ -12,7 +12,7 @@ import pytest
 import strimzi_crds
 import yaml
 from chart_profiles import PROFILES, Profile
-from chart_render import CHART, Object, manifest, render
+from chart_render import CHART, Object, given, manifest, render
 from cluster_client import Cluster
 from cluster_command import run
 from cluster_home import UnavailableError
@@ -42,11 +42,7 @@ def rendered(profile: Profile, *more: str, program: Path | None = None) -> list[
 @each_profile
 def test_lint_finds_nothing(major: str, profile: Profile) -> None:
     command = [str(chart_helms.helm(major)), "lint", "--strict", "--quiet", str(CHART)]
-    for file in profile.files:
-        command += ["--values", str(file)]
-    for setting in profile.sets:
-        command += ["--set", setting]
-    assert run(*command, timeout=60).strip() == ""
+    assert run(*command, *given(profile.sets, profile.files), timeout=60).strip() == ""
 
 
 @pytest.mark.parametrize("minor", MINORS)
