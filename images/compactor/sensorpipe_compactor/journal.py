@@ -10,7 +10,9 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 from sensorpipe_schema import partial
 from sensorpipe_schema.backoff import Backoff
+from sensorpipe_schema.complaint import Complaint
 from sensorpipe_schema.kafka import KafkaSettings, ensure_topics
+from sensorpipe_schema.kafka_trouble import explain
 from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
 
 from sensorpipe_compactor.claim import Claim, Restore, own_message
@@ -20,6 +22,7 @@ _ATTEMPT_SECONDS: Final = 30.0
 """Then a new producer tries: an old one may be stuck for good (aio-libs/aiokafka#1017)."""
 
 _STOP_SECONDS: Final = 5.0
+_AGAIN: Final = "Kafka did not take it; trying again"
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -51,11 +54,17 @@ class Journal:
         self.epoch = 0
         self.retries = 0
         """Attempts that failed and were made again."""
+        self._complaint = Complaint(_log)
         self._settings = settings
         self._name = name
         self._ends: dict[int, int] = {}
         self._producer: AIOKafkaProducer | None = None
         self._stopping: set[asyncio.Task[None]] = set()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a producer: a failed attempt ends it."""
+        return self._producer is not None
 
     async def open(self, restore: Restore) -> None:
         """Begin an epoch; hand all that may be delivered again but is durable to `restore`."""
@@ -84,11 +93,14 @@ class Journal:
         backoff = Backoff()
         while True:
             try:
-                return await attempt()
+                done = await attempt()
             except (KafkaError, OSError, TimeoutError) as error:
                 self.retries += 1
-                extra = {"attempted": what, "error": repr(error)}
-                _log.warning("Kafka did not take it; trying again", extra=extra)
+                reason = await explain(self._settings, error)
+                self._complaint.say(_AGAIN, attempted=what, error=reason)
+            else:
+                self._complaint.settled("Kafka takes it again", attempted=what)
+                return done
             await self.close()
             await asyncio.sleep(backoff.next())
 

@@ -62,4 +62,5 @@ class CompactorMetrics(Collector):
             ("budget", "Messages the broker lets be in flight", compactor.budget.limit),
             ("streams", "Publishers' runs remembered", len(compactor.windows.streams)),
             ("connected", "Whether MQTT is connected", int(compactor.subscriber.ready)),
+            ("kafka_connected", "Whether Kafka is connected", int(compactor.journal.connected)),
         ]
