@@ -37,7 +37,7 @@ of one volume, never as a variable: any Secret that is missing holds the pod, an
 {{- $external := $root.Values.kafka.external -}}
 {{- if $root.Values.kafka.enabled -}}
 - secret:
-    name: {{ include "sensorpipe.name" (list $root "kafka-passwords") }}
+    name: {{ include "sensorpipe.kafkaSecret" $root }}
     items: [{key: {{ index . 1 }}-password, path: kafka-password}]
 - secret:
     name: {{ include "sensorpipe.fullname" $root }}-cluster-ca-cert
@@ -54,6 +54,11 @@ of one volume, never as a variable: any Secret that is missing holds the pod, an
     items: [{key: ca.crt, path: kafka-ca.crt}]
 {{- end }}
 {{- end -}}
+{{- end -}}
+
+{{/* The Secret with the passwords of Strimzi's users. */}}
+{{- define "sensorpipe.kafkaSecret" -}}
+{{- default (include "sensorpipe.name" (list . "kafka-passwords")) .Values.kafka.existingSecret -}}
 {{- end -}}
 
 {{/* The Secret that leads the compactor to the broker. */}}
@@ -97,8 +102,9 @@ password that this chart makes in it, or empty for a Secret that somebody else m
 {{- $root := index . 0 -}}
 {{- $external := $root.Values.kafka.external -}}
 {{- if $root.Values.kafka.enabled -}}
-{{- $name := include "sensorpipe.name" (list $root "kafka-passwords") -}}
-{{- include "sensorpipe.secretVersion" (list $root $name (printf "%s-password" (index . 1))) -}}
+{{- $made := not $root.Values.kafka.existingSecret -}}
+{{- $key := ternary (printf "%s-password" (index . 1)) "" $made -}}
+{{- include "sensorpipe.secretVersion" (list $root (include "sensorpipe.kafkaSecret" $root) $key) -}}
 {{- else -}}
 {{- include "sensorpipe.secretVersion" (list $root (get $external (printf "%sSecret" (index . 1))) "") -}}
 {{- include "sensorpipe.secretVersion" (list $root $external.caSecret "") -}}

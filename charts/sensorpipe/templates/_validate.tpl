@@ -51,6 +51,9 @@ kafka.external: is for a Kafka elsewhere; set kafka.enabled to false, or leave i
 {{- if not $external.bootstrap }}
 kafka.external.bootstrap: without kafka.enabled, say where Kafka is, HOST:PORT
 {{- end }}
+{{- if $kafka.existingSecret }}
+kafka.existingSecret: is for Strimzi's Kafka, and kafka.enabled is false
+{{- end }}
 {{- if hasPrefix "SASL" $external.security }}
 {{- range $who := list "compactor" "server" }}
 {{- if not (get $external (printf "%sSecret" $who)) }}
