@@ -104,6 +104,16 @@ def running(
             operator.stop()
 
 
+@contextmanager
+def frozen(operator: Operator) -> Iterator[None]:
+    """Have the operator of the whole cluster do nothing, so that another can work alone."""
+    operator.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        operator.process.send_signal(signal.SIGCONT)
+
+
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + seconds

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from sensorpipe_operator.handlers import kopf_settings
@@ -54,6 +55,20 @@ def test_the_program_says_everything_that_is_wrong_and_ends() -> None:
         "SENSORPIPE_GENERATOR_IMAGE",
         "SENSORPIPE_WORKERS",
     ]
+
+
+@pytest.mark.parametrize("config", [None, "{}", "kind: Config"])
+def test_a_cluster_that_cannot_be_found_is_said(tmp_path: Path, config: str | None) -> None:
+    path = tmp_path / "config"
+    if config is not None:
+        path.write_text(config)
+    command = [sys.executable, "-m", "sensorpipe_operator"]
+    environ = {**GOOD, "PATH": os.environ["PATH"], "KUBECONFIG": str(path)}
+    environ |= {"SENSORPIPE_HTTP": "127.0.0.1:0"}
+    done = subprocess.run(command, check=False, env=environ, capture_output=True, text=True)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("sensorpipe-operator: KUBECONFIG: there is no cluster to be reached: ")
+    assert done.returncode == 1
 
 
 def test_kopf_notices_a_lost_connection_and_adds_nothing_to_sensors() -> None:

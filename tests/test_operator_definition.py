@@ -1,0 +1,117 @@
+"""Sensors as an API server takes or refuses them, and what it says."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import operator_process
+import pytest
+import yaml
+from cluster_client import Cluster, KubectlError
+from operator_process import Namespace
+from operator_sensors import sensor
+from sensorpipe_operator.cluster import ClusterError
+from sensorpipe_schema.sensor import API_VERSION, Sensor, SensorError
+from test_sensor_spec import GOOD, WRONG, changed
+
+pytestmark = pytest.mark.cluster
+pytest_plugins = ["operator_fixtures"]
+
+
+async def test_wrong_sensors_are_refused_at_apply_with_the_field(
+    cluster: Cluster, config_file: Path
+) -> None:
+    del config_file
+    taken, asked = [], 0
+    async with operator_process.api(cluster) as api:
+
+        async def refusal(manifest: dict[str, Any]) -> str:
+            manifest = json.loads(json.dumps(manifest, allow_nan=False))
+            path = f"/apis/{API_VERSION}/namespaces/default/sensors"
+            query = {"dryRun": "All", "fieldValidation": "Strict"}
+            try:
+                await api._call("POST", path, query, manifest)
+            except ClusterError as error:
+                return error.message
+            return ""
+
+        assert await refusal(GOOD) == ""
+        for path, value, field, _ in WRONG:
+            if path.startswith(("metadata.namespace", "metadata.label")) or path == "metadata":
+                continue
+            try:
+                told = await refusal(changed(path, value))
+            except ValueError:  # neither JSON nor YAML could carry it
+                continue
+            asked += 1
+            name = field.rsplit(".", 1)[-1].split("[")[0]
+            if not told or name not in told:
+                taken.append((path, value, told))
+    assert taken == []
+    assert asked >= 40
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("spec.interval", "9ms", "must be between 10ms and 1h"),
+        ("spec.interval", "1h1ms", "must be between 10ms and 1h"),
+        ("spec.interval", "10.5ms", "must be whole milliseconds"),
+        ("spec.measurements[0].signal", {}, "must be exactly one of constant, normal, sine"),
+        (
+            "spec.measurements[0].signal",
+            {"sum": [{"constant": {"value": 1}, "normal": {"mean": 1, "stdev": 1}}]},
+            "must be exactly one of constant, normal, sine, linear, randomWalk",
+        ),
+        (
+            "spec.measurements[0].signal",
+            {"sine": {"amplitude": 1, "period": "367d"}},
+            "must be between 10ms and 366d",
+        ),
+        (
+            "spec.resources",
+            {"limits": {"memory": "1G"}, "requests": {"memory": "1Gi"}},
+            "requests.memory must not exceed limits.memory",
+        ),
+        ("metadata.name", "a.b", "metadata.name must be 1 to 63 lower-case letters"),
+        ("metadata.name", "a" * 64, "metadata.name must be 1 to 63 lower-case letters"),
+    ],
+)
+def test_what_is_said_to_who_applies_a_wrong_combination(
+    cluster: Cluster, config_file: Path, path: str, value: Any, sentence: str
+) -> None:
+    del config_file
+    manifest = changed(path, value)
+    with pytest.raises(SensorError):
+        Sensor.parse(manifest)
+    with pytest.raises(KubectlError) as caught:
+        cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(manifest))
+    assert sentence in str(caught.value)
+
+
+def test_what_slips_through_is_not_accepted_and_reaches_no_pod(namespace: Namespace) -> None:
+    namespace.apply(sensor("boiler", interval="10.00001ms"))  # nearly whole, which is all CEL sees
+    namespace.wait_reason("boiler", "Invalid", kind="Accepted")
+    message = namespace.condition("boiler", "Accepted")["message"]
+    assert message.startswith("spec.interval: must be ")
+    assert namespace.condition("boiler")["reason"] == "NotAccepted"
+    assert namespace.names("deployments") == []
+    assert "Invalid" in namespace.kubectl("get", "events")
+
+
+@pytest.mark.parametrize("interval", ["10ms", "1h", "0.5s", "1m30s", "0.001h", "59m60s", "0.01d"])
+def test_intervals_that_are_taken(cluster: Cluster, config_file: Path, interval: str) -> None:
+    del config_file
+    manifest = changed("spec.interval", interval)
+    Sensor.parse(manifest)
+    cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(manifest))
+
+
+def test_kubectl_explains_every_level(cluster: Cluster, config_file: Path) -> None:
+    del config_file
+    for at in ("", ".spec", ".spec.measurements", ".spec.measurements.signal.sine", ".status"):
+        said = cluster.kubectl("explain", f"sensor{at}")
+        assert "<no description>" not in said
+    assert "From crest to crest" in cluster.kubectl(
+        "explain", "sns.spec.measurements.signal.sum.sine.period"
+    )
