@@ -50,6 +50,11 @@ test-cluster: $(VENV)/.dev ## run the cluster tests: a cluster given, kind's, or
 	@$(CLUSTER) prepare
 	@exec pytest -m cluster $(ARGS)
 
+.PHONY: chart-docs
+chart-docs: $(VENV)/.dev ## make the chart's README from its values and README.md.gotmpl (Go)
+	@"$$($(CHART_GO) helm-docs)" --chart-search-root charts --sort-values-order file \
+		--log-level warning
+
 .PHONY: cluster-programs
 cluster-programs: $(VENV)/.dev ## build what a cluster of the tests' own runs, helm included (Go; minutes)
 	@$(CLUSTER) prepare
