@@ -55,8 +55,8 @@ chart-docs: $(VENV)/.dev ## make the chart's README from its values and README.m
 	@"$$($(CHART_GO) helm-docs)" --chart-search-root charts --sort-values-order file \
 		--log-level warning
 
-.PHONY: cluster-programs
-cluster-programs: $(VENV)/.dev ## build what a cluster of the tests' own runs, helm included (Go; minutes)
+.PHONY: test-programs
+test-programs: $(VENV)/.dev ## build what a cluster of the tests' own runs, helm included (Go; minutes)
 	@$(CLUSTER) prepare
 
 .PHONY: cluster-up

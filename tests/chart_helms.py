@@ -13,7 +13,7 @@ from cluster_home import UnavailableError
 
 MAJORS = ("4", "3")
 
-_BRING = {"4": "`make test-cluster` builds it", "3": "`make test-helm3` builds it"}
+_BRING = {"4": "`make test-programs` builds it", "3": "`make test-helm3` builds it"}
 
 
 def helm(major: str) -> Path:
