@@ -1,0 +1,115 @@
+"""Each metric that a rule or the dashboard asks for is told by a program, really scraped."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+import time
+from contextlib import AsyncExitStack
+from urllib.request import urlopen
+
+import pytest
+import services
+import yaml
+from chart_render import CHART
+from conftest import running
+from prometheus_client.parser import text_string_to_metric_families
+from sensorpipe_cli.child import Child, free_port
+from services import ROOT
+
+SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+KUBECONFIG = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "nowhere",
+    "contexts": [{"name": "nowhere", "context": {"cluster": "nowhere", "user": "nobody"}}],
+    "clusters": [{"name": "nowhere", "cluster": {"server": "http://127.0.0.1:1"}}],
+    "users": [{"name": "nobody", "user": {}}],
+}
+
+
+def asked() -> set[str]:
+    """Return the names in all expressions of rules and dashboard."""
+    groups = yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"]
+    found = [rule["expr"] for group in groups for rule in group["rules"]]
+    for panel in json.loads((CHART / "files/dashboard.json").read_text())["panels"]:
+        found += [target["expr"] for target in panel.get("targets", [])]
+    return set(re.findall(r"\b((?:sensorpipe|process)_\w+)\{", "\n".join(found)))
+
+
+def told(text: str) -> set[str]:
+    """Return the names of all samples that a scrape has, or will have once there is something."""
+    return {
+        family.name + suffix
+        for family in text_string_to_metric_families(text)
+        for suffix in SUFFIXES.get(family.type, ("",))
+    }
+
+
+def scrape(port: int) -> str:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+async def scraped(port: int, wanted: str) -> str:
+    """Return a scrape that has a name."""
+    async with asyncio.timeout(60):
+        while True:
+            text = await asyncio.to_thread(scrape, port)
+            if wanted in told(text):
+                return text
+            await asyncio.sleep(0.2)
+
+
+def program(name: str, folder, **settings: str) -> Child:
+    port = free_port()
+    environ = {**os.environ, "SENSORPIPE_HTTP": f"127.0.0.1:{port}", **settings}
+    argv = [sys.executable, "-m", f"sensorpipe_{name}"]
+    return Child(name, argv, folder / f"{name}.log", environ=environ, port=port)
+
+
+def programs(folder, mqtt: Child, kafka: Child, mongod: Child) -> dict[str, Child]:
+    """Return the four programs, the operator with a cluster that is not there."""
+    (folder / "kubeconfig").write_text(yaml.safe_dump(KUBECONFIG))
+    broker = {"SENSORPIPE_MQTT_URL": f"mqtt://127.0.0.1:{mqtt.port}"}
+    bootstrap = {"SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka.port}"}
+    database = f"mongodb://127.0.0.1:{mongod.port}/names_{time.time_ns()}"
+    sensor = str(ROOT / "manifests/samples/facility-1.yaml")
+    given: dict[str, dict[str, str]] = {
+        "operator": {
+            "KUBECONFIG": str(folder / "kubeconfig"),
+            "SENSORPIPE_GENERATOR_IMAGE": "generator",
+        },
+        "generator": {**broker, "SENSORPIPE_SENSOR": sensor},
+        "compactor": {**broker, **bootstrap, "SENSORPIPE_WINDOW": "1s"},
+        "server": {**bootstrap, "SENSORPIPE_MONGODB_URI": database},
+    }
+    return {name: program(name, folder, **settings) for name, settings in given.items()}
+
+
+@pytest.fixture
+def parts(tmp_path, tansu, mongod):
+    broker = services.mosquitto(tmp_path, f"{services.MOSQUITTO_TUNED}sys_interval 1\n")
+    return broker, programs(tmp_path, broker, tansu, mongod)
+
+
+async def test_whatever_is_asked_for_some_program_tells(parts):
+    broker, children = parts
+    last = {
+        "operator": "sensorpipe_operator_queue",
+        "generator": "sensorpipe_generator_published_total",
+        "compactor": "sensorpipe_compactor_broker_dropped_total",
+        "server": "sensorpipe_server_facility_silence_seconds",
+    }
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(running(broker))
+        for child in children.values():
+            await stack.enter_async_context(running(child))
+        found = {name: told(await scraped(children[name].port, last[name])) for name in children}
+    for name, names in found.items():
+        ours = {one for one in names if one.startswith("sensorpipe_")}
+        assert all(one.startswith(f"sensorpipe_{name}_") for one in ours)
+    assert len(asked()) > 30
+    assert asked() - {one for names in found.values() for one in names} == set()
