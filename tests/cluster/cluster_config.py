@@ -6,7 +6,8 @@ from pathlib import Path
 from cluster_layout import DNS_SERVICE, NODE, POD_RANGE, POD_SUBNET, Layout
 
 PAUSE_IMAGE = "localhost/sensorpipe-pause:1"
-VOLUMES = 6
+VOLUMES = 24
+"""Enough for four releases at a time; `cluster_volumes` empties those given back."""
 
 
 def files(layout: Layout) -> dict[Path, str]:

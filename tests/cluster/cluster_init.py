@@ -7,9 +7,6 @@ mounts ends with it.
 import argparse
 import json
 import os
-import ssl
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import cluster_archive
@@ -18,8 +15,9 @@ import cluster_config
 import cluster_network
 import cluster_parts
 import cluster_pki
+from cluster_api import Api
 from cluster_command import run
-from cluster_layout import NODE, Layout
+from cluster_layout import Layout
 from cluster_supervisor import Supervisor
 
 _FOLDERS = ("log", "cni", "etcd", "containerd", "volumes", "var/lib", "var/log", "var/tmp")
@@ -69,7 +67,7 @@ def bring_up(layout: Layout, supervisor: Supervisor, programs: Path) -> None:
         supervisor.start(part(layout))
     supervisor.until(layout.containerd_socket.exists, "container runtime")
     _load_pause(layout, programs)
-    api = _Api(layout)
+    api = Api(layout)
     supervisor.until(lambda: api.get("/readyz") is not None, "API server")
     for part in (
         cluster_parts.kubelet,
@@ -77,37 +75,13 @@ def bring_up(layout: Layout, supervisor: Supervisor, programs: Path) -> None:
         cluster_parts.scheduler,
         cluster_parts.proxy,
         cluster_parts.dns,
+        cluster_parts.volumes,
     ):
         supervisor.start(part(layout))
     _apply(layout, programs)
     supervisor.until(api.node_ready, "Ready node")
     account = "/api/v1/namespaces/default/serviceaccounts/default"
     supervisor.until(lambda: api.get(account) is not None, "default service account")
-
-
-class _Api:
-    """The few questions asked before there is anything else to ask them with."""
-
-    def __init__(self, layout: Layout) -> None:
-        context = ssl.create_default_context(cafile=layout.pki / "ca.crt")
-        context.load_cert_chain(layout.pki / "admin.crt", layout.pki / "admin.key")
-        self._server = layout.server
-        self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-        )
-
-    def get(self, path: str) -> bytes | None:
-        try:
-            with self._opener.open(self._server + path, timeout=5) as answer:
-                content: bytes = answer.read()
-        except (OSError, urllib.error.URLError):
-            return None
-        return content
-
-    def node_ready(self) -> bool:
-        node = json.loads(self.get(f"/api/v1/nodes/{NODE}") or "{}")
-        conditions = node.get("status", {}).get("conditions", [])
-        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def _load_pause(layout: Layout, programs: Path) -> None:

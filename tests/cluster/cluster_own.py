@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import cluster_cgroups
@@ -47,10 +48,14 @@ class OwnCluster:
     layout: Layout
     programs: Path
     process: subprocess.Popen[bytes] | None = None
+    lock: FileIO | None = None
+    """The slot's: nobody may start in it before this process has cleared it away."""
 
     def stop(self) -> None:
-        """Kill it, if it is this process's, and remove what is left."""
-        if self.process is not None:
+        """Kill it, if it is this process's, and remove what is left; once is enough."""
+        if self.process is None or self.lock is None or self.lock.closed:
+            return
+        with self.lock:
             if self.process.stdin is not None:
                 self.process.stdin.close()
             self.process.kill()
@@ -104,9 +109,11 @@ def start(*, kept: bool = False) -> OwnCluster:
         _clear_away(layout)
         layout.folder.mkdir(mode=0o700)
         process = _launch(layout, programs, lock, kept=kept)
-    finally:
-        os.close(lock)  # from here on the cluster's first process holds it
-    cluster = OwnCluster(layout, programs, process)
+    except BaseException:
+        os.close(lock)
+        raise
+    # the cluster's first process holds the lock too, and alone once this one ends
+    cluster = OwnCluster(layout, programs, process, FileIO(lock, "r+"))
     try:
         _await_ready(layout, process)
     except BaseException:

@@ -1,6 +1,8 @@
 """The parts of a node, and what each is told on its command line."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from cluster_layout import NODE, POD_RANGE, SERVICE_RANGE, Layout
 
@@ -101,6 +103,13 @@ def proxy(layout: Layout) -> Part:
 def dns(layout: Layout) -> Part:
     """Return the cluster's name server, which knows no names but the cluster's."""
     return _part("coredns", f"-conf={layout.folder}/Corefile")
+
+
+def volumes(layout: Layout) -> Part:
+    """Return what empties volumes for their next use."""
+    program = Path(__file__).with_name("cluster_volumes.py")
+    slot = (f"--home={layout.home}", f"--slot={layout.slot}")
+    return Part("volumes", [sys.executable, str(program), *slot])
 
 
 def _part(name: str, *arguments: str) -> Part:
