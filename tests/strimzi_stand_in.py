@@ -7,6 +7,7 @@ else Strimzi can do it refuses in the resource's status, as Strimzi does what is
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from strimzi_users import Users
 from strimzi_wire import connected
 
 _INTERVAL = 0.5
+_PATIENCE = 120.0
 
 _BROKERS = "strimzi.io/broker-role=true"
 _TROUBLES = (ApiError, KubectlError, OSError, UnknownError)
@@ -49,6 +51,22 @@ class StandIn:
         if len(names) != 1:
             raise LookupError(f"{len(names)} pods of Kafka in {self.namespace}: {names}")
         return names[0].removeprefix("pod/")
+
+    def restart(self, *arguments: str) -> None:
+        """Delete the broker's pod (`--grace-period=0 --force`: kill it), and wait for the next."""
+        pod = self.pod
+        where = ("-n", self.namespace, f"pod/{pod}")
+        old = self.cluster.kubectl("get", *where, "-o", "jsonpath={.metadata.uid}")
+        self.cluster.kubectl("delete", *where, *arguments)
+        deadline = time.monotonic() + _PATIENCE
+        shown = "jsonpath={.metadata.uid} {.status.conditions[?(@.type=='Ready')].status}"
+        while True:
+            found = self.cluster.kubectl("get", *where, "-o", shown, "--ignore-not-found")
+            if old not in found and found.endswith(" True"):
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{pod} is not back after {_PATIENCE:.0f} s: {found!r}")
+            time.sleep(_INTERVAL)
 
     def run(self, image: str) -> None:
         """Look after the namespace until the end."""

@@ -177,8 +177,7 @@ def test_every_resource_says_that_it_is_ready_as_it_is_now(pipe: Pipe):
 
 def test_data_survives_the_pod(pipe: Pipe):
     (before,) = pipe.attempt("read:reader:compacted_summaries")
-    pipe.kubectl("delete", "pod", pipe.stand_in.pod, "--grace-period=0", "--force")
-    pipe.kubectl("wait", "--for=condition=Ready", "--timeout=60s", f"pod/{pipe.stand_in.pod}")
+    pipe.stand_in.restart("--grace-period=0", "--force")
     assert pipe.attempt("read:reader:compacted_summaries") == [before]
 
 
