@@ -73,7 +73,7 @@ def test_a_generator_that_no_node_has_room_for(namespace: Namespace) -> None:
 
 
 def test_a_generator_that_needs_more_memory_than_it_may_have(namespace: Namespace) -> None:
-    namespace.apply(sensor("boiler", resources={"limits": {"memory": "32Mi"}}))
+    namespace.apply(sensor("boiler", resources={"limits": {"memory": "16Mi"}}))
     namespace.wait_reason("boiler", "OutOfMemory")
     namespace.kubectl("patch", "sensor/boiler", "--type=json", "-p", WITHOUT_RESOURCES)
     namespace.wait_reason("boiler", "NotConnected")  # there is no broker, but it runs
