@@ -55,6 +55,12 @@ chart-docs: $(VENV)/.dev ## make the chart's README from its values and README.m
 	@"$$($(CHART_GO) helm-docs)" --chart-search-root charts --sort-values-order file \
 		--log-level warning
 
+.PHONY: manifests
+manifests: ## render manifests/development.yaml from the chart: make manifests [HELM=PROGRAM]
+	@mkdir -p .cache
+	@HELM='$(or $(HELM),helm)' manifests/render.sh >.cache/development.yaml
+	@mv .cache/development.yaml manifests/development.yaml
+
 .PHONY: test-programs
 test-programs: $(VENV)/.dev ## build what a cluster of the tests' own runs, helm included (Go; minutes)
 	@$(CLUSTER) prepare
