@@ -1,0 +1,23 @@
+"""How Kafka's certificate is judged."""
+
+import ssl
+
+import pytest
+from sensorpipe_schema.kafka import KafkaSettings
+
+
+@pytest.mark.parametrize(("ca_file", "strict"), [("ca.crt", False), (None, True)])
+def test_an_authority_of_ones_own_need_not_be_strict(monkeypatch, ca_file, strict):
+    def as_of_python_3_13(cafile: str | None = None) -> ssl.SSLContext:
+        assert cafile == ca_file
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", as_of_python_3_13)
+    settings = KafkaSettings("kafka:9093", "SASL_SSL", "SCRAM-SHA-512", "u", "p", ca_file)
+    context = settings.client_options()["ssl_context"]
+
+    assert bool(context.verify_flags & ssl.VERIFY_X509_STRICT) is strict
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
