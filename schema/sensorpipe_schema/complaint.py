@@ -26,6 +26,10 @@ class Complaint:
         self._said, self._said_at = what, now
         self._log.warning(message, extra=fields)
 
+    def reset(self) -> None:
+        """Let the same count as new again."""
+        self._said = None
+
     def settled(self, message: str, **fields: object) -> None:
         """Log that it is over, if there was a complaint."""
         if self._said is not None:

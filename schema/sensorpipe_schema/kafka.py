@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import for_code
+from aiokafka.errors import KafkaError, for_code
 
 from sensorpipe_schema.settings import Environment
 
@@ -15,6 +15,11 @@ PARTITIONS: Final = 3
 _PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _TOPIC_EXISTS: Final = 36
+_DENIED: Final = frozenset({29, 31})
+
+
+class MissingTopicsError(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
+    """Topics are missing, and it is not ours to create them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,10 @@ class KafkaSettings:
 
 
 async def ensure_topics(settings: KafkaSettings, *names: str) -> None:
-    """Create the topics that do not exist; a topic that does is left as it is."""
+    """Create the topics that do not exist; a topic that does is left as it is.
+
+    Raise MissingTopicsError where that is not allowed.
+    """
     admin = AIOKafkaAdminClient(**settings.client_options())
     await admin.start()
     try:
@@ -81,6 +89,13 @@ async def ensure_topics(settings: KafkaSettings, *names: str) -> None:
         # aiokafka takes -1, the broker's default, only beside replica assignments, if empty ones
         topics = [NewTopic(name, PARTITIONS, -1, replica_assignments={}) for name in missing]
         answer = await admin.create_topics(topics)
+        denied = [name for name, code, *_ in answer.topic_errors if code in _DENIED]
+        if denied:
+            raise MissingTopicsError(
+                f"Kafka at {settings.bootstrap} has no topic {', '.join(denied)} that the user "
+                f"{settings.username!r} may see, and does not let it create one: create it (with "
+                "Strimzi by a KafkaTopic), or give the user its ACL where the topic exists"
+            )
         for name, code, *detail in answer.topic_errors:
             if code not in (0, _TOPIC_EXISTS):
                 raise for_code(code)(f"cannot create topic {name}: {detail}")

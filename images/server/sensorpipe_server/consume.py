@@ -14,7 +14,9 @@ from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from sensorpipe_schema.complaint import Complaint
 from sensorpipe_schema.kafka import KafkaSettings, ensure_topics
+from sensorpipe_schema.kafka_trouble import explain
 from sensorpipe_schema.names import COMPACTED, DEAD_COMPACTED, SERVER_GROUP
 
 from sensorpipe_server import database
@@ -74,7 +76,7 @@ class Ingest:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop` is set; then finish and commit what is in hand."""
-        backoff = pauses()
+        backoff, complaint = pauses(), Complaint(log)
         while not stop.is_set():
             try:
                 async with (
@@ -86,7 +88,8 @@ class Ingest:
                         backoff.reset()
                         await self._session(consumer, producer, stop)
             except* (KafkaError, OSError) as errors:
-                log.warning("no Kafka; trying again", extra={"error": str(errors.exceptions[0])})
+                reason = await explain(self._settings, errors.exceptions[0])
+                complaint.say("no Kafka; trying again", error=reason)
             self._membership.on_partitions_revoked(())
             await unless(stop, asyncio.sleep(backoff.next()))
 

@@ -1,0 +1,68 @@
+"""What an error of Kafka means for whoever has to mend it."""
+
+import ssl
+from typing import Final
+
+from aiokafka.conn import create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+)
+
+from sensorpipe_schema.kafka import KafkaSettings, MissingTopicsError
+
+_TRY_MS: Final = 5_000
+_DENIED: Final = (TopicAuthorizationFailedError, GroupAuthorizationFailedError)
+
+
+async def explain(settings: KafkaSettings, error: BaseException) -> str:
+    """Say what is wrong, with the user and the host, and what to check; never the password."""
+    if isinstance(error, MissingTopicsError):
+        return str(error.args[0])
+    text = f"{error!r} {error.__cause__!r}"
+    if any(denied.__name__ in text for denied in _DENIED):
+        return f"{_who(settings)} has not the rights it needs: check its ACLs ({error})"
+    if isinstance(error, ClusterAuthorizationFailedError):
+        return f"{_who(settings)} may not do this in the cluster: check its ACLs ({error})"
+    if isinstance(error, KafkaConnectionError):
+        # the client tells only its log why it could not begin
+        return await _try(settings) or repr(error)
+    return repr(error)
+
+
+async def _try(settings: KafkaSettings) -> str | None:
+    """Connect once, by hand, and say why that fails."""
+    options = settings.client_options()
+    host, _, port = options.pop("bootstrap_servers").partition(",")[0].strip().rpartition(":")
+    try:
+        connection = await create_conn(host, int(port), request_timeout_ms=_TRY_MS, **options)
+    except (SaslAuthenticationFailed, AuthenticationFailedError) as error:
+        return (
+            f"{_who(settings)} is refused: check SENSORPIPE_KAFKA_USERNAME and "
+            f"SENSORPIPE_KAFKA_PASSWORD, and restart if they have changed ({error})"
+        )
+    except UnsupportedSaslMechanismError as error:
+        return f"{_who(settings)} cannot log in: check SENSORPIPE_KAFKA_MECHANISM ({error})"
+    except ssl.SSLError as error:
+        return (
+            f"the certificate of Kafka at {settings.bootstrap} is not accepted: check "
+            f"SENSORPIPE_KAFKA_SECURITY and SENSORPIPE_KAFKA_CA_FILE ({error})"
+        )
+    except (KafkaError, OSError, TimeoutError, ValueError) as error:
+        return (
+            f"Kafka at {settings.bootstrap} cannot be reached with {settings.security}: check "
+            f"SENSORPIPE_KAFKA_BOOTSTRAP and SENSORPIPE_KAFKA_SECURITY ({error!r})"
+        )
+    connection.close()
+    return None
+
+
+def _who(settings: KafkaSettings) -> str:
+    user = f"the user {settings.username!r}" if settings.username else "a client without a user"
+    return f"Kafka at {settings.bootstrap}: {user}"
