@@ -1,17 +1,19 @@
 """Runs inside a pod of the tests, which gives it to `python -`: what may this user do with Kafka?
 
-Each argument is ATTEMPT:USER:TOPIC, the attempt one of write, read, group, none (no password) and
-wrong (a wrong password); printed is what became of each, as JSON.
+Each argument is ATTEMPT:USER:TOPIC, the attempt one of write, read, group (or group=NAME), create,
+none (no password) and wrong (a wrong password); printed is what became of each, as JSON.
 """
 
 import asyncio
+import functools
 import json
 import ssl
 import sys
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, for_code
 
 SECRETS = Path("/secrets")
 
@@ -33,9 +35,18 @@ async def read(settings, topic):
     return f"{count} read"
 
 
-async def group(settings, topic):
-    group_id = f"{topic}_group"
-    options = {"group_id": group_id, "auto_offset_reset": "earliest"}
+async def create(settings, topic):
+    admin = AIOKafkaAdminClient(**settings)
+    await admin.start()
+    try:
+        answer = await admin.create_topics([NewTopic(topic, 1, 1)])
+    finally:
+        await admin.close()
+    return ", ".join(for_code(code).__name__ for _, code, *_ in answer.topic_errors)
+
+
+async def group(settings, topic, name=""):
+    options = {"group_id": name or f"{topic}_group", "auto_offset_reset": "earliest"}
     async with AIOKafkaConsumer(topic, **settings, **options) as consumer:
         await consumer.getone()
         await consumer.commit()
@@ -51,7 +62,10 @@ async def attempt(bootstrap, words):
         password = "wrong" if kind == "wrong" else (SECRETS / user / "password").read_text()
         settings |= {"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512"}
         settings |= {"sasl_plain_username": user, "sasl_plain_password": password}
-    do = {"write": write, "group": group}.get(kind, read)
+    kind, _, name = kind.partition("=")
+    do = {"write": write, "create": create}.get(kind, read)
+    if kind == "group":
+        do = functools.partial(group, name=name)
     try:
         async with asyncio.timeout(20):
             return await do(settings, topic)
