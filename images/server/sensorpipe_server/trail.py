@@ -8,7 +8,7 @@ from sensorpipe_schema.intervals import Interval, IntervalSet
 
 from sensorpipe_server.documents import Document
 
-HORIZON_MS: Final = 10 * 60_000
+HORIZON_MS: Final = 3 * 60_000
 """Of event time before a facility's newest window: what is stored there may yet change."""
 
 Key = tuple[str, str]
