@@ -16,7 +16,8 @@ from bench_process import memory_mb
 from bench_result import Aim, Part
 from cluster_client import Cluster
 from cluster_home import UnavailableError
-from operator_process import Namespace, Operator
+from operator_process import Namespace, Operator, eventually
+from operator_proxy import spoilable
 from sensorpipe_operator import builders
 from sensorpipe_operator.cluster import DEPLOYMENTS, SENSORS
 from sensorpipe_operator.cluster import Cluster as Api
@@ -25,13 +26,14 @@ from sensorpipe_schema.sensor import API_VERSION, Sensor
 
 SENSORS_EACH = int(os.environ.get("BENCH_SENSORS", "1000"))
 AT_ONCE = 20
-IDLE_SECONDS = 20
+IDLE_SECONDS = 60
 RUNS = int(os.environ.get("BENCH_OPERATOR_RUNS", "2"))
 
 _IMAGE = {"SENSORPIPE_GENERATOR_IMAGE": "localhost/none:1"}
 _GENERATORS = Settings.read(_IMAGE).generator
 _POLL = 0.2
 _GONE_SECONDS = 300
+_SILENCE = 5
 
 
 async def run(folder: Path) -> list[Part]:
@@ -50,6 +52,7 @@ async def run(folder: Path) -> list[Part]:
         operator_process.install(cluster)
         for _ in range(RUNS):
             await _measure(part, cluster, folder)
+        part.aims.append(await _idle(cluster, folder))
     finally:
         cluster.maker.stop()
     times = part.row("directly").rate / part.row("operator").rate
@@ -79,7 +82,7 @@ async def _measure(part: Part, cluster: Cluster, folder: Path) -> None:
             seconds = time.monotonic() - began
             cpu_us = (_cpu_seconds(operator) - cpu) * 1e6 / SENSORS_EACH
             part.row("operator").add(SENSORS_EACH / seconds, cpu_us)
-            part.aims = await _aims(operator)
+            part.aims = _aims(operator)
 
 
 @contextmanager
@@ -90,16 +93,38 @@ def _alone(cluster: Cluster) -> Iterator[str]:
     operator_process.until(Namespace(cluster, name).gone, _GONE_SECONDS)
 
 
-async def _aims(operator: Operator) -> list[Aim]:
+def _aims(operator: Operator) -> list[Aim]:
     written = _status_writes(operator)
-    before = _cpu_seconds(operator)
-    await asyncio.sleep(IDLE_SECONDS)
-    idle = (_cpu_seconds(operator) - before) / IDLE_SECONDS * 100
     return [
         Aim("MB of the operator", memory_mb(operator.process.pid), 250, at_most=True),
         Aim("status writes a Sensor", written / SENSORS_EACH, 1, at_most=True),
-        Aim("% of a core when nothing happens", idle, 1, at_most=True),
     ]
+
+
+async def _idle(cluster: Cluster, folder: Path) -> Aim:
+    """Count what is asked of the API server while nothing happens, the probes' questions too."""
+    config = operator_process.kubeconfig(cluster, folder)
+    settings = {"GENERATOR_IMAGE": _GENERATORS.image}
+    async with operator_process.api(cluster) as api:
+        with (
+            _alone(cluster) as name,
+            spoilable(config, folder) as (proxy, path),
+            operator_process.running(
+                cluster, folder, path, WATCH_NAMESPACES=name, **settings
+            ) as operator,
+        ):
+            for number in range(AT_ONCE):
+                await _post(api, name, number)
+            silence = "sensorpipe_operator_silence_seconds"
+            await eventually(lambda: operator.metric(silence) > _SILENCE)
+            asked = len(proxy.requests)
+            for second in range(IDLE_SECONDS):
+                for path_, period in (("/readyz", 10), ("/healthz", 30)):  # as its Deployment has
+                    if second % period == 0:
+                        await asyncio.to_thread(operator.get, path_)
+                await asyncio.sleep(1)
+            a_minute = (len(proxy.requests) - asked) * 60 / IDLE_SECONDS
+    return Aim("requests a minute when nothing happens", a_minute, 10, at_most=True)
 
 
 async def _each(do: Callable[[int], Awaitable[object]]) -> None:

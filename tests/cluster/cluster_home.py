@@ -1,6 +1,7 @@
 """Where the clusters of the tests keep what they need, outside the repository."""
 
 import os
+import shutil
 from pathlib import Path
 
 
@@ -19,3 +20,13 @@ def home() -> Path:
         )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def prune(pattern: str, keep: int) -> None:
+    """Remove from home what matches, files or folders, but for those last used."""
+    found = sorted(home().glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in found[keep:]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """The programs of our own cluster: built once from the Go module proxy, and kept."""
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -36,7 +37,10 @@ _SOURCES = ("go.mod", "go.sum", "node/main.go", "pause/main.go")
 def built() -> Path | None:
     """Return the folder of the finished programs, or None before `build`."""
     folder = _folder()
-    return folder if folder.is_dir() else None
+    if not folder.is_dir():
+        return None
+    os.utime(folder)  # in use, for whoever prunes
+    return folder
 
 
 def build() -> Path:

@@ -4,11 +4,15 @@ import os
 import sys
 
 import cluster_choice
+import cluster_home
 import cluster_images
 import cluster_kind
 import cluster_own
 import cluster_programs
 from cluster_home import UnavailableError
+
+_KEPT = 3
+"""So many versions of the programs: other checkouts, and clusters that still run, need theirs."""
 
 
 def main() -> None:
@@ -24,6 +28,7 @@ def main() -> None:
 
 def prepare(_: list[str]) -> None:
     """Build the programs of a cluster of our own, if that is the cluster to come."""
+    cluster_home.prune("programs-*", _KEPT)
     if os.environ.get(cluster_choice.GIVEN) or cluster_kind.why_not() is None:
         return
     if cluster_programs.built() is None:
