@@ -18,6 +18,9 @@ HELM = "SENSORPIPE_TEST_HELM"
 
 Object = dict[str, Any]
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""In C, where PyYAML has it: seven times as fast."""
+
 
 class RefusedError(AssertionError):
     """Helm did not render these values; the text is what it said."""
@@ -45,7 +48,7 @@ def render(
     """Return what is installed with `--set` and values files; RefusedError if that is refused."""
     arguments = (*given(sets, values), "--namespace", namespace, *more)
     text = _template(program or helm(), release, str(CHART), *arguments)
-    return [found for found in yaml.safe_load_all(text) if found]
+    return [found for found in yaml.load_all(text, Loader=_LOADER) if found]
 
 
 def manifest(*sets: str, values: Sequence[Path] = ()) -> str:
