@@ -1,0 +1,300 @@
+"""Kafka, database and broker as the chart has them made: what a user relies on, as rendered."""
+
+import re
+import subprocess
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from chart_parts import EXTERNAL, policy
+from chart_render import CHART, Object, containers, of_kind, one, pods, render
+from kubernetes.utils.quantity import parse_quantity
+from pymongo.uri_parser import parse_uri
+from sensorpipe_operator import names as operator_names
+from sensorpipe_schema import duration, names
+from sensorpipe_server.provision.settings import Settings
+
+PRODUCTION = CHART / "profiles/production.yaml"
+KEPT = {"Kafka", "KafkaNodePool", "KafkaTopic", "KafkaUser", "Secret", "CustomResourceDefinition"}
+BROKER, DATABASE = "demo-sensorpipe-mosquitto", "demo-sensorpipe-mongodb"
+
+
+def template(objects: list[Object], name: str) -> Object:
+    """Return the pod template of a StatefulSet."""
+    found: Object = one(objects, "StatefulSet", name)["spec"]["template"]
+    return found
+
+
+def decoded(objects: list[Object], name: str) -> dict[str, str]:
+    """Return what a Secret holds."""
+    data = one(objects, "Secret", name)["data"]
+    return {key: b64decode(value).decode() for key, value in data.items()}
+
+
+# --- all three ---
+
+
+def test_what_holds_data_and_what_opens_it_outlive_the_release():
+    for found in render():
+        kept = found["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
+        assert kept == (found["kind"] in KEPT), found["metadata"]["name"]
+
+
+def test_passwords_are_random_and_in_secrets_only():
+    objects, again = render(), render("server.replicas=2")
+    passwords: set[str] = set()
+    for name, secret in of_kind(objects, "Secret").items():
+        made = {key: value for key, value in decoded(objects, name).items() if "-pass" in key}
+        passwords.update(made.values())
+        for key, value in made.items():
+            assert re.fullmatch("[A-Za-z0-9]{32}", value)
+            assert decoded(again, name)[key] != value
+        assert "stringData" not in secret
+
+    assert len(passwords) == 6
+    rest = yaml.safe_dump([found for found in objects if found["kind"] != "Secret"])
+    for password in passwords:
+        assert password not in rest
+
+
+def test_secrets_of_ones_own_take_the_place_of_those_made():
+    objects = render(
+        "mosquitto.existingSecret=one,kafka.existingSecret=two,mongodb.existingSecret=three"
+    )
+    assert not of_kind(objects, "Secret")
+    text = yaml.safe_dump(objects)
+    for name in ("one", "two", "three"):
+        assert re.search(rf"(secretN|n)ame: {name}\n", text)
+
+
+def test_nothing_of_it_is_made_where_it_is_elsewhere():
+    for files, sets in (((), EXTERNAL), ((CHART / "profiles/external.yaml",), ())):
+        objects = render(*sets, values=files)
+        assert not {o["kind"] for o in objects} & {"StatefulSet", "Secret", "Kafka", "KafkaUser"}
+
+
+@pytest.mark.parametrize(
+    ("name", "annotation", "change"),
+    [
+        (BROKER, "checksum/config", "mosquitto.queueBytes=5000"),
+        (BROKER, "checksum/secrets", "mosquitto.existingSecret=other"),
+        (DATABASE, "checksum/secrets", "mongodb.existingSecret=other"),
+    ],
+)
+def test_pods_restart_with_what_they_read(name: str, annotation: str, change: str):
+    before, after = template(render(), name), template(render(change), name)
+    assert (
+        before["metadata"]["annotations"][annotation]
+        != (after["metadata"]["annotations"][annotation])
+    )
+
+
+def test_a_version_of_the_chart_does_not_change_volumes_or_brokers():
+    for found in render():
+        for claim in found["spec"].get("volumeClaimTemplates", []) if "spec" in found else []:
+            assert not {key for key in claim["metadata"]["labels"] if "version" in key}
+            assert "helm.sh/chart" not in claim["metadata"]["labels"]
+        if found["kind"] in ("Kafka", "KafkaNodePool"):  # which hand their labels on to the pods
+            assert "helm.sh/chart" not in found["metadata"]["labels"]
+
+
+def requested(objects: list[Object], what: str, amount: str) -> float:
+    """Return what all pods ask for, `requests` or `limits`."""
+    total = 0.0
+    for name, pod in pods(objects):
+        if not name.startswith("Pod/"):
+            total += sum(
+                float(parse_quantity(part["resources"][what][amount]))
+                for part in pod["spec"]["containers"]
+            )
+    for kafka in of_kind(objects, "Kafka").values():
+        for operator in ("topicOperator", "userOperator"):
+            resources = kafka["spec"]["entityOperator"][operator]["resources"]
+            total += float(parse_quantity(resources[what][amount]))
+    for pool in of_kind(objects, "KafkaNodePool").values():
+        each = parse_quantity(pool["spec"]["resources"][what][amount])
+        total += float(each) * pool["spec"]["replicas"]
+    return total
+
+
+def test_the_values_as_they_are_fit_one_node_with_4_gb():
+    objects = render()
+    # Kubernetes takes some 0.7 GB, Strimzi's own operator 0.4 GB, and generators are to run
+    assert requested(objects, "requests", "memory") < 2.2e9
+    assert requested(objects, "requests", "cpu") < 1
+    assert requested(objects, "limits", "memory") < 5e9
+
+
+# --- Kafka ---
+
+
+def test_topics_are_those_of_the_programs():
+    objects = render("kafka.topics.partitions=7,kafka.topics.retention=1d12h")
+    topics = {t["spec"]["topicName"]: t["spec"] for t in of_kind(objects, "KafkaTopic").values()}
+
+    assert set(topics) == {names.COMPACTED, names.DEAD_COMPACTED, names.DEAD_READINGS}
+    assert topics[names.COMPACTED]["partitions"] == 7
+    assert topics[names.COMPACTED]["config"]["retention.ms"] == 36 * 3600 * 1000
+    assert topics[names.DEAD_READINGS]["config"]["retention.ms"] == 336 * 3600 * 1000
+
+
+@pytest.mark.parametrize("text", ["500ms", "0.1s", "1h30m", "1.5h", "1.001s", "999999d"])
+def test_durations_are_read_as_the_programs_read_them(text: str):
+    topics = of_kind(render(f"kafka.topics.retention={text}"), "KafkaTopic")
+    config = topics["demo-sensorpipe-compacted-sensor-readings"]["spec"]["config"]
+    assert config["retention.ms"] == duration.parse_ms(text)
+
+
+def test_users_may_do_their_part_only():
+    users = of_kind(render(), "KafkaUser")
+
+    def rights(name: str) -> dict[str, set[str]]:
+        acls = users[f"demo-sensorpipe-{name}"]["spec"]["authorization"]["acls"]
+        assert all(acl["resource"]["patternType"] == "literal" for acl in acls)
+        return {acl["resource"]["name"]: set(acl["operations"]) for acl in acls}
+
+    assert rights("compactor") == {
+        names.COMPACTED: {"Describe", "Read", "Write"},
+        names.DEAD_READINGS: {"Describe", "Write"},
+    }
+    assert rights("server") == {
+        names.COMPACTED: {"Describe", "Read"},
+        names.SERVER_GROUP: {"Read"},
+        names.DEAD_COMPACTED: {"Describe", "Write"},
+    }
+
+
+def test_kafka_answers_with_a_password_over_tls_only_and_whom_it_serves():
+    (listener,) = one(render(), "Kafka", "demo-sensorpipe")["spec"]["kafka"]["listeners"]
+    assert listener["tls"] is True
+    assert listener["authentication"] == {"type": "scram-sha-512"}
+
+    def served(*sets: str) -> list[str]:
+        (listener,) = one(render(*sets), "Kafka", "demo-sensorpipe")["spec"]["kafka"]["listeners"]
+        labels = [peer["podSelector"]["matchLabels"] for peer in listener["networkPolicyPeers"]]
+        return [found.get("app.kubernetes.io/component", found.get("app")) for found in labels]
+
+    assert served() == ["compactor", "server"]
+    assert served("server.autoscaling.by=lag") == ["compactor", "server", "keda-operator"]
+
+
+def test_kafkas_pods_are_under_the_restricted_standard():
+    spec = one(render(), "Kafka", "demo-sensorpipe")["spec"]
+    for templates in (spec["kafka"]["template"], spec["entityOperator"]["template"]):
+        assert templates["pod"]["securityContext"]["runAsNonRoot"] is True
+        for name, part in templates.items():
+            if name.endswith("Container"):
+                context = part["securityContext"]
+                assert context["allowPrivilegeEscalation"] is False
+                assert context["capabilities"] == {"drop": ["ALL"]}
+                assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_the_longest_name_is_not_too_long_for_brokers():
+    objects = render(release="a" * 53)
+    (cluster,), (pool,) = of_kind(objects, "Kafka"), of_kind(objects, "KafkaNodePool")
+    assert len(f"{cluster}-{pool}-99") <= 63
+    assert len(f"{cluster}-kafka-bootstrap") <= 63
+
+
+def test_production_loses_nothing_with_a_broker():
+    objects = render(values=(PRODUCTION,))
+    (pool,) = of_kind(objects, "KafkaNodePool").values()
+    config = one(objects, "Kafka", "demo-sensorpipe")["spec"]["kafka"]["config"]
+
+    assert pool["spec"]["replicas"] == 3
+    for topic in of_kind(objects, "KafkaTopic").values():
+        assert topic["spec"]["replicas"] == 3
+        assert topic["spec"]["config"]["min.insync.replicas"] == 2
+    assert config["offsets.topic.replication.factor"] == 3
+    assert config["min.insync.replicas"] == 2
+    assert one(objects, "Deployment", "demo-sensorpipe-server")["spec"]["replicas"] == 2
+
+
+# --- MongoDB ---
+
+
+def environ(container: Object, folder: Path) -> dict[str, str]:
+    """Return a container's variables, with its files in a folder."""
+    mounted = container["volumeMounts"][0]["mountPath"]
+    return {e["name"]: e["value"].replace(mounted, str(folder)) for e in container["env"]}
+
+
+def test_what_provisions_the_database_makes_what_the_server_is_led_to(tmp_path: Path):
+    objects = render("mongodb.database=readings")
+    secret = decoded(objects, DATABASE)
+    for key in ("admin-password", "server-password"):
+        (tmp_path / key).write_text(secret[key])
+    database, provision = template(objects, DATABASE)["spec"]["containers"]
+    settings = Settings.read(environ(provision, tmp_path))
+    uri: dict[str, Any] = parse_uri(secret["uri"])
+
+    assert [settings.address] == uri["nodelist"]
+    assert (settings.username, settings.password) == (uri["username"], uri["password"])
+    assert settings.database == uri["database"] == "readings"
+    assert settings.admin_password not in secret["uri"]
+    assert uri["options"]["replicaSet"] == settings.replica_set
+    assert f"--replSet={settings.replica_set}" in database["command"]
+    host, _, service = settings.address[0].partition(".")
+    assert host == f"{DATABASE}-0"
+    assert service == f"{one(objects, 'Service', DATABASE)['metadata']['name']}.sensors.svc"
+
+
+def test_the_database_can_reach_itself_before_it_is_ready():
+    service = one(render(), "Service", DATABASE)["spec"]
+    assert service["clusterIP"] == "None"
+    assert service["publishNotReadyAddresses"] is True
+    provision = template(render(), DATABASE)["spec"]["containers"][1]
+    assert provision["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def test_the_databases_key_is_readable_by_nobody_else(tmp_path: Path):
+    (prepare,) = template(render(), DATABASE)["spec"]["initContainers"]
+    *shell, script = prepare["command"]
+    (tmp_path / "keyfile").write_text("key")
+    (tmp_path / "run").mkdir()
+    here = script.replace("/source", str(tmp_path)).replace("/run/mongodb", f"{tmp_path}/run")
+    subprocess.run([*shell, here], check=True)
+
+    copied = tmp_path / "run/keyfile"
+    assert copied.read_text() == "key"
+    assert copied.stat().st_mode & 0o777 == 0o400
+
+
+# --- who reaches whom ---
+
+
+def test_the_database_is_reached_by_the_server_and_itself():
+    rules = policy(render(), "mongodb")
+    (ingress,) = rules["ingress"]
+    components = [
+        peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+        for peer in ingress["from"]
+    ]
+    assert components == ["server", "mongodb"]
+    assert ingress["ports"] == [{"port": 27017, "protocol": "TCP"}]
+
+
+def test_the_broker_is_reached_by_the_compactor_and_generators_where_sensors_may_be():
+    def generators(*sets: str) -> Object:
+        rules = policy(render(*sets), "mosquitto")
+        assert rules["egress"] == []
+        (ingress,) = rules["ingress"]
+        compactor, found = ingress["from"]
+        assert "namespaceSelector" not in compactor
+        assert found["podSelector"]["matchLabels"].items() <= operator_names.labels("x").items()
+        selector: Object = found["namespaceSelector"]
+        return selector
+
+    (expression,) = generators("sensors.namespaces={plant,hall}")["matchExpressions"]
+    assert expression["values"] == ["sensors", "plant", "hall"]
+    assert generators("sensors.clusterWide=true") == {}
+
+
+def test_no_image_needs_an_entrypoint_of_its_own():
+    for name in (BROKER, DATABASE):
+        for container in containers(template(render(), name)):
+            assert container["command"], container["name"]
+            assert "args" not in container
