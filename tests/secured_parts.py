@@ -12,7 +12,7 @@ import services
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
 from aiokafka.protocol.admin import CreateAclsRequest
-from pipeline import Pipeline
+from pipeline import Pipeline, ask_status, until
 from sensorpipe_cli.child import Child, free_port
 from sensorpipe_schema.kafka import PARTITIONS, KafkaSettings
 from sensorpipe_schema.names import (
@@ -185,6 +185,21 @@ async def secured(folder: Path) -> AsyncIterator[Secured]:
 
 
 def warnings_of(child: Child) -> list[dict[str, Any]]:
-    """Return what a program logged of warnings."""
-    lines = [json.loads(line) for line in child.log.read_text().splitlines() if line[:1] == "{"]
+    """Return what a program logged beyond what is usual; every line is one JSON object."""
+    lines = [json.loads(line) for line in child.log.read_text().splitlines()]
     return [line for line in lines if line["level"] not in {"info", "debug"}]
+
+
+async def told(child: Child, *texts: str) -> None:
+    """Wait until a program has warned of something in one line, which names all of this."""
+
+    def found() -> bool:
+        return any(all(text in str(line) for text in texts) for line in warnings_of(child))
+
+    await until(found, f"{child.name} warns of {texts}", child.tail)
+
+
+def waits(child: Child) -> bool:
+    """Whether a program is alive, and says that it is not ready."""
+    url = f"http://127.0.0.1:{child.port}"
+    return (ask_status(f"{url}/healthz"), ask_status(f"{url}/readyz")) == (200, 503)

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from sensorpipe_schema import logs, memory
 from sensorpipe_schema.settings import SettingsError
 
-from sensorpipe_server import database, http, metrics
+from sensorpipe_server import database, http, metrics, mongodb_watch
 from sensorpipe_server.api.routes import application
 from sensorpipe_server.audit import Audit
 from sensorpipe_server.consume import Ingest
@@ -53,6 +53,9 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
             consuming = tasks.create_task(ingest.run(stop), name="consume")
             consuming.add_done_callback(lambda _: consumed.set())
             consuming.add_done_callback(lambda _: auditing.cancel())
+            watching = mongodb_watch.watch(db, settings.mongodb_uri)
+            watch = tasks.create_task(watching, name="watch MongoDB")
+            consuming.add_done_callback(lambda _: watch.cancel())
             app = application(
                 db,
                 page_limit=settings.page_limit,

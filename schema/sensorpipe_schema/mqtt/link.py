@@ -3,13 +3,15 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
+from typing import Final
 
 import mqtt5
 
 from sensorpipe_schema.backoff import Backoff
+from sensorpipe_schema.complaint import Complaint
 from sensorpipe_schema.mqtt.connection import KEEP_ALIVE, Connection
 from sensorpipe_schema.mqtt.endpoint import Endpoint
-from sensorpipe_schema.mqtt.errors import MqttError, SessionTakenOverError
+from sensorpipe_schema.mqtt.errors import MqttError, RefusedError, SessionTakenOverError
 from sensorpipe_schema.mqtt.frames import Message
 
 RECEIVE_MAX = 65_534
@@ -19,6 +21,11 @@ whole backlog before it reads one PUBACK, and uses packet ids twice."""
 
 _LASTED = 10.0
 """Seconds after which a connection counts as a good one and the next back-off begins anew."""
+
+_CHECK: Final = (
+    "user and password in SENSORPIPE_MQTT_URL, restarting if they have changed, "
+    "and what the broker's ACL lets this user do"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +40,7 @@ class Link(ABC):
         """How many times it has been connected."""
         self.ready = False
         """Whether the present connection has all it begins with: its subscriptions, for one."""
+        self._complaint = Complaint(_log)
         self._connection: Connection | None = None
         self._closing = False
         self._closed = asyncio.Event()
@@ -73,10 +81,10 @@ class Link(ABC):
         """Wait before the next try, unless we ended the connection ourselves."""
         if self._closing:
             return
-        _log.warning(
-            "MQTT connection ended; reconnecting",
-            extra={"broker": str(self.endpoint), "error": str(error), "delay": round(delay, 3)},
-        )
+        fields = {"broker": str(self.endpoint), "error": str(error)}
+        if isinstance(error, RefusedError):
+            fields |= {"user": self.endpoint.username or "none", "check": _CHECK}
+        self._complaint.say("MQTT connection ended; reconnecting", **fields)
         await asyncio.sleep(delay)
 
     async def close(self) -> None:
@@ -95,6 +103,7 @@ class Link(ABC):
             self.connections += 1
             await self._begin(connection, answer)
             self.ready = True
+            self._complaint.reset()
             _log.info(
                 "MQTT connected",
                 extra={"broker": str(self.endpoint), "session_present": answer.session_present},

@@ -1,14 +1,18 @@
 """The sending side: keeps every message until its PUBACK, through reconnects, in order."""
 
 import asyncio
+import logging
 
 import mqtt5
 
+from sensorpipe_schema.complaint import Complaint
 from sensorpipe_schema.mqtt.connection import Connection
 from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.mqtt.frames import Message
 from sensorpipe_schema.mqtt.link import Link
 from sensorpipe_schema.mqtt.outbox import Outbox
+
+_log = logging.getLogger(__name__)
 
 
 class Publisher(Link):
@@ -17,6 +21,7 @@ class Publisher(Link):
     def __init__(self, endpoint: Endpoint, client_id: str, *, capacity: int) -> None:
         super().__init__(endpoint, client_id)
         self._outbox = Outbox(capacity)
+        self._refusal = Complaint(_log)
         self._drained = asyncio.Event()
         self._drained.set()
 
@@ -63,7 +68,15 @@ class Publisher(Link):
         """We subscribe to nothing."""
 
     def _settle(self, pubacks: list[mqtt5.PubAckPacket]) -> None:
+        refused = self._outbox.refused
         self._outbox.settle(pubacks)
+        if self._outbox.refused > refused:
+            self._refusal.say(
+                "The broker refused messages; they are lost",
+                broker=str(self.endpoint),
+                user=self.endpoint.username or "none",
+                check="what the broker's ACL lets this user publish",
+            )
         if self._outbox.unacknowledged:
             self._write()
         else:
