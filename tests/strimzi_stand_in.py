@@ -68,6 +68,14 @@ class StandIn:
                 raise TimeoutError(f"{pod} is not back after {_PATIENCE:.0f} s: {found!r}")
             time.sleep(_INTERVAL)
 
+    def explain(self) -> str:
+        """Return what may be wrong when something waited for Kafka in vain."""
+        try:
+            log = self.cluster.kubectl("logs", "-n", self.namespace, self.pod, "--tail=20")
+        except (KubectlError, LookupError) as error:
+            log = str(error)
+        return f"The stand-in for Strimzi met {self.trouble or 'no trouble'}. Kafka's log:\n{log}"
+
     def run(self, image: str) -> None:
         """Look after the namespace until the end."""
         try:
@@ -101,8 +109,7 @@ def strimzi(cluster: Cluster, namespace: str) -> Iterator[StandIn]:
     try:
         yield stand_in
     except BaseException as error:
-        if stand_in.trouble is not None:
-            error.add_note(f"Meanwhile the stand-in for Strimzi: {stand_in.trouble}")
+        error.add_note(stand_in.explain())
         raise
     finally:
         stand_in.end(thread)

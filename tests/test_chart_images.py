@@ -2,6 +2,7 @@
 
 import part_images
 import pytest
+import restricted_pod
 from cluster_client import Cluster
 
 pytestmark = pytest.mark.cluster
@@ -14,43 +15,14 @@ _ASK = {
 }
 
 
-def pod(image: str, script: str) -> dict[str, object]:
-    """A pod as the restricted standard wants it, of a user that no image knows."""
-    container = {
-        "name": "ask",
-        "image": image,
-        "command": ["sh", "-c", script],
-        "resources": {"limits": {"cpu": "1", "memory": "256Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "ask"},
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 10777,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [container],
-        },
-    }
-
-
 @pytest.mark.parametrize("part", _ASK)
 def test_a_part_runs_as_any_user_on_a_read_only_root(cluster: Cluster, part: str):
     script, expected = _ASK[part]
     image = part_images.load(cluster, part)
     with cluster.namespace() as namespace:
         # mosquitto -h ends with an error although nothing is wrong
-        cluster.apply(pod(image, f"{{ {script}; }} || true"), namespace=namespace)
+        asking = restricted_pod.pod("ask", image, f"{{ {script}; }} || true")
+        cluster.apply(asking, namespace=namespace)
         succeeded = "--for=jsonpath={.status.phase}=Succeeded"
         cluster.kubectl("wait", succeeded, "pod/ask", "-n", namespace, "--timeout=60s")
         assert expected in cluster.kubectl("logs", "ask", "-n", namespace)

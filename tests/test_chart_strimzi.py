@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import restricted_pod
 import yaml
 from cluster_client import Cluster
 from strimzi_stand_in import StandIn, strimzi
@@ -78,6 +79,12 @@ class Pipe:
     cluster: Cluster
     namespace: str
     stand_in: StandIn
+    image: str
+
+    def start(self) -> None:
+        self.apply(CLUSTER, TOPIC, WRITER, READER, yaml.safe_dump(asker(self.image)))
+        resources = ["kafka/pipe", "kafkatopic/summaries", "kafkauser/writer", "kafkauser/reader"]
+        self.kubectl("wait", *_READY, "pod/asker", *resources)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         return self.cluster.kubectl("-n", self.namespace, *arguments, stdin=stdin, timeout=150)
@@ -104,42 +111,18 @@ def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
 def asker(image: str) -> dict[str, object]:
     """A pod that has the users' passwords and the authority, and waits to be asked."""
     secrets = {"ca": "pipe-cluster-ca-cert", "writer": "writer", "reader": "reader"}
-    container = {
-        "name": "asker",
-        "image": image,
-        "command": ["sleep", "600"],
-        "resources": {"limits": {"cpu": "1", "memory": "256Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [{"name": name, "mountPath": f"/secrets/{name}"} for name in secrets],
+    volumes = {
+        f"/secrets/{name}": {"secret": {"secretName": secret}} for name, secret in secrets.items()
     }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "asker"},
-        "spec": {
-            "automountServiceAccountToken": False,
-            "terminationGracePeriodSeconds": 0,
-            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [container],
-            "volumes": [
-                {"name": name, "secret": {"secretName": secret}} for name, secret in secrets.items()
-            ],
-        },
-    }
+    return restricted_pod.pod("asker", image, "sleep 600", volumes)
 
 
 @pytest.fixture(scope="module")
 def pipe(cluster: Cluster) -> Iterator[Pipe]:
     image = cluster.load_image("server")
     with cluster.namespace() as namespace, strimzi(cluster, namespace) as stand_in:
-        made = Pipe(cluster, namespace, stand_in)
-        made.apply(CLUSTER, TOPIC, WRITER, READER, yaml.safe_dump(asker(image)))
-        resources = ["kafka/pipe", "kafkatopic/summaries", "kafkauser/writer", "kafkauser/reader"]
-        made.kubectl("wait", *_READY, "pod/asker", *resources)
+        made = Pipe(cluster, namespace, stand_in, image)
+        made.start()
         yield made
 
 
@@ -178,6 +161,15 @@ def test_every_resource_says_that_it_is_ready_as_it_is_now(pipe: Pipe):
 def test_data_survives_the_pod(pipe: Pipe):
     (before,) = pipe.attempt("read:reader:compacted_summaries")
     pipe.stand_in.restart("--grace-period=0", "--force")
+    assert pipe.attempt("read:reader:compacted_summaries") == [before]
+
+
+def test_data_is_found_again_by_a_cluster_of_the_same_name(pipe: Pipe):
+    (before,) = pipe.attempt("read:reader:compacted_summaries")
+    pipe.kubectl("delete", "kafka/pipe", "pod/asker", "--timeout=60s")
+    gone = ("statefulset/pipe-node", "secret/pipe-cluster-ca-cert")
+    pipe.kubectl("wait", "--for=delete", "--timeout=60s", *gone)
+    pipe.start()
     assert pipe.attempt("read:reader:compacted_summaries") == [before]
 
 
