@@ -1,5 +1,6 @@
 """What the chart renders: as Helm, every Kubernetes it is for, and Strimzi want it."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,6 +83,24 @@ def lasting(found: Any) -> Any:
     return found
 
 
+@pytest.mark.parametrize("major", chart_helms.MAJORS)
+def test_it_may_be_a_part_of_another_chart(tmp_path: Path, major: str) -> None:
+    parent = {
+        "apiVersion": "v2",
+        "name": "plant",
+        "version": "1.0.0",
+        "dependencies": [
+            {"name": "sensorpipe", "version": "*", "condition": "sensorpipe.enabled"},
+        ],
+    }
+    values = {"global": {"region": "north"}, "sensorpipe": {"enabled": True}}
+    (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(parent))
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
+    shutil.copytree(CHART, tmp_path / "charts/sensorpipe")
+    text = run(str(chart_helms.helm(major)), "template", "demo", str(tmp_path), timeout=60)
+    assert "name: demo-sensorpipe-server" in text
+
+
 @each_profile
 def test_nothing_is_said_twice(profile: Profile) -> None:
     for document in yaml.compose_all(manifest(*profile.sets, values=profile.files)):
@@ -143,19 +162,36 @@ def known(cluster: Cluster, *files: Path) -> Iterator[None]:
             cluster.kubectl("delete", "--wait=false", *paths)
 
 
-@pytest.mark.cluster
-def test_an_api_server_takes_every_profile_without_a_warning(cluster: Cluster) -> None:
+@pytest.fixture(scope="module")
+def furnished(cluster: Cluster) -> Iterator[Cluster]:
+    """A cluster that knows all custom resources the chart may need."""
     strimzi_crds.install(cluster)
-    files = [chart_go.schema(name) for name in OTHERS]
-    with known(cluster, *files), cluster.namespace() as namespace:
-        for name, profile in PROFILES.items():
-            if name == "in several namespaces":
-                continue
-            objects = render(*profile.sets, values=profile.files, namespace=namespace)
-            told = cluster.kubectl(
-                "apply",
-                *("--server-side", "--dry-run=server", "--warnings-as-errors", "--validate=strict"),
-                *("-f", "-"),
-                stdin=yaml.safe_dump_all(objects),
-            )
-            assert told.count("serverside-applied (server dry run)") == len(objects), name
+    with known(cluster, *map(chart_go.schema, OTHERS)):
+        yield cluster
+
+
+@pytest.mark.cluster
+@each_profile
+def test_an_api_server_takes_it_without_a_warning(furnished: Cluster, profile: Profile) -> None:
+    with furnished.namespace() as namespace, furnished.namespace() as another:
+        sets = tuple(s.replace("{plant-1,plant-2}", f"{{{another}}}") for s in profile.sets)
+        objects = render(*sets, values=profile.files, namespace=namespace)
+        told = furnished.kubectl(
+            "apply",
+            *("--server-side", "--dry-run=server", "--warnings-as-errors", "--validate=strict"),
+            *("-f", "-"),
+            stdin=yaml.safe_dump_all(objects),
+        )
+    assert told.count("serverside-applied (server dry run)") == len(objects)
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("major", chart_helms.MAJORS)
+@pytest.mark.parametrize("name", ["defaults", "everything"])
+def test_helm_would_install_it_there(furnished: Cluster, major: str, name: str) -> None:
+    profile = PROFILES[name]
+    with furnished.namespace() as namespace:
+        command = [str(chart_helms.helm(major)), "install", "demo", str(CHART), "-n", namespace]
+        command += ["--dry-run=server", *given(profile.sets, profile.files)]
+        told = run(*command, environ=furnished.environ, timeout=120)
+    assert "kubectl get sensors" in told.partition("\nNOTES:\n")[2]
