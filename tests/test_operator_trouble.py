@@ -57,6 +57,16 @@ def test_a_quota_is_named(namespace: Namespace) -> None:
     assert "exceeded quota: few" in namespace.condition("boiler")["message"]
 
 
+def test_pods_that_the_namespace_refuses_are_told_of(namespace: Namespace) -> None:
+    limits = [{"type": "Container", "max": {"memory": "64Mi"}}]
+    metadata = {"name": "small"}
+    kind = {"apiVersion": "v1", "kind": "LimitRange"}
+    namespace.apply({**kind, "metadata": metadata, "spec": {"limits": limits}})
+    namespace.apply(sensor("boiler"))
+    namespace.wait_reason("boiler", "PodsRefused")
+    assert "maximum memory usage" in namespace.condition("boiler")["message"]
+
+
 def test_a_deployment_of_somebody_else_is_left_alone(namespace: Namespace) -> None:
     namespace.kubectl("create", "deployment", "boiler", "--image=theirs:1", "--replicas=0")
     namespace.apply(sensor("boiler"))

@@ -54,7 +54,9 @@ async def run(settings: Settings) -> None:
         "silence_seconds", "Since a watch told anything.", lambda: watching.silence_seconds
     )
     async with Cluster.connect(settings.workers + 2) as cluster:
-        health = Health(cluster, mirror, settings.namespaces)
+        health = Health(
+            cluster, mirror, settings.namespaces, silence=lambda: watching.silence_seconds
+        )
         reconciler = Reconciler(
             cluster,
             mirror,

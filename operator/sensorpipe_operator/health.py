@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError
@@ -9,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from sensorpipe_operator.cluster import ClusterError
 from sensorpipe_operator.mirror import Mirror
-from sensorpipe_operator.names import Body, key_of
+from sensorpipe_operator.names import Body, Key, key_of
 
 DEAF_AFTER_SECONDS: Final = 120.0
 _ANSWER_SECONDS: Final = 5.0
@@ -18,18 +19,22 @@ log = logging.getLogger(__name__)
 
 
 class Asks(Protocol):
-    """Where a Sensor can be had."""
+    """Where Sensors can be had."""
 
     async def first_sensor(self, namespace: str | None) -> Body | None:
         """Return any one Sensor."""
+
+    async def find_sensor(self, namespace: str, name: str) -> Body | None:
+        """Return a Sensor if it is there."""
 
 
 class Health:
     """Answers probes.
 
     Ready: the API server answers. Alive: the loop turns, and what the API server answers was
-    heard from the watch too, at the latest two minutes after it was first seen. An API server
-    that does not answer is no reason to start the operator again.
+    heard from the watch too, at the latest two minutes after it was first seen: each probe asks
+    for a Sensor at random, and for the same one again while it is behind. An API server that
+    does not answer is no reason to start the operator again.
     """
 
     def __init__(
@@ -37,13 +42,19 @@ class Health:
         cluster: Asks,
         mirror: Mirror,
         namespaces: Sequence[str],
+        *,
+        silence: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
+        choose: Callable[[Sequence[Key]], Key] = random.choice,
     ) -> None:
         self._cluster = cluster
         self._mirror = mirror
         self._namespaces = namespaces
+        self._silence = silence
         self._clock = clock
-        self._behind_since: float | None = None
+        self._choose = choose
+        self._behind: tuple[Key, float] | None = None
+        """A Sensor of which the mirror does not know the newest, and since when."""
         self._loop = asyncio.get_running_loop()
 
     def ready(self) -> bool:
@@ -66,22 +77,35 @@ class Health:
     async def hears(self) -> bool:
         """Whether the mirror follows what the API server says."""
         try:
-            behind = await self._look()
+            await self._look()
         except ClusterError:
             return True
-        if not behind:
-            self._behind_since = None
-        elif self._behind_since is None:
-            self._behind_since = self._clock()
-        deaf = self._behind_since is not None
-        return not deaf or self._clock() - (self._behind_since or 0.0) < DEAF_AFTER_SECONDS
+        if self._behind is None or self._clock() - self._behind[1] < DEAF_AFTER_SECONDS:
+            return True
+        fields = {"sensor": "/".join(self._behind[0]), "silence_seconds": round(self._silence())}
+        log.error("the watches do not tell what the API server knows", extra=fields)
+        return False
 
-    async def _look(self) -> bool:
-        """Return whether a Sensor is newer than the mirror has it."""
-        found = await self._cluster.first_sensor(next(iter(self._namespaces), None))
+    async def _look(self) -> None:
+        """Compare a Sensor with what the mirror has of it."""
+        known = self._mirror.sensors()
+        if self._behind is not None:
+            key, since = self._behind
+            found = await self._cluster.find_sensor(*key)
+        elif known:
+            key, since = self._choose(known), self._clock()
+            found = await self._cluster.find_sensor(*key)
+        else:
+            found = await self._cluster.first_sensor(next(iter(self._namespaces), None))
+            if found is None:
+                return
+            key, since = key_of(found), self._clock()
+        self._behind = (key, since) if self._is_behind(key, found) else None
+
+    def _is_behind(self, key: Key, found: Body | None) -> bool:
+        held = self._mirror.version(key)
         if found is None:
-            return False
-        held = self._mirror.version(key_of(found))
+            return held is not None
         return held is None or held < int(found["metadata"]["resourceVersion"])
 
     def _ask(self, question: Coroutine[Any, Any, bool]) -> bool:

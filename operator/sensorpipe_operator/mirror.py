@@ -54,6 +54,10 @@ class Mirror:
         """Return a Sensor."""
         return self._held[key].get(("Sensor", key[1])) if key in self._held else None
 
+    def sensors(self) -> list[Key]:
+        """Return the keys of all Sensors."""
+        return [key for key in self._held if ("Sensor", key[1]) in self._held[key]]
+
     def children(self, key: Key, kind: str) -> dict[str, Body]:
         """Return a Sensor's children of one kind by name."""
         held = self._held.get(key, {})
