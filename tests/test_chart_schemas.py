@@ -133,6 +133,20 @@ def test_the_check_itself_refuses(change: Object, fault: str) -> None:
     assert any(fault in said for said in schemas.faults(found | change))
 
 
+def test_the_check_refuses_what_strimzi_does_not_know_and_what_is_there_twice() -> None:
+    schemas = chart_schemas.kubernetes("1.37", *crds())
+    topic = {"kind": "KafkaTopic", "metadata": {"name": "t"}, "spec": {"partition": 1}}
+    (fault,) = schemas.faults({"apiVersion": "kafka.strimzi.io/v1", **topic})
+    assert "'partition' was unexpected" in fault
+    assert "there is no kafka.strimzi.io/v1beta2/KafkaTopic" in str(
+        schemas.faults({"apiVersion": "kafka.strimzi.io/v1beta2", **topic})
+    )
+    container = {"name": "c", "env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}
+    pod = {"kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [container]}}
+    (fault,) = schemas.faults({"apiVersion": "v1", **pod})
+    assert "env: ('A',) is there more than once" in fault
+
+
 def test_samples_and_examples_are_sensors() -> None:
     schemas = chart_schemas.kubernetes("1.37", SENSOR_CRD)
     notes = (CHART / "templates/NOTES.txt").read_text()
