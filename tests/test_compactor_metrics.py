@@ -89,6 +89,20 @@ async def test_a_broker_without_such_a_topic_leaves_the_number_unknown(rumqttd):
         assert made.messages is None
 
 
+@pytest.mark.parametrize(("acl", "heard"), [(services.MOSQUITTO_ACL, True), ("", False)])
+async def test_the_compactors_user_may_read_just_this_topic(tmp_path, acl, heard):
+    acl = acl or "user compactor\ntopic read sensor_readings/#\n"
+    broker = services.secured_mosquitto(tmp_path, {"compactor": "secret"}, f"{acl}\n")
+    async with running(broker):
+        at = Endpoint("127.0.0.1", broker.port or 0, username="compactor", password="secret")
+        async with watching(at) as made:
+            if heard:
+                await until(lambda: made.messages == 0)
+            else:
+                await asyncio.sleep(1)  # nothing tells that nothing comes
+                assert made.messages is None
+
+
 async def test_a_refused_subscription_or_connection_is_borne(caplog):
     denied = mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.NOT_AUTHORIZED]).write()
     calls = 0

@@ -35,7 +35,7 @@ class Dropped:
 
     async def run(self) -> None:
         """Watch until cancelled; end for no other reason."""
-        backoff = Backoff(1.0, 300.0)
+        backoff = Backoff(5.0, 600.0)
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()

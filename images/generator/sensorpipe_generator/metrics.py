@@ -15,6 +15,10 @@ class Acknowledgements(Protocol):
     """What the MQTT link's publisher knows of the broker's answers."""
 
     @property
+    def connected(self) -> bool:
+        """Whether there is a broker to answer."""
+
+    @property
     def acknowledged(self) -> int:
         """Readings that the broker took."""
 
@@ -48,3 +52,5 @@ class GeneratorMetrics(Collector):
             yield CounterMetricFamily(f"{_PREFIX}_{name}", text, value)
         text = "Readings held until the broker acknowledges them."
         yield GaugeMetricFamily(f"{_PREFIX}_unacknowledged", text, link.unacknowledged)
+        text = "Whether MQTT is connected."
+        yield GaugeMetricFamily(f"{_PREFIX}_connected", text, int(link.connected))
