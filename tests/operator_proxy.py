@@ -41,15 +41,23 @@ class Proxy:
         """The status that everybody gets instead of an answer."""
         self.mute = False
         """Whether what the watches tell is swallowed."""
-        self.loop = asyncio.new_event_loop()
         self.port = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = asyncio.Event()
 
     def expire_watches(self) -> None:
         """End all watches as the API server does when it no longer knows what went before."""
-        asyncio.run_coroutine_threadsafe(self._expire(), self.loop).result(10)
+        assert self._loop
+        asyncio.run_coroutine_threadsafe(self._expire(), self._loop).result(10)
 
-    async def serve(self, ready: threading.Event, stopped: asyncio.Event) -> None:
+    def stop(self) -> None:
+        """End, and all watches with it."""
+        assert self._loop
+        self._loop.call_soon_threadsafe(self._stopped.set)
+
+    async def serve(self, ready: threading.Event) -> None:
         """Serve on a port of its own until stopped."""
+        self._loop = asyncio.get_running_loop()
         async with aiohttp.ClientSession(auto_decompress=False) as self._client:
             runner = web.ServerRunner(web.Server(self._pass_on), shutdown_timeout=0.1)
             await runner.setup()
@@ -57,7 +65,7 @@ class Proxy:
             await site.start()
             self.port = runner.addresses[0][1]
             ready.set()
-            await stopped.wait()
+            await self._stopped.wait()
             await runner.cleanup()
 
     async def _expire(self) -> None:
@@ -104,10 +112,8 @@ def spoilable(kubeconfig: Path, folder: Path) -> Iterator[tuple[Proxy, Path]]:
     config = yaml.safe_load(kubeconfig.read_text())
     cluster: dict[str, Any] = config["clusters"][0]["cluster"]
     proxy = Proxy(cluster["server"], _authorities(cluster))
-    ready, stopped = threading.Event(), asyncio.Event()
-    thread = threading.Thread(
-        target=proxy.loop.run_until_complete, args=[proxy.serve(ready, stopped)], name="proxy"
-    )
+    ready = threading.Event()
+    thread = threading.Thread(target=asyncio.run, args=[proxy.serve(ready)], name="proxy")
     thread.start()
     try:
         assert ready.wait(10)
@@ -117,9 +123,8 @@ def spoilable(kubeconfig: Path, folder: Path) -> Iterator[tuple[Proxy, Path]]:
         path.chmod(0o600)
         yield proxy, path
     finally:
-        proxy.loop.call_soon_threadsafe(stopped.set)
+        proxy.stop()
         thread.join(10)
-        proxy.loop.close()
 
 
 def _authorities(cluster: dict[str, Any]) -> str:

@@ -27,6 +27,7 @@ _KINDS = (
     ("Sensor", SENSORS),
 )
 
+_RETRY_SECONDS: Final = 10.0
 _SETTLE_SECONDS: Final = 1.0
 """The watches often begin anew together."""
 
@@ -73,7 +74,9 @@ async def resync(
         try:
             changed = await fill(cluster, mirror, queue, namespaces)
         except ClusterError as error:
-            log.warning("could not list", extra={"error": str(error)})
+            log.warning("could not list, will be tried again", extra={"error": str(error)})
+            await asyncio.sleep(_RETRY_SECONDS)
+            asked.set()
             continue
         metrics.listed(changed)
         if changed:
