@@ -84,7 +84,7 @@ async def restarts_and_dead_letters(parts: Secured) -> None:
     async with producer(parts, "admin") as other:
         await other.send_and_wait(COMPACTED, b"not a partial")
     await until(
-        lambda: metrics(parts.compactor).get('dead_letters{reason="bad_json"}') == 1,
+        lambda: metrics(parts.compactor).get('dead_letters{reason="not_json"}') == 1,
         "a dead letter of the compactor",
         lambda: str(metrics(parts.compactor)) + parts.compactor.tail(),
     )
