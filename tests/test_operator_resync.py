@@ -1,0 +1,55 @@
+"""Listing everything finds what no watch told: when asked to, and again after a failure."""
+
+import asyncio
+
+import pytest
+from operator_parts import KEY, sensor_body
+from prometheus_client import CollectorRegistry
+from sensorpipe_operator import resync
+from sensorpipe_operator.cluster import SENSORS, ClusterError, Resource
+from sensorpipe_operator.metrics import OperatorMetrics
+from sensorpipe_operator.mirror import Mirror
+from sensorpipe_operator.names import Body
+from sensorpipe_operator.work import WorkQueue
+
+
+class Api:
+    """Has one Sensor, once it has failed so many times."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+
+    async def list(self, resource: Resource, namespace: str | None) -> tuple[list[Body], int]:
+        assert namespace is None
+        if self.failures:
+            self.failures -= 1
+            raise ClusterError(410, "Expired", "the list went on for too long")
+        return ([sensor_body()] if resource == SENSORS else []), 1
+
+
+@pytest.mark.parametrize("failures", [0, 2])
+async def test_it_is_done_when_asked_for_until_it_succeeds(
+    monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    for pause in ("_SETTLE_SECONDS", "_RETRY_SECONDS"):
+        monkeypatch.setattr(resync, pause, 0)
+    mirror, queue, asked = Mirror(), WorkQueue(), asyncio.Event()
+    seen: list[object] = []
+
+    async def do(key: object) -> bool:
+        seen.append(key)
+        return True
+
+    metrics = OperatorMetrics(CollectorRegistry())
+    listing = resync.resync(
+        Api(failures), mirror, queue, metrics, namespaces=(), every_seconds=3600, asked=asked
+    )
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(listing), tasks.create_task(queue.work(do))]
+        asked.set()
+        while not seen:  # noqa: ASYNC110  it is for others to change
+            await asyncio.sleep(0.001)
+        for task in running:
+            task.cancel()
+    assert seen == [KEY]
+    assert mirror.count("Sensor") == 1
