@@ -2,6 +2,8 @@
 
 import asyncio
 from contextlib import suppress
+from functools import partial
+from typing import Any
 
 import mqtt5
 import pytest
@@ -128,20 +130,20 @@ async def mosquitto_keeps_them_apart(parts: Secured) -> None:
         await link.drained()
         assert (link.acknowledged, link.refused) == (0, 1)
     heard = Heard()
-    link = Subscriber(
-        Endpoint.parse(parts.mqtt_url("generator")), "eavesdropper", ["sensor_readings/#"], heard
-    )
-    running = asyncio.create_task(link.run())
+    endpoint = Endpoint.parse(parts.mqtt_url("generator"))
+    eavesdropper = Subscriber(endpoint, "eavesdropper", ["sensor_readings/#"], heard)
+    running = asyncio.create_task(eavesdropper.run())
     # Mosquitto grants a subscription whatever its ACL, and delivers nothing
-    await until(lambda: link.connections > 0, "the eavesdropper is connected")
+    await until(lambda: eavesdropper.connections > 0, "the eavesdropper is connected")
     before = metrics(parts.compactor)["received"]
     await until(lambda: metrics(parts.compactor)["received"] > before + 10, "readings flow")
-    await link.close()
+    await eavesdropper.close()
     await running
     assert heard.messages == 0
 
 
 async def mongodb_keeps_them_apart(parts: Secured) -> None:
+    client: AsyncMongoClient[Any]
     async with AsyncMongoClient(parts.mongodb_uri()) as client:
         for database, command in (
             ("another", {"find": "compacted_sensor_readings"}),
@@ -165,7 +167,7 @@ async def test_what_is_missing_is_told_once_and_used_as_soon_as_it_is_there(tmp_
         await told(parts.compactor, COMPACTED, DEAD_READINGS, "'compactor'", "KafkaTopic")
         await told(parts.server, COMPACTED, DEAD_COMPACTED, "'server'", "KafkaTopic")
         for child in (parts.compactor, parts.server):
-            await until(lambda child=child: waits(child), f"{child.name} waits", child.tail)
+            await until(partial(waits, child), f"{child.name} waits", child.tail)
         await create(parts.kafka, *TOPICS)
         await allow(parts.kafka, "compactor", COMPACTOR_ACLS)
         without_group = {what: how for what, how in SERVER_ACLS.items() if what[0] != "group"}
@@ -194,7 +196,7 @@ async def test_wrong_passwords_are_told_and_neither_kill_nor_satisfy(tmp_path):
         await told(parts.compactor, kafka, "'compactor'", "SENSORPIPE_KAFKA_PASSWORD")
         await told(parts.server, mongodb, "'sensorpipe-server'", "SENSORPIPE_MONGODB_URI")
         for child in (parts.compactor, parts.server):
-            await until(lambda child=child: waits(child), f"{child.name} waits", child.tail)
+            await until(partial(waits, child), f"{child.name} waits", child.tail)
             await child.stop()
         parts.secret("kafka-compactor", KAFKA_USERS["compactor"])
         parts.secret("mqtt-compactor", parts.mqtt_url("compactor", "wrong"))
@@ -206,7 +208,7 @@ async def test_wrong_passwords_are_told_and_neither_kill_nor_satisfy(tmp_path):
         await told(parts.compactor, mosquitto, "'compactor'", "SENSORPIPE_MQTT_URL")
         await told(parts.server, kafka, "'server'", "SENSORPIPE_KAFKA_PASSWORD")
         for child in (parts.compactor, parts.server):
-            await until(lambda child=child: waits(child), f"{child.name} waits", child.tail)
+            await until(partial(waits, child), f"{child.name} waits", child.tail)
             assert "Traceback" not in child.log.read_text()
             assert "wrong" not in child.log.read_text()
 
