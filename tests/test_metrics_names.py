@@ -9,10 +9,13 @@ import time
 from contextlib import AsyncExitStack
 from urllib.request import urlopen
 
+import chart_go
 import pytest
+import pytest_asyncio
 import services
 import yaml
 from chart_render import CHART
+from cluster_command import run
 from conftest import running
 from prometheus_client.parser import text_string_to_metric_families
 from sensorpipe_cli.child import Child, free_port
@@ -47,13 +50,13 @@ def told(text: str) -> set[str]:
     }
 
 
-def scrape(port: int) -> str:
+def scrape(port: int | None) -> str:
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         text: str = answer.read().decode()
     return text
 
 
-async def scraped(port: int, wanted: str) -> str:
+async def scraped(port: int | None, wanted: str) -> str:
     """Return a scrape that has a name."""
     async with asyncio.timeout(60):
         while True:
@@ -89,14 +92,14 @@ def programs(folder, mqtt: Child, kafka: Child, mongod: Child) -> dict[str, Chil
     return {name: program(name, folder, **settings) for name, settings in given.items()}
 
 
-@pytest.fixture
-def parts(tmp_path, tansu, mongod):
-    broker = services.mosquitto(tmp_path, f"{services.MOSQUITTO_TUNED}sys_interval 1\n")
-    return broker, programs(tmp_path, broker, tansu, mongod)
-
-
-async def test_whatever_is_asked_for_some_program_tells(parts):
-    broker, children = parts
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def scrapes(
+    tmp_path_factory: pytest.TempPathFactory, tansu: Child, mongod: Child
+) -> dict[str, str]:
+    """What each program tells once something has flowed through all of them."""
+    folder = tmp_path_factory.mktemp("programs")
+    broker = services.mosquitto(folder, f"{services.MOSQUITTO_TUNED}sys_interval 1\n")
+    children = programs(folder, broker, tansu, mongod)
     last = {
         "operator": "sensorpipe_operator_queue",
         "generator": "sensorpipe_generator_published_total",
@@ -107,9 +110,23 @@ async def test_whatever_is_asked_for_some_program_tells(parts):
         await stack.enter_async_context(running(broker))
         for child in children.values():
             await stack.enter_async_context(running(child))
-        found = {name: told(await scraped(children[name].port, last[name])) for name in children}
-    for name, names in found.items():
-        ours = {one for one in names if one.startswith("sensorpipe_")}
-        assert all(one.startswith(f"sensorpipe_{name}_") for one in ours)
+        return {name: await scraped(child.port, last[name]) for name, child in children.items()}
+
+
+def test_whatever_is_asked_for_some_program_tells(scrapes):
+    found = {name: told(text) for name, text in scrapes.items()}
     assert len(asked()) > 30
     assert asked() - {one for names in found.values() for one in names} == set()
+
+
+def test_each_program_puts_its_name_before_its_own_metrics(scrapes):
+    for name, text in scrapes.items():
+        ours = {one for one in told(text) if one.startswith("sensorpipe_")}
+        assert ours
+        assert all(one.startswith(f"sensorpipe_{name}_") for one in ours)
+
+
+def test_prometheus_finds_no_fault_with_them(scrapes):
+    promtool = chart_go.program("promtool")
+    for text in scrapes.values():
+        run(str(promtool), "check", "metrics", stdin=text, timeout=60)

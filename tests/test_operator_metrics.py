@@ -1,15 +1,13 @@
 """What the operator tells Prometheus of whether it still hears."""
 
 from prometheus_client import CollectorRegistry
-from sensorpipe_operator import metrics
 from sensorpipe_operator.metrics import OperatorMetrics
 
 
-def test_a_list_is_news_and_makes_the_operator_young_again(monkeypatch):
+def test_a_list_is_news_and_makes_the_operator_young_again():
     now = 100.0
-    monkeypatch.setattr(metrics.time, "monotonic", lambda: now)
     registry = CollectorRegistry()
-    made = OperatorMetrics(registry)
+    made = OperatorMetrics(registry, clock=lambda: now)
     now = 130.0
     age = "sensorpipe_operator_list_age_seconds"
     assert registry.get_sample_value(age) == 30.0

@@ -11,7 +11,9 @@ _PREFIX = "sensorpipe_operator"
 class OperatorMetrics:
     """Reconciles, errors, writes, and what waits."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.reconciles = Counter(
             f"{_PREFIX}_reconciles", "Sensors looked at.", ["result"], registry=registry
         )
@@ -28,11 +30,12 @@ class OperatorMetrics:
             f"{_PREFIX}_missed", "Changes found by listing, told by no watch.", registry=registry
         )
         self._registry = registry
-        self._listed_at = time.monotonic()
+        self._clock = clock
+        self._listed_at = clock()
         self.watch(
             "list_age_seconds",
             "Since everything was last listed, or since the start.",
-            lambda: time.monotonic() - self._listed_at,
+            lambda: clock() - self._listed_at,
         )
 
     def reconciled(self, seconds: float, *, done: bool) -> None:
@@ -42,7 +45,7 @@ class OperatorMetrics:
 
     def listed(self, news: int) -> None:
         """Count a list of everything that was news of so many Sensors."""
-        self._listed_at = time.monotonic()
+        self._listed_at = self._clock()
         self.missed.inc(news)
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
