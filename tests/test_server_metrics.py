@@ -197,6 +197,18 @@ async def test_rounds_that_run_out_of_time_take_turns(mongod, monkeypatch):
         assert audit.findings.audited == 5
 
 
+async def test_what_is_remembered_is_bounded(mongod, monkeypatch):
+    monkeypatch.setattr(audits, "MAX_SOURCES", 1)
+    async with fresh_database(mongod) as db:
+        far = HORIZON_MS // WINDOW_MS + 1
+        await store(db, one([(1, 1.0)]), one([(2, 1.0)], window=far, number=2))
+        audit = Audit(db, lambda: True, clock=lambda: NOW)
+        await audit.round()
+        await store(db, one([(1, 1.0)], facility="more"))
+        await audit.round()
+        assert audit._trails.keys() == {"facility_1"}
+
+
 async def test_only_the_server_whose_turn_it_is_looks(mongod):
     async with fresh_database(mongod) as db:
         await store(db, one([(1, 1.0)]))

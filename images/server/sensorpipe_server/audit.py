@@ -105,22 +105,23 @@ class Audit:
     async def _look(self, sensors: dict[str, list[str]]) -> None:
         """Read the last minutes of as many facilities as there is time for, in turn."""
         end = self._timer() + SHARE_SECONDS
+        room = sum(trail.sources for trail in self._trails.values()) < MAX_SOURCES
         names = sorted(sensors, key=lambda name: (name < self._next, name))
         for name in names:
             if self._timer() > end:
                 self._next = name
                 return
             trail = self._trails.get(name)
-            if trail is None and (trail := await self._begin(name)) is None:
+            if trail is None and room:
+                trail = await self._begin(name)
+            if trail is None:
                 continue
             look = Look(trail.newest_ms)
             await self._read(look, name, sensors[name], trail.boundary_ms)
             trail.take(look)
 
     async def _begin(self, name: str) -> Trail | None:
-        """Return the trail of a facility that is new here; None if it has no window, or no room."""
-        if sum(trail.sources for trail in self._trails.values()) > MAX_SOURCES:
-            return None
+        """Return the trail of a facility that is new here; None if it has no window."""
         with pymongo.timeout(READ_SECONDS):
             newest = await self._windows.find_one(
                 {"_id": id_range(name)}, {"_id": 1}, sort=[("_id", -1)]
