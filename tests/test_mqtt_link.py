@@ -1,6 +1,7 @@
 """The link with real brokers: sessions, redelivery, takeover, passwords, TLS."""
 
 import asyncio
+import logging
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -200,6 +201,7 @@ def passwords(tmp_path: Path) -> str:
 async def test_a_wrong_password_is_told_and_tried_again(
     tmp_path: Path, passwords: str, caplog: pytest.LogCaptureFixture
 ):
+    caplog.set_level(logging.DEBUG)
     child = services.mosquitto(tmp_path / "broker", passwords)
     config = tmp_path / "broker/mosquitto.conf"
     config.write_text(config.read_text().replace("allow_anonymous true", "allow_anonymous false"))
@@ -207,6 +209,7 @@ async def test_a_wrong_password_is_told_and_tried_again(
         wrong = Endpoint.parse(f"mqtt://us%40er:wrong@127.0.0.1:{child.port}")
         subscriber = reader(wrong, "secret", Handler())
         async with live(subscriber):
+            # said once; that it is tried again is for those who look closely
             await until(lambda: sum("refused" in error for error in errors(caplog)) >= 2)
             assert subscriber.connections == 0
         assert any("NOT_AUTHORIZED" in e or "BAD_USER_NAME" in e for e in errors(caplog))
@@ -251,6 +254,7 @@ def tls(certificates: Path) -> str:
 async def test_tls_with_an_authority_of_one_s_own(
     tmp_path: Path, certificates: Path, caplog: pytest.LogCaptureFixture
 ):
+    caplog.set_level(logging.DEBUG)
     async with running(services.mosquitto(tmp_path / "broker", tls(certificates))) as child:
         url = f"mqtts://127.0.0.1:{child.port}"
         stranger = reader(Endpoint.parse(url), "stranger", Handler())
