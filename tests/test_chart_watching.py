@@ -202,13 +202,18 @@ def test_by_lag_is_keda_with_the_servers_own_user():
     assert (metadata["sasl"], metadata["tls"]) == ("scram_sha512", "enable")
     assert all(isinstance(value, str) for value in metadata.values())
     spec = found["TriggerAuthentication"][trigger["authenticationRef"]["name"]]["spec"]
-    assert {(ref["parameter"], ref["name"], ref["key"]) for ref in spec["secretTargetRef"]} == {
-        ("password", "demo-sensorpipe-server", "password"),
-        ("ca", "demo-sensorpipe-cluster-ca-cert", "ca.crt"),
-    }
-    (name,) = spec["env"]
+    assert [ref["parameter"] for ref in spec["secretTargetRef"]] == ["password", "ca"]
     deployment = one(render("server.autoscaling.by=lag"), "Deployment", "demo-sensorpipe-server")
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    pod = deployment["spec"]["template"]["spec"]
+    (volume,) = [v for v in pod["volumes"] if v["name"] == "connections"]
+    mounted = {
+        (source["secret"]["name"], item["key"])
+        for source in volume["projected"]["sources"]
+        for item in source["secret"]["items"]
+    }
+    assert {(ref["name"], ref["key"]) for ref in spec["secretTargetRef"]} <= mounted
+    (name,) = spec["env"]
+    (container,) = pod["containers"]
     assert name["containerName"] == container["name"]
     assert name["name"] in [variable["name"] for variable in container["env"]]
 
