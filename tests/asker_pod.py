@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import restricted_pod
 from cluster_client import Cluster
 
 _KAFKA = (Path(__file__).parent / "kafka_asker.py").read_text()
@@ -12,32 +13,8 @@ _KAFKA = (Path(__file__).parent / "kafka_asker.py").read_text()
 
 def pod(image: str, secrets: Mapping[str, str]) -> dict[str, Any]:
     """Return a pod of the server's image, with each Secret at /secrets/NAME."""
-    container = {
-        "name": "asker",
-        "image": image,
-        "command": ["sleep", "1200"],
-        "resources": {"limits": {"cpu": "1", "memory": "256Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [{"name": name, "mountPath": f"/secrets/{name}"} for name in secrets],
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "asker"},
-        "spec": {
-            "automountServiceAccountToken": False,
-            "terminationGracePeriodSeconds": 0,
-            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [container],
-            "volumes": [
-                {"name": name, "secret": {"secretName": secret}} for name, secret in secrets.items()
-            ],
-        },
-    }
+    volumes = {f"/secrets/{name}": {"secret": {"secretName": at}} for name, at in secrets.items()}
+    return restricted_pod.pod("asker", image, "sleep 1200", volumes)
 
 
 def run(cluster: Cluster, namespace: str, script: str, *arguments: str) -> Any:

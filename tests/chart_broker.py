@@ -18,7 +18,7 @@ def attempt(release: Release, program: str, *arguments: str, user: str = "") -> 
     """Return what mosquitto_pub or mosquitto_sub says, as a user or as nobody."""
     if shutil.which(program) is None:
         pytest.skip(f"no {program} here; `apt-get install mosquitto-clients` brings it")
-    credentials = [f"--username={user}", f"--pw={password(release, user)}"] if user else []
+    credentials = ["-u", user, "-P", password(release, user)] if user else []
     with release.cluster.port_forward(f"service/{NAME}-mosquitto", 1883, release.namespace) as port:
         done = subprocess.run(
             [program, "-p", str(port), "-V", "5", "-q", "1", *credentials, *arguments],

@@ -5,6 +5,7 @@ none (no password) and wrong (a wrong password); printed is what became of each,
 """
 
 import asyncio
+import contextlib
 import functools
 import json
 import ssl
@@ -32,6 +33,9 @@ async def read(settings, topic):
         count = (await consumer.end_offsets([partition]))[partition]
         for _ in range(count):
             await consumer.getone()
+        if count == 0:  # only a fetch tells whether there may be one
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(consumer.getone(), 3)
     return f"{count} read"
 
 

@@ -1,20 +1,18 @@
 """What stands for Strimzi in the chart's tests, held to what Strimzi itself would do."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
+import asker_pod
 import pytest
-import restricted_pod
 import yaml
 from cluster_client import Cluster
 from strimzi_stand_in import StandIn, strimzi
 
 pytestmark = pytest.mark.cluster
 
-_ASKER = (Path(__file__).parent / "kafka_asker.py").read_text()
+SECRETS = {"ca": "pipe-cluster-ca-cert", "writer": "writer", "reader": "reader"}
 _READY = ("--for=condition=Ready", "--timeout=120s")
 
 CLUSTER = """\
@@ -82,7 +80,9 @@ class Pipe:
     image: str
 
     def start(self) -> None:
-        self.apply(CLUSTER, TOPIC, WRITER, READER, yaml.safe_dump(asker(self.image)))
+        self.apply(
+            CLUSTER, TOPIC, WRITER, READER, yaml.safe_dump(asker_pod.pod(self.image, SECRETS))
+        )
         resources = ["kafka/pipe", "kafkatopic/summaries", "kafkauser/writer", "kafkauser/reader"]
         self.kubectl("wait", *_READY, "pod/asker", *resources)
 
@@ -96,9 +96,8 @@ class Pipe:
         return self.kubectl("get", *what.split("/"), "-o", f"jsonpath={{{path}}}")
 
     def attempt(self, *attempts: str) -> list[str]:
-        asked = ["exec", "-i", "asker", "--", "python", "-", "pipe-kafka-bootstrap:9093"]
-        answer = self.kubectl(*asked, *attempts, stdin=_ASKER)
-        return list(json.loads(answer).values())
+        bootstrap = "pipe-kafka-bootstrap:9093"
+        return asker_pod.kafka(self.cluster, self.namespace, bootstrap, *attempts)
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -106,15 +105,6 @@ def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.2)
-
-
-def asker(image: str) -> dict[str, object]:
-    """A pod that has the users' passwords and the authority, and waits to be asked."""
-    secrets = {"ca": "pipe-cluster-ca-cert", "writer": "writer", "reader": "reader"}
-    volumes = {
-        f"/secrets/{name}": {"secret": {"secretName": secret}} for name, secret in secrets.items()
-    }
-    return restricted_pod.pod("asker", image, "sleep 600", volumes)
 
 
 @pytest.fixture(scope="module")
