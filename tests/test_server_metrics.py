@@ -230,3 +230,17 @@ async def test_it_goes_on_when_mongodb_is_away(monkeypatch, caplog):
         assert not running.done()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_document_that_is_none_of_ours_stops_nothing(mongod, monkeypatch, caplog):
+    monkeypatch.setattr(audits, "ROUND_SECONDS", 0.0)
+    async with fresh_database(mongod) as db:
+        await store(db, one([(1, 1.0)]))
+        await database.windows(db).insert_one({"_id": "facility_1/x", "sensors": 1})
+        running = asyncio.create_task(Audit(db, lambda: True).run())
+        async with asyncio.timeout(20):
+            while not any("audit failed" in line for line in caplog.messages):  # noqa: ASYNC110  no event
+                await asyncio.sleep(0.02)
+        assert not running.done()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -86,6 +86,8 @@ class Audit:
                 await self.round()
             except PyMongoError as error:
                 log.warning("the audit must wait for MongoDB", extra={"error": str(error)[:500]})
+            except Exception:  # what only watches must stop nothing else
+                log.exception("the audit failed; it is tried again")
             wait = began + ROUND_SECONDS - self._timer() if self._leads() else 0.0
             await asyncio.sleep(max(1.0, wait))
 
