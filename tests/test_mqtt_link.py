@@ -284,6 +284,7 @@ async def test_a_name_that_the_certificate_does_not_have_is_refused(
 
 
 async def test_nobody_there_is_told_and_tried_again(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG)
     port = free_port()
     async with live(reader(Endpoint("127.0.0.1", port), "alone", Handler())):
         await until(lambda: len(errors(caplog)) >= 2)
