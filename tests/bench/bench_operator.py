@@ -27,7 +27,7 @@ from sensorpipe_schema.sensor import API_VERSION, Sensor
 SENSORS_EACH = int(os.environ.get("BENCH_SENSORS", "1000"))
 AT_ONCE = 20
 IDLE_SECONDS = 60
-RUNS = int(os.environ.get("BENCH_OPERATOR_RUNS", "2"))
+RUNS = int(os.environ.get("BENCH_OPERATOR_RUNS", "3"))
 
 _IMAGE = {"SENSORPIPE_GENERATOR_IMAGE": "localhost/none:1"}
 _GENERATORS = Settings.read(_IMAGE).generator
