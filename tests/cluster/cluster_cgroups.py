@@ -26,10 +26,11 @@ def processes(name: str) -> set[int]:
     """Return the ids of all processes of the group and the groups below."""
     found: set[int] = set()
     for hierarchy in _hierarchies():
-        for file in (hierarchy / name).rglob("cgroup.procs"):
+        # unlike rglob, walk passes over a group that goes while it is looked at
+        for folder, _, _ in os.walk(hierarchy / name):
             try:
-                found.update(map(int, file.read_text().split()))
-            except OSError:  # the group has just gone
+                found.update(map(int, Path(folder, "cgroup.procs").read_text().split()))
+            except OSError:
                 continue
     return found - {0}
 
