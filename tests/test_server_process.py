@@ -11,11 +11,13 @@ import httpx2
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from conftest import running
+from pymongo.errors import AutoReconnect, OperationFailure
 from sensorpipe_cli import embedded
 from sensorpipe_cli.child import Child, free_port
 from sensorpipe_schema.kafka import PARTITIONS
 from sensorpipe_schema.names import COMPACTED, SERVER_GROUP
 from sensorpipe_schema.settings import SettingsError
+from sensorpipe_server.mongodb_watch import explain
 from sensorpipe_server.settings import Settings
 from server_parts import eventually, one
 
@@ -149,3 +151,23 @@ def test_the_settings_have_the_defaults_of_the_contract():
 def test_a_wrong_mongodb_uri_is_named(uri):
     with pytest.raises(SettingsError, match="SENSORPIPE_MONGODB_URI: must be mongodb://"):
         Settings.read({"SENSORPIPE_MONGODB_URI": uri})
+
+
+@pytest.mark.parametrize("scheme", ["mongodb", "mongodb+srv"])
+@pytest.mark.parametrize("password", ["dont/tell", "dont:tell", "%dont-tell"])
+def test_a_password_that_is_not_encoded_is_not_shown(scheme, password):
+    with pytest.raises(SettingsError, match="percent-encoding in USER and PASSWORD") as caught:
+        Settings.read({"SENSORPIPE_MONGODB_URI": f"{scheme}://user:{password}@host/x"})
+    assert "dont" not in str(caught.value)
+    assert "tell" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["dont#tell", "dont[tell", "dont+tell"])
+@pytest.mark.parametrize("error", [OperationFailure("no", 18), AutoReconnect("no")])
+def test_why_mongodb_cannot_be_used_is_told_without_the_password(password, error):
+    uri = f"mongodb://us%2Fer:{password}@one:1,two:2/x?authSource=y"
+    Settings.read({"SENSORPIPE_MONGODB_URI": uri})
+    text = explain(uri, error)
+    assert "MongoDB at one:1,two:2" in text
+    assert "dont" not in text
+    assert ("us/er" in text) == isinstance(error, OperationFailure)

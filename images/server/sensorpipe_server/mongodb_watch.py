@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_plus
 
 import pymongo
 from pymongo.errors import OperationFailure, PyMongoError
@@ -28,6 +28,8 @@ async def watch(db: database.Database, uri: str) -> None:
                 await windows.find_one({"_id": ""})
         except PyMongoError as error:
             complaint.say("MongoDB cannot be used; trying again", error=explain(uri, error))
+        except Exception:  # what only watches must stop nothing else
+            log.exception("MongoDB cannot be watched; trying again")
         else:
             complaint.settled("MongoDB can be used again")
         await asyncio.sleep(_EVERY)
@@ -35,8 +37,8 @@ async def watch(db: database.Database, uri: str) -> None:
 
 def explain(uri: str, error: PyMongoError) -> str:
     """Say what is wrong, with the user and the host, and what to check; never the password."""
-    userinfo, _, hosts = urlsplit(uri).netloc.rpartition("@")
-    user = f"the user {unquote(userinfo.partition(':')[0])!r}" if userinfo else "no user"
+    name, hosts = _user_and_hosts(uri)
+    user = f"the user {name!r}" if name else "no user"
     code = error.code if isinstance(error, OperationFailure) else None
     if code == _AUTHENTICATION_FAILED:
         return (
@@ -49,3 +51,10 @@ def explain(uri: str, error: PyMongoError) -> str:
             "user's roles, and that SENSORPIPE_MONGODB_URI names one"
         )
     return f"MongoDB at {hosts} cannot be reached ({type(error).__name__}): {error}"[:300]
+
+
+def _user_and_hosts(uri: str) -> tuple[str, str]:
+    """Take a URI apart as PyMongo does, which lets a password have what other URIs may not."""
+    authority = uri.partition("://")[2].partition("?")[0].partition("/")[0]
+    userinfo, _, hosts = authority.rpartition("@")
+    return unquote_plus(userinfo.partition(":")[0]), hosts

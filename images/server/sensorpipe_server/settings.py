@@ -42,12 +42,15 @@ class Settings:
 
 def _mongodb_uri(text: str) -> str:
     """Check a URI without any look-up; what `mongodb+srv` names is resolved when connecting."""
-    if text.startswith("mongodb+srv://"):
-        return text
+    scheme, _, rest = text.partition("+srv://")
+    checked = f"{scheme}://{rest.partition('?')[0]}" if scheme == "mongodb" else text
     try:
-        parse_uri(text)
+        parse_uri(checked)
     except (PyMongoError, ValueError) as error:
+        # what PyMongo says may quote the password
+        why = "user, password, host or options are not as they must be" if "@" in text else error
         raise ValueError(
-            f"must be mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE: {error}"
+            "must be mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE, with percent-encoding in "
+            f"USER and PASSWORD: {why}"
         ) from error
     return text
