@@ -11,7 +11,7 @@ from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 import part_images
-from chart_render import CHART
+from chart_render import CHART, image
 from cluster_client import Cluster
 from operator_process import until
 
@@ -128,9 +128,7 @@ def chart_images(cluster: Cluster) -> tuple[str, ...]:
     ours = {app: cluster.load_image(app) for app in _APPS}
     parts = {part: part_images.load(cluster, part) for part in ("mosquitto", "mongodb")}
     return tuple(
-        f"{component}.image.{key}={value}"
-        for component, image in (ours | parts).items()
-        for key, value in zip(("repository", "tag"), image.rsplit(":", 1), strict=True)
+        setting for component, name in (ours | parts).items() for setting in image(component, name)
     )
 
 

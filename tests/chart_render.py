@@ -63,6 +63,12 @@ def given(sets: Sequence[str], values: Sequence[Path]) -> list[str]:
     return arguments + [word for setting in sets for word in ("--set", setting)]
 
 
+def image(component: str, name: str) -> list[str]:
+    """Return what `--set` takes for a component's image, given by its name and tag."""
+    repository, _, tag = name.rpartition(":")
+    return [f"{component}.image.repository={repository}", f"{component}.image.tag={tag}"]
+
+
 def one(objects: list[Object], kind: str, name: str) -> Object:
     """Return the one object of that kind and name."""
     (found,) = [o for o in objects if o["kind"] == kind and o["metadata"]["name"] == name]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +15,15 @@ from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 import yaml
+from chart_render import Object, render
 from cluster_client import Cluster, KubectlError
 from kubernetes.aio import client, config
 from sensorpipe_cli.child import free_port
 from sensorpipe_operator.cluster import Cluster as Api
-from services import ROOT
 
 NAMESPACE = "sensorpipe"
 ACCOUNT = "sensorpipe-operator"
+_RIGHTS = ("operator/serviceaccount.yaml", "operator/rbac.yaml", "operator/roles.yaml")
 
 
 @dataclass(slots=True)
@@ -56,15 +57,20 @@ class Operator:
 
 
 def install(cluster: Cluster) -> None:
-    """Define Sensors, and the operator's service account and rights."""
-    for file in ("crd.yaml", "operator/roles.yaml"):
-        cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "manifests" / file))
-    crd = "crd/sensors.sensorpipe.dev"
-    cluster.kubectl("wait", "--for=condition=Established", crd, "--timeout=30s")
+    """Define Sensors, and the operator's service account and rights in the whole cluster."""
+    everything = templates("crds.yaml", *_RIGHTS, sets=["sensors.clusterWide=true"])
     names = cluster.kubectl("get", "namespaces", "-o", "name")
     if f"namespace/{NAMESPACE}" not in names.split():
         cluster.kubectl("create", "namespace", NAMESPACE)
-    cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "manifests/operator/rbac.yaml"))
+    cluster.apply(*everything, namespace=NAMESPACE)
+    crd = "crd/sensors.sensorpipe.dev"
+    cluster.kubectl("wait", "--for=condition=Established", crd, "--timeout=30s")
+
+
+def templates(*files: str, sets: Sequence[str] = ()) -> list[Object]:
+    """Return what the chart installs by these templates of its own."""
+    chosen = [word for file in files for word in ("--show-only", f"templates/{file}")]
+    return render(*sets, release="sensorpipe", namespace=NAMESPACE, more=chosen)
 
 
 def kubeconfig(cluster: Cluster, folder: Path, account: str = ACCOUNT) -> Path:

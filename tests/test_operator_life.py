@@ -5,13 +5,13 @@ import signal
 from functools import partial
 from pathlib import Path
 
+import chart_render
 import operator_process
 import pytest
 import yaml
 from cluster_client import Cluster, KubectlError
 from operator_process import Namespace, Operator, frozen, until
 from operator_sensors import sensor, settled
-from services import ROOT
 
 pytestmark = pytest.mark.cluster
 pytest_plugins = ["operator_fixtures"]
@@ -95,30 +95,30 @@ def test_the_operator_outlives_the_api_server(
 def test_an_operator_of_one_namespace_needs_no_right_beyond_it(
     cluster: Cluster, tmp_path: Path, namespace: Namespace, operator: Operator
 ) -> None:
-    account = f"only-{namespace.name}"
-    cluster.kubectl("create", "serviceaccount", account, "-n", operator_process.NAMESPACE)
-    binding = [f"--serviceaccount={operator_process.NAMESPACE}:{account}"]
-    binding += ["--clusterrole=sensorpipe-operator"]
-    namespace.kubectl("create", "rolebinding", "operator", *binding)
+    account = f"{namespace.name}-operator"
+    settings = (f"fullnameOverride={namespace.name}", f"sensors.namespaces={{{namespace.name}}}")
+    files = ("operator/serviceaccount.yaml", "operator/rbac.yaml")
+    rights = yaml.safe_dump_all(operator_process.templates(*files, sets=settings))
+    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=rights)
     config_file = operator_process.kubeconfig(cluster, tmp_path, account)
-    settings = {"GENERATOR_IMAGE": "localhost/none:1", "WATCH_NAMESPACES": namespace.name}
-    with frozen(operator), operator_process.running(cluster, tmp_path, config_file, **settings):
+    watch = {"GENERATOR_IMAGE": "localhost/none:1", "WATCH_NAMESPACES": namespace.name}
+    with frozen(operator), operator_process.running(cluster, tmp_path, config_file, **watch):
         namespace.apply(sensor("boiler", replicas=0))
         namespace.wait_reason("boiler", "ScaledToZero")
         namespace.kubectl("delete", "deploy/boiler")
         until(lambda: namespace.names("deployments") == ["boiler"])
         namespace.kubectl("delete", "sensor/boiler")
-    cluster.kubectl("delete", "serviceaccount", account, "-n", operator_process.NAMESPACE)
+    cluster.kubectl("delete", "-f", "-", stdin=rights)
 
 
 def test_the_operator_runs_as_a_pod(
     cluster: Cluster, namespace: Namespace, operator: Operator, broker: int
 ) -> None:
     del broker
-    made = list(yaml.safe_load_all((ROOT / "manifests/operator/deployment.yaml").read_text()))
-    container = made[0]["spec"]["template"]["spec"]["containers"][0]
-    container["image"] = cluster.load_image("operator")
-    container["env"][0]["value"] = cluster.load_image("generator")
+    settings = ["sensors.clusterWide=true"]
+    for app in ("operator", "generator"):
+        settings += chart_render.image(app, cluster.load_image(app))
+    made = operator_process.templates("operator/deployment.yaml", sets=settings)
     home = operator_process.NAMESPACE
     with frozen(operator):
         cluster.apply(*made, namespace=home)
