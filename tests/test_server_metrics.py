@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from sensorpipe_schema.intervals import Audit as Exact
 from sensorpipe_server import audit as audits
 from sensorpipe_server import database
+from sensorpipe_server import trail as trails
+from sensorpipe_server.api import reads
 from sensorpipe_server.audit import Audit
 from sensorpipe_server.metrics import AuditMetrics
 from sensorpipe_server.store import Store
@@ -118,6 +120,21 @@ def test_it_finds_what_an_exact_audit_finds(seed):
     assert (trail.lost, trail.duplicates) == (exact.lost, exact.duplicates)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_missing_twice_is_counted_by_number(seed):
+    rng = random.Random(seed)
+
+    def intervals():
+        bounds = sorted(rng.sample(range(60), 2 * rng.randrange(8)))
+        return list(zip(bounds[::2], bounds[1::2], strict=True))
+
+    def numbers(made):
+        return {number for first, last in made for number in range(first, last + 1)}
+
+    some, others = intervals(), intervals()
+    assert trails.in_both(some, others) == len(numbers(some) & numbers(others))
+
+
 async def store(db, *messages: bytes) -> None:
     await Store(db).write(batch_of(*messages).windows)
 
@@ -198,7 +215,7 @@ async def test_rounds_that_run_out_of_time_take_turns(mongod, monkeypatch):
 
 
 async def test_what_is_remembered_is_bounded(mongod, monkeypatch):
-    monkeypatch.setattr(audits, "MAX_SOURCES", 1)
+    monkeypatch.setattr(audits, "MAX_REMEMBERED", 1)
     async with fresh_database(mongod) as db:
         far = HORIZON_MS // WINDOW_MS + 1
         await store(db, one([(1, 1.0)]), one([(2, 1.0)], window=far, number=2))
@@ -207,6 +224,62 @@ async def test_what_is_remembered_is_bounded(mongod, monkeypatch):
         await store(db, one([(1, 1.0)], facility="more"))
         await audit.round()
         assert audit._trails.keys() == {"facility_1"}
+
+
+async def test_facilities_that_have_just_become_known_count_too(mongod, monkeypatch):
+    monkeypatch.setattr(audits, "MAX_REMEMBERED", 2)
+    async with fresh_database(mongod) as db:
+        await store(db, *(one([(1, 1.0)], facility=f"f{n}") for n in range(5)))
+        audit = Audit(db, lambda: True, clock=lambda: NOW)
+        for _ in range(2):
+            await audit.round()
+        assert audit._trails.keys() == {"f0", "f1"}
+
+
+async def test_what_a_day_of_silence_has_ended_takes_no_room(mongod):
+    async with fresh_database(mongod) as db:
+        far = HORIZON_MS // WINDOW_MS + 1
+        await store(db, one([(1, 1.0)], "former"), one([(1, 1.0)], "latter", window=far, number=2))
+        now = NOW
+        audit = Audit(db, lambda: True, clock=lambda: now)
+        await audit.round()
+        assert audit._remembered == 2
+        now += 24 * 3600
+        await audit.round()
+        assert audit._remembered == 1
+
+
+async def test_a_day_with_too_many_gaps_is_looked_at_in_part(mongod, monkeypatch):
+    monkeypatch.setattr(trails, "MAX_PIECES", 10)
+    monkeypatch.setattr(reads, "BATCH", 2)
+    async with fresh_database(mongod) as db:
+        await store(db, *(one([(2 * n, 1.0)], window=n, number=n + 1) for n in range(1, 101)))
+        audit = Audit(db, lambda: True, clock=lambda: NOW)
+        await audit.round()
+        assert audit.findings is not None
+        assert 0 < audit.findings.lost < 10
+        assert audit._remembered < 10
+
+
+async def test_a_facility_that_is_not_looked_at_in_time_is_not_called_silent(mongod, monkeypatch):
+    monkeypatch.setattr(audits, "SHARE_SECONDS", 1.0)
+    async with fresh_database(mongod) as db:
+        now, seconds = NOW, itertools.count()
+        audit = Audit(db, lambda: True, clock=lambda: now, timer=lambda: next(seconds))
+        for at in range(4):
+            now = NOW + 60 * at
+            window = 360 + 6 * at
+            await store(
+                db,
+                *(
+                    one([(at + 1, 1.0)], facility=name, window=window, number=at + 1)
+                    for name in ("one", "two")
+                ),
+            )
+            await audit.round()  # looks at one of them
+            assert audit.findings is not None
+            assert audit.findings.silent == 0
+        assert audit.findings.facilities == 2
 
 
 async def test_only_the_server_whose_turn_it_is_looks(mongod):
@@ -244,3 +317,22 @@ async def test_a_document_that_is_none_of_ours_stops_nothing(mongod, monkeypatch
         assert not running.done()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_document_that_is_none_of_ours_hides_no_other_facility(mongod):
+    async with fresh_database(mongod) as db:
+        await store(
+            db,
+            one([(1, 1.0)]),
+            one([(1, 1.0), (3, 1.0)], facility="other"),
+            one([(1, 1.0)], facility="spoilt", window=1, number=2),
+        )
+        await database.windows(db).insert_one({"_id": "facility_1/x", "sensors": 1})
+        audit = Audit(db, lambda: True, clock=lambda: NOW)
+        await audit.round()
+        spoilt = stored(T0 // WINDOW_MS, a=[1, 2])["_id"].replace("f/", "spoilt/", 1)
+        await database.windows(db).insert_one({"_id": spoilt, "sensors": {"temperature": 1}})
+        for _ in range(2):
+            await audit.round()
+        assert audit.findings is not None
+        assert audit.findings.lost == 1

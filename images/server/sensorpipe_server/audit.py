@@ -8,7 +8,8 @@ last day. `GET /api/integrity` is exact about all time; this says soon that some
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any, Final, NamedTuple
 
 import pymongo
@@ -29,8 +30,9 @@ DAY_MS: Final = 24 * 3_600_000
 REVIEW_SECONDS: Final = 6 * 3600.0
 """After which a facility's day is read again."""
 
-MAX_SOURCES: Final = 100_000
-"""Remembered (some 60 MB); beyond it facilities not known yet are not looked at."""
+MAX_REMEMBERED: Final = 100_000
+"""Intervals, of which each source has one as a rule (some 60 MB); beyond it facilities not known
+yet are not looked at, nor the day of those that have just become known."""
 
 MAX_SILENT: Final = 100
 """Facilities named, those longest silent first."""
@@ -48,7 +50,7 @@ class Findings(NamedTuple):
     facilities: int
     """That had a window within a day."""
     audited: int
-    """Of which the whole day was read."""
+    """Of which the whole day was read, or as much of it as there is room for."""
     lost: int
     duplicates: int
     silent: int
@@ -76,6 +78,7 @@ class Audit:
         self._clock = clock
         self._timer = timer
         self._trails: dict[str, Trail] = {}
+        self._remembered = 0
         self._next = ""
 
     async def run(self) -> None:
@@ -100,6 +103,10 @@ class Audit:
         sensors = await sensors_by_facility(self._facilities)
         for gone in self._trails.keys() - sensors.keys():
             del self._trails[gone]
+        for name, trail in self._trails.items():
+            if trail.newest_ms < self._clock() * 1000 - DAY_MS:
+                self._trails[name] = Trail(trail.newest_ms)  # its day is over
+        self._remembered = sum(trail.pieces for trail in self._trails.values())
         await self._look(sensors)
         await self._review(sensors)
         self.findings = self._found()
@@ -107,20 +114,22 @@ class Audit:
     async def _look(self, sensors: dict[str, list[str]]) -> None:
         """Read the last minutes of as many facilities as there is time for, in turn."""
         end = self._timer() + SHARE_SECONDS
-        room = sum(trail.sources for trail in self._trails.values()) < MAX_SOURCES
         names = sorted(sensors, key=lambda name: (name < self._next, name))
         for name in names:
             if self._timer() > end:
                 self._next = name
                 return
-            trail = self._trails.get(name)
-            if trail is None and room:
-                trail = await self._begin(name)
-            if trail is None:
-                continue
+            if name in self._trails or self._remembered < MAX_REMEMBERED:
+                with self._looking_at(name):
+                    await self._look_at(name, sensors[name])
+
+    async def _look_at(self, name: str, sensors: list[str]) -> None:
+        trail = self._trails.get(name) or await self._begin(name)
+        if trail is not None:
             look = Look(trail.newest_ms)
-            await self._read(look, name, sensors[name], trail.boundary_ms)
+            await self._read(look, name, sensors, trail.boundary_ms)
             trail.take(look)
+            trail.looked_at = self._clock()
 
     async def _begin(self, name: str) -> Trail | None:
         """Return the trail of a facility that is new here; None if it has no window."""
@@ -146,22 +155,46 @@ class Audit:
             if self._timer() > end:
                 return
             trail = self._trails[name]
-            look = Look(trail.newest_ms)
-            await self._read(look, name, sensors[name], since)
-            trail.take_all(look, now)
+            if trail.looked_at_all or self._remembered < MAX_REMEMBERED:
+                look = Look(trail.newest_ms)
+                with self._looking_at(name):
+                    await self._read(look, name, sensors[name], since, limited=True)
+                    trail.take_all(look, now)
 
-    async def _read(self, look: Look, name: str, sensors: list[str], since_ms: int) -> None:
+    @contextmanager
+    def _looking_at(self, name: str) -> Iterator[None]:
+        """Keep count; let what is wrong with one facility's windows not hold up the others."""
+        known = self._trails.get(name)
+        self._remembered -= known.pieces if known else 0
+        try:
+            yield
+        except PyMongoError:
+            raise
+        except Exception:
+            log.exception("the audit failed for a facility", extra={"facility": name})
+        finally:
+            known = self._trails.get(name)
+            self._remembered += known.pieces if known else 0
+
+    async def _read(
+        self, look: Look, name: str, sensors: list[str], since_ms: int, *, limited: bool = False
+    ) -> None:
         """Read windows, the newest first, so that what comes meanwhile leaves no gap."""
         wanted: dict[str, Any] = {f"sensors.{sensor}.sources": 1 for sensor in sensors}
         condition = {"_id": id_range(name, since_ms)}
-        async for batch in in_batches(self._windows, condition, wanted, newest_first=True):
-            look.add(batch)
+        batches = in_batches(self._windows, condition, wanted, newest_first=True)
+        async with aclosing(batches):
+            async for batch in batches:
+                look.add(batch)
+                if limited and look.is_full:
+                    return
 
     def _found(self) -> Findings:
         now = self._clock()
         since = int(now * 1000) - DAY_MS
         alive = {name: trail for name, trail in self._trails.items() if trail.newest_ms >= since}
-        ages = {name: now - trail.newest_ms / 1000 for name, trail in alive.items()}
+        # as it was when it was looked at, which need not be in this round
+        ages = {name: trail.looked_at - trail.newest_ms / 1000 for name, trail in alive.items()}
         silent = sorted((age, name) for name, age in ages.items() if age > SILENT_SECONDS)
         return Findings(
             at=now,

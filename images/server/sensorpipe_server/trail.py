@@ -11,6 +11,10 @@ from sensorpipe_server.documents import Document
 HORIZON_MS: Final = 3 * 60_000
 """Of event time before a facility's newest window: what is stored there may yet change."""
 
+MAX_PIECES: Final = 20_000
+"""Intervals of one facility, of which each source has one as a rule. A look at everything ends
+at half of it: what is older is left out, as if the day began later."""
+
 Key = tuple[str, str]
 """Sensor and source."""
 
@@ -27,6 +31,11 @@ class Ledgers:
         for name, summary in document["sensors"].items():
             for source in summary["sources"]:
                 self._add((name, source["src"]), source["seq"])
+
+    @property
+    def pieces(self) -> int:
+        """How many intervals are held."""
+        return sum(map(len, self.held.values()))
 
     def plus(self, more: "Ledgers") -> "Ledgers":
         """Return both together; neither changes."""
@@ -74,6 +83,11 @@ class Look:
             (self.recent if start >= self.boundary_ms else self.older).add(document)
 
     @property
+    def is_full(self) -> bool:
+        """Whether a look at everything has seen as much as there is room for."""
+        return self.recent.pieces + self.older.pieces > MAX_PIECES // 2
+
+    @property
     def boundary_ms(self) -> int:
         """Where what may yet change begins."""
         return self.newest_ms - HORIZON_MS
@@ -97,21 +111,21 @@ class Trail:
         self.duplicates = 0
         self.looked_at_all = 0.0
         """When everything was looked at; 0 for never."""
+        self.looked_at = 0.0
+        """When the newest window was looked for."""
         self.suspicious = False
-        """Whether more seems to be missing than is known: a look at everything is due."""
+        """Whether more seems to be missing than is known, or more is remembered than there is
+        room for: a look at everything is due."""
+        self.pieces = 0
+        """How many intervals are remembered."""
         self._settled = Ledgers()
         self._gaps: dict[Key, list[Interval]] = {}
-
-    @property
-    def sources(self) -> int:
-        """How many sources are remembered."""
-        return len(self._settled.held)
 
     def take(self, look: Look) -> None:
         """Take a look at the windows from `boundary_ms` on."""
         self._settled = self._settled.plus(look.older)
         missing = self._missing(look)
-        self.suspicious = missing > self.lost
+        self.suspicious = missing > self.lost or self.pieces > MAX_PIECES
         self.lost = min(missing, self.lost)
 
     def take_all(self, look: Look, now: float) -> None:
@@ -125,7 +139,7 @@ class Trail:
         """Return how many readings are missing now as they were before."""
         self.newest_ms, self.boundary_ms = look.newest_ms, look.boundary_ms
         total = self._settled.plus(look.recent)
-        self.duplicates = total.duplicates
+        self.duplicates, self.pieces = total.duplicates, total.pieces
         self._gaps, before = total.gaps(), self._gaps
         return sum(in_both(before.get(key, []), gaps) for key, gaps in self._gaps.items())
 
@@ -137,12 +151,12 @@ def start_of(document: Mapping[str, Any]) -> int:
 
 def in_both(some: list[Interval], others: list[Interval]) -> int:
     """Return how many numbers are in an interval of each of two sorted lists."""
-    total = at = 0
-    for first, last in some:
-        while at < len(others) and others[at][1] < first:
+    total = at = here = 0
+    while here < len(some) and at < len(others):
+        (first, last), (low, high) = some[here], others[at]
+        total += max(0, min(last, high) - max(first, low) + 1)
+        if last < high:
+            here += 1
+        else:
             at += 1
-        for low, high in others[at:]:
-            if low > last:
-                break
-            total += min(last, high) - max(first, low) + 1
     return total

@@ -1,7 +1,7 @@
 """Reading from MongoDB for answers: every wait is bounded, the loop is never held."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final, cast
 
 import bson
@@ -23,7 +23,7 @@ async def in_batches(
     projection: Mapping[str, Any],
     *,
     newest_first: bool = False,
-) -> AsyncIterator[list[Document]]:
+) -> AsyncGenerator[list[Document]]:
     """Yield all documents a few at a time, letting others run in between."""
     cursor = collection.find_raw_batches(condition, projection, batch_size=BATCH)
     cursor = cursor.sort("_id", -1 if newest_first else 1)
