@@ -4,31 +4,12 @@ import itertools
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-import mqtt5
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sensorpipe_compactor.streams import Streams
 from sensorpipe_compactor.windows import Window, Windows
 from sensorpipe_schema.mqtt.frames import Message
-from sensorpipe_schema.reading import Reading, encode
-
-NOW = 1_800_000_000_000
-WINDOW, LATENESS = 10_000, 2_000
-
-Where = tuple[str, int, str]
-"""Facility, start of the window, sensor."""
-
-
-def message(topic: str, payload: bytes) -> Message:
-    return mqtt5.PublishPacket(topic, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=1)
-
-
-def of(reading: Reading, facility: str = "f", sensor: str = "s") -> Message:
-    return message(f"sensor_readings/{facility}/{sensor}", encode(reading))
-
-
-def windows(streams: Streams | None = None) -> Windows:
-    return Windows(WINDOW, LATENESS, streams)
+from sensorpipe_schema.reading import Reading
+from window_parts import NOW, WINDOW, Where, of, windows
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,14 @@
 """What windows take and refuse, when they are due, and how they stay bounded."""
 
-import mqtt5
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sensorpipe_compactor.streams import Streams
-from sensorpipe_compactor.windows import MAX_WINDOW_COST, Window, Windows
+from sensorpipe_compactor.windows import MAX_WINDOW_COST, Window
 from sensorpipe_schema.intervals import IntervalSet
 from sensorpipe_schema.mqtt.frames import Message, Refused
-from sensorpipe_schema.reading import MAX_AGE_MS, MAX_AHEAD_MS, Reading, encode
-
-NOW = 1_800_000_000_000
-WINDOW, LATENESS = 10_000, 2_000
-
-Where = tuple[str, int, str]
-"""Facility, start of the window, sensor."""
-
-
-def message(topic: str, payload: bytes) -> Message:
-    return mqtt5.PublishPacket(topic, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=1)
-
-
-def of(reading: Reading, facility: str = "f", sensor: str = "s") -> Message:
-    return message(f"sensor_readings/{facility}/{sensor}", encode(reading))
-
-
-def windows(streams: Streams | None = None) -> Windows:
-    return Windows(WINDOW, LATENESS, streams)
+from sensorpipe_schema.reading import MAX_AGE_MS, MAX_AHEAD_MS, Reading
+from window_parts import LATENESS, NOW, WINDOW, message, of, windows
 
 
 def run(first: int, count: int, ts: int = NOW, src: str | None = "a") -> list[Message]:
