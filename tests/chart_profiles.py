@@ -33,6 +33,9 @@ _PLACED = (
 )
 _REACHED = (
     "networkPolicy.apiFrom[0].namespaceSelector.matchLabels.api=yes",
+    "networkPolicy.brokerFrom[0].ipBlock.cidr=10.20.0.0/16",
+    "server.service.type=NodePort",
+    "mosquitto.service.type=LoadBalancer",
     "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=watch",
 )
 

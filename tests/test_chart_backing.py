@@ -213,6 +213,25 @@ def test_production_loses_nothing_with_a_broker():
     assert one(objects, "Deployment", "demo-sensorpipe-server")["spec"]["replicas"] == 2
 
 
+def test_a_node_takes_one_broker_of_kafka_with_it_and_a_drain_waits_for_the_next():
+    objects = render("topologyKey=topology.kubernetes.io/zone", values=(PRODUCTION,))
+    template = one(objects, "Kafka", "demo-sensorpipe")["spec"]["kafka"]["template"]
+    (spread,) = template["pod"]["topologySpreadConstraints"]
+
+    assert spread["topologyKey"] == "topology.kubernetes.io/zone"
+    assert (spread["maxSkew"], spread["whenUnsatisfiable"]) == (1, "DoNotSchedule")
+    assert template["podDisruptionBudget"] == {"maxUnavailable": 1}
+
+
+def test_a_new_password_is_told_to_strimzi_at_once():
+    def told(*sets: str) -> set[str]:
+        users = of_kind(render(*sets), "KafkaUser").values()
+        return {user["metadata"]["annotations"]["checksum/secrets"] for user in users}
+
+    assert len(told()) == 2
+    assert not told() & told("server.replicas=2")  # without a cluster all are new each time
+
+
 # --- MongoDB ---
 
 

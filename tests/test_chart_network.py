@@ -1,7 +1,10 @@
 """The chart's NetworkPolicies: the arrows of the flow of data, and nothing else."""
 
+from typing import Any
+
+import pytest
 from chart_parts import EXTERNAL, policy
-from chart_render import render
+from chart_render import one, render
 from sensorpipe_operator import names
 
 
@@ -39,9 +42,10 @@ def test_the_generators_policy_selects_what_the_operator_makes():
     assert selected.items() <= names.labels("boiler").items()
 
 
-def test_api_and_metrics_are_open_to_those_named():
+def test_api_broker_and_metrics_are_open_to_those_named():
     objects = render(
         "networkPolicy.apiFrom[0].namespaceSelector.matchLabels.team=web",
+        "networkPolicy.brokerFrom[0].ipBlock.cidr=10.20.0.0/16",
         "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=watch",
     )
     web, watch = ({"namespaceSelector": {"matchLabels": {"team": t}}} for t in ("web", "watch"))
@@ -50,6 +54,9 @@ def test_api_and_metrics_are_open_to_those_named():
     assert web in api["from"]
     assert watch not in api["from"]
     assert metrics["from"] == [watch]
+    (broker,) = policy(objects, "mosquitto")["ingress"]
+    assert broker["from"][2:] == [{"ipBlock": {"cidr": "10.20.0.0/16"}}]
+    assert broker["ports"] == [{"port": 1883, "protocol": "TCP"}]
     assert policy(objects, "compactor")["ingress"] == [
         {"from": [watch], "ports": [{"port": 9090, "protocol": "TCP"}]}
     ]
@@ -62,3 +69,16 @@ def test_services_elsewhere_may_be_reached():
     assert anywhere in policy(objects, "generators")["egress"]
     assert anywhere in policy(objects, "compactor")["egress"]
     assert {"ports": [{"port": 9096, "protocol": "TCP"}]} in policy(objects, "server")["egress"]
+
+
+@pytest.mark.parametrize("component", ["server", "mosquitto"])
+def test_a_load_balancer_does_not_hide_from_policies_who_comes(component: str):
+    def service(kind: str) -> dict[str, Any]:
+        objects = render(f"{component}.service.type={kind}")
+        found: dict[str, Any] = one(objects, "Service", f"demo-sensorpipe-{component}")["spec"]
+        assert found["type"] == kind
+        return found
+
+    assert service("LoadBalancer")["externalTrafficPolicy"] == "Local"
+    for kind in ("ClusterIP", "NodePort"):
+        assert "externalTrafficPolicy" not in service(kind)

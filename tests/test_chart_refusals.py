@@ -43,6 +43,11 @@ def test_all_that_does_not_fit_together_is_said_at_once():
             "server.autoscaling.minReplicas: 4 is more than",
         ),
         ("sensors.clusterWide=true,sensors.namespaces={north}", "sensors.namespaces: with"),
+        ("mongodb.database=Admin", "mongodb.database: `Admin` is MongoDB's own"),
+        (
+            "mosquitto.enabled=false,networkPolicy.brokerFrom[0].ipBlock.cidr=10.0.0.0/8",
+            "networkPolicy.brokerFrom: is for the chart's own broker",
+        ),
     ],
 )
 def test_values_that_do_not_fit_together_are_refused(setting, said):

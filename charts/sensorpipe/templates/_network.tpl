@@ -1,4 +1,12 @@
-{{/* Rules of NetworkPolicies that several components share. */}}
+{{/* Services, and rules of NetworkPolicies, as several components have them. */}}
+
+{{/* TYPE: of a Service; policies are to see who comes, and not the node that passes it on. */}}
+{{- define "sensorpipe.serviceType" -}}
+type: {{ . }}
+{{- if eq . "LoadBalancer" }}
+externalTrafficPolicy: Local
+{{- end }}
+{{- end -}}
 
 {{/* To names: of pods behind the cluster's DNS, or a node's own; 5353 is where OpenShift's are. */}}
 {{- define "sensorpipe.toDns" -}}

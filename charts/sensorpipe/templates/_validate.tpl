@@ -31,6 +31,9 @@ mosquitto.external.generatorSecret: without mosquitto.enabled, name the Secret w
 {{- if .Values.mosquitto.existingSecret }}
 mosquitto.existingSecret: is for the chart's own broker, and mosquitto.enabled is false
 {{- end }}
+{{- if .Values.networkPolicy.brokerFrom }}
+networkPolicy.brokerFrom: is for the chart's own broker, and mosquitto.enabled is false
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -67,6 +70,9 @@ kafka.external.{{ $who }}Secret: with {{ $external.security }}, name the Secret 
 {{- define "sensorpipe.wrongDatabase" -}}
 {{- $mongodb := .Values.mongodb -}}
 {{- if $mongodb.enabled }}
+{{- if has (lower $mongodb.database) (list "admin" "config" "local") }}
+mongodb.database: `{{ $mongodb.database }}` is MongoDB's own; choose another name
+{{- end }}
 {{- if $mongodb.external.secret }}
 mongodb.external: is for a MongoDB elsewhere; set mongodb.enabled to false, or leave it empty
 {{- end }}

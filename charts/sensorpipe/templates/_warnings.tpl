@@ -23,6 +23,15 @@ Sensors: {{ include "sensorpipe.sensorNamespaces" . | replace "," ", " }}.
 
 The Service is a {{ .Values.server.service.type }}, but nobody may reach the API through it: networkPolicy.apiFrom is empty.
 {{- end }}
+{{- if and .Values.mosquitto.enabled (ne .Values.mosquitto.service.type "ClusterIP") }}
+{{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.brokerFrom) }}
+
+The broker's Service is a {{ .Values.mosquitto.service.type }}, but nobody outside may reach it: networkPolicy.brokerFrom is empty.
+{{- else }}
+
+Devices outside reach the broker without encryption: let only a network between that you trust.
+{{- end }}
+{{- end }}
 {{- if and .Values.networkPolicy.enabled .Values.monitoring.podMonitor.enabled (not .Values.networkPolicy.metricsFrom) }}
 
 There is a PodMonitor, but nobody may read metrics: networkPolicy.metricsFrom is empty.

@@ -20,7 +20,17 @@ labels:
   app.kubernetes.io/part-of: sensorpipe
   app.kubernetes.io/managed-by: {{ .Release.Service }}
   strimzi.io/cluster: {{ include "sensorpipe.fullname" . }}
-annotations: {helm.sh/resource-policy: keep}
+annotations:
+  helm.sh/resource-policy: keep
+{{- end -}}
+
+{{/*
+(list . COMPONENT): of its user. Strimzi watches its users, but not the Secrets that their passwords
+come from: a new password it would see in a round of two minutes only.
+*/}}
+{{- define "sensorpipe.kafkaUserMetadata" -}}
+{{- include "sensorpipe.kafkaMetadata" (index . 0) }}
+  checksum/secrets: {{ include "sensorpipe.kafkaVersion" . | sha256sum }}
 {{- end -}}
 
 {{/* The brokers' name, short: a pod's has the cluster's before it, and at most 63 characters. */}}
