@@ -267,8 +267,8 @@ async def test_a_facility_that_is_not_looked_at_in_time_is_not_called_silent(mon
         now, seconds = NOW, itertools.count()
         audit = Audit(db, lambda: True, clock=lambda: now, timer=lambda: next(seconds))
         for at in range(4):
-            now = NOW + 60 * at
-            window = 360 + 6 * at
+            now = NOW + 90 * at
+            window = 360 + 9 * at
             await store(
                 db,
                 *(
