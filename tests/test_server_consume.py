@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import GroupAuthorizationFailedError
 from conftest import running
 from sensorpipe_cli import embedded
 from sensorpipe_cli.child import free_port
+from sensorpipe_schema.backoff import Backoff
 from sensorpipe_schema.kafka import PARTITIONS, KafkaSettings
 from sensorpipe_schema.settings import Environment
-from sensorpipe_server import database, metrics
+from sensorpipe_server import consume, database, metrics
 from sensorpipe_server.consume import Ingest, Route
 from server_parts import eventually, fence_message, fresh_database, one
 
@@ -282,3 +284,64 @@ async def test_a_broker_that_comes_late_is_waited_for(mongod, tmp_path, caplog):
             await expect(db, [1])
             stop.set()
             await asyncio.wait_for(task, 30)
+
+
+class Unusable:
+    """Stands for a consumer or producer that nobody can do anything with."""
+
+    async def stop(self):
+        """Have nothing to stop."""
+
+
+class Denied(Ingest):
+    """Connects, and is denied at once what it asks for, so many times."""
+
+    def __init__(self, *args, times, stop):
+        super().__init__(*args)
+        self.left, self.asked_to_stop = times, stop
+
+    def _consumer(self):
+        return Unusable()
+
+    _producer = _consumer
+
+    async def _connect(self, consumer, producer):
+        """Succeed."""
+
+    async def _session(self, *_):
+        self.left -= 1
+        if not self.left:
+            self.asked_to_stop.set()
+        raise GroupAuthorizationFailedError("group")
+
+
+@pytest.mark.parametrize("lasted", [False, True])
+async def test_being_denied_is_told_once_and_tried_less_and_less_often_unless_it_went_well(
+    tansu, monkeypatch, caplog, lasted
+):
+    ceilings, stop = [], asyncio.Event()
+
+    def shortened(_, high):
+        ceilings.append(high)
+        return 0.0
+
+    monkeypatch.setattr(consume, "pauses", lambda: Backoff(longest=5.0, uniform=shortened))
+    monkeypatch.setattr(consume, "LASTED_SECONDS", -1.0 if lasted else 10.0)
+    async with database.connect("mongodb://127.0.0.1:1") as client:
+        settings = Pipe(tansu.port).settings
+        await Denied(settings, database.database(client), times=4, stop=stop).run(stop)
+    assert ceilings == ([0.1] * 4 if lasted else [0.1, 0.2, 0.4, 0.8])
+    told = [line for line in caplog.messages if line == "no Kafka; trying again"]
+    assert len(told) == (4 if lasted else 1)
+
+
+async def test_stopping_waits_for_no_explanation(tansu, monkeypatch):
+    async def for_ever(*_):
+        stop.set()
+        await asyncio.Event().wait()
+
+    stop = asyncio.Event()
+    monkeypatch.setattr(consume, "explain", for_ever)
+    async with database.connect("mongodb://127.0.0.1:1") as client, asyncio.timeout(30):
+        settings = Pipe(tansu.port).settings
+        await Denied(settings, database.database(client), times=9, stop=stop).run(stop)

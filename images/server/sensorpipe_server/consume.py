@@ -8,6 +8,8 @@ drops what is in hand, for whoever has the partition next reads it again.
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
@@ -31,6 +33,9 @@ STOP_SECONDS: Final = 10.0
 """To finish the batch in hand when the server stops."""
 
 CLOSE_SECONDS: Final = 3.0
+
+LASTED_SECONDS: Final = 10.0
+"""After which a session counts as a good one; one that lacks rights connects, too, and ends."""
 
 _NEVER_MS: Final = 2**31 - 1
 _SESSION_MS: Final = 6000
@@ -78,18 +83,23 @@ class Ingest:
         """Consume until `stop` is set; then finish and commit what is in hand."""
         backoff, complaint = pauses(), Complaint(log)
         while not stop.is_set():
+            connected = math.inf
             try:
                 async with (
                     _closing(self._producer()) as producer,
                     _closing(self._consumer()) as consumer,
                 ):
                     await unless(stop, self._connect(consumer, producer))
+                    connected = time.monotonic()
                     if not stop.is_set():
-                        backoff.reset()
                         await self._session(consumer, producer, stop)
             except* (KafkaError, OSError) as errors:
-                reason = await explain(self._settings, errors.exceptions[0])
-                complaint.say("no Kafka; trying again", error=reason)
+                if time.monotonic() - connected > LASTED_SECONDS:
+                    backoff.reset()
+                    complaint.reset()
+                reason = await unless(stop, explain(self._settings, errors.exceptions[0]))
+                if reason is not None:
+                    complaint.say("no Kafka; trying again", error=reason)
             self._membership.on_partitions_revoked(())
             await unless(stop, asyncio.sleep(backoff.next()))
 
