@@ -1,8 +1,11 @@
 """The operator's probes: an API server that is away is no reason to restart, deafness is."""
 
+import asyncio
 from copy import deepcopy
 
+import pytest
 from operator_parts import KEY, sensor_body
+from sensorpipe_operator import health
 from sensorpipe_operator.cluster import ClusterError
 from sensorpipe_operator.health import DEAF_AFTER_SECONDS, Health
 from sensorpipe_operator.mirror import Mirror
@@ -23,8 +26,11 @@ class Api:
     def __init__(self) -> None:
         self.sensors = {key: body(key[1], 1) for key in (KEY, OTHER)}
         self.away = False
+        self.hangs = False
 
     async def find_sensor(self, namespace: str, name: str) -> Body | None:
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.away:
             raise ClusterError(0, "Unreachable", "no answer")
         return deepcopy(self.sensors.get((namespace, name)))
@@ -61,6 +67,20 @@ async def test_an_api_server_that_is_away_makes_it_unready_but_not_dead() -> Non
     it.api.away = True
     assert not await it.health.reaches()
     assert await it.later()
+
+
+async def test_an_api_server_that_keeps_it_waiting_does_not_make_it_dead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health, "_API_SECONDS", 0.01)
+    it = Probed()
+    it.api.hangs = True
+    async with asyncio.timeout(10):
+        assert await it.later()
+
+
+def test_a_probe_is_answered_although_the_api_server_keeps_it_waiting() -> None:
+    assert health._API_SECONDS < health._ANSWER_SECONDS
 
 
 async def test_what_the_watch_never_told_makes_it_dead() -> None:

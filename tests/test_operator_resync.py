@@ -16,20 +16,25 @@ from sensorpipe_operator.work import WorkQueue
 class Api:
     """Has one Sensor, once it has failed so many times."""
 
-    def __init__(self, failures: int) -> None:
-        self.failures = failures
+    def __init__(self, failures: int, error: Exception) -> None:
+        self.failures, self.error = failures, error
 
     async def list(self, resource: Resource, namespace: str | None) -> tuple[list[Body], int]:
         assert namespace is None
         if self.failures:
             self.failures -= 1
-            raise ClusterError(410, "Expired", "the list went on for too long")
+            raise self.error
         return ([sensor_body()] if resource == SENSORS else []), 1
 
 
-@pytest.mark.parametrize("failures", [0, 2])
+EXPIRED = ClusterError(410, "Expired", "the list went on for too long")
+
+
+@pytest.mark.parametrize(
+    ("failures", "error"), [(0, EXPIRED), (2, EXPIRED), (2, KeyError("items"))]
+)
 async def test_it_is_done_when_asked_for_until_it_succeeds(
-    monkeypatch: pytest.MonkeyPatch, failures: int
+    monkeypatch: pytest.MonkeyPatch, failures: int, error: Exception
 ) -> None:
     for pause in ("_SETTLE_SECONDS", "_RETRY_SECONDS"):
         monkeypatch.setattr(resync, pause, 0)
@@ -42,7 +47,7 @@ async def test_it_is_done_when_asked_for_until_it_succeeds(
 
     metrics = OperatorMetrics(CollectorRegistry())
     listing = resync.resync(
-        Api(failures), mirror, queue, metrics, namespaces=(), every_seconds=3600, asked=asked
+        Api(failures, error), mirror, queue, metrics, namespaces=(), every_seconds=3600, asked=asked
     )
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(listing), tasks.create_task(queue.work(do))]

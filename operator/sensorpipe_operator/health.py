@@ -14,6 +14,8 @@ from sensorpipe_operator.names import Body, Key, key_of
 
 DEAF_AFTER_SECONDS: Final = 120.0
 _ANSWER_SECONDS: Final = 5.0
+_API_SECONDS: Final = 4.0
+"""Of these for the API server: one that keeps a probe waiting does not answer either."""
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +79,9 @@ class Health:
     async def hears(self) -> bool:
         """Whether the mirror follows what the API server says."""
         try:
-            await self._look()
-        except ClusterError:
+            async with asyncio.timeout(_API_SECONDS):
+                await self._look()
+        except (ClusterError, TimeoutError):
             return True
         if self._behind is None or self._clock() - self._behind[1] < DEAF_AFTER_SECONDS:
             return True

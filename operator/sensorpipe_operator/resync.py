@@ -75,9 +75,12 @@ async def resync(
             changed = await fill(cluster, mirror, queue, namespaces)
         except ClusterError as error:
             log.warning("could not list, will be tried again", extra={"error": str(error)})
-            await asyncio.sleep(_RETRY_SECONDS)
-            asked.set()
+        except Exception:  # an answer that is none, of a proxy perhaps; without lists it is deaf
+            log.exception("could not list, will be tried again")
+        else:
+            metrics.listed(changed)
+            if changed:
+                log.info("listing found news", extra={"sensors": changed})
             continue
-        metrics.listed(changed)
-        if changed:
-            log.info("listing found news", extra={"sensors": changed})
+        await asyncio.sleep(_RETRY_SECONDS)
+        asked.set()
