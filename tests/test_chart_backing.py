@@ -91,13 +91,20 @@ def test_pods_restart_with_what_they_read(name: str, annotation: str, change: st
     )
 
 
-def test_a_version_of_the_chart_does_not_change_volumes_or_brokers():
-    for found in render():
-        for claim in found["spec"].get("volumeClaimTemplates", []) if "spec" in found else []:
-            assert not {key for key in claim["metadata"]["labels"] if "version" in key}
-            assert "helm.sh/chart" not in claim["metadata"]["labels"]
+def test_a_version_of_the_chart_restarts_no_pod_and_changes_no_volume():
+    def tells_a_version(found: Object) -> bool:
+        labels = found["metadata"].get("labels", {})
+        return bool(labels.keys() & {"helm.sh/chart", "app.kubernetes.io/version"})
+
+    objects = render()
+    for found in objects:
+        claims = found.get("spec", {}).get("volumeClaimTemplates", [])
+        assert not [claim for claim in claims if tells_a_version(claim)]
         if found["kind"] in ("Kafka", "KafkaNodePool"):  # which hand their labels on to the pods
-            assert "helm.sh/chart" not in found["metadata"]["labels"]
+            assert not tells_a_version(found)
+    assert {name for name, pod in pods(objects) if tells_a_version(pod)} == {
+        "Pod/demo-sensorpipe-test"  # new each time
+    }
 
 
 def requested(objects: list[Object], what: str, amount: str) -> float:

@@ -284,6 +284,16 @@ def test_the_sensor_resource_is_the_one_source_and_stays():
     assert not of_kind(render("crds.enabled=false"), "CustomResourceDefinition")
 
 
+def test_the_images_that_the_chart_announces_are_those_it_runs():
+    objects = render()
+    run = {part["image"] for _, pod in pods(objects) for part in containers(pod)}
+    run.add(environ(objects, OPERATOR)["SENSORPIPE_GENERATOR_IMAGE"])
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    announced = yaml.safe_load(chart["annotations"]["artifacthub.io/images"])
+
+    assert {each["image"] for each in announced} == run
+
+
 def test_images_come_from_a_registry_by_tag_or_digest():
     digest = "sha256:" + "0" * 64
     objects = render(

@@ -28,12 +28,17 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
+{{/* (list . COMPONENT): the labels of its pods; no version, or each would restart them all. */}}
+{{- define "sensorpipe.podLabels" -}}
+{{ include "sensorpipe.selectorLabels" . }}
+app.kubernetes.io/part-of: sensorpipe
+{{- end -}}
+
 {{/* (list . COMPONENT): the labels of a component's resources. */}}
 {{- define "sensorpipe.labels" -}}
 {{- $root := index . 0 -}}
-{{ include "sensorpipe.selectorLabels" . }}
+{{ include "sensorpipe.podLabels" . }}
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: sensorpipe
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end -}}
@@ -65,6 +70,14 @@ securityContext:
   fsGroup: 65532
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile: {type: RuntimeDefault}
+{{- include "sensorpipe.placement" . }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* What our pods and Strimzi's may be told in the same words. */}}
+{{- define "sensorpipe.placement" -}}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
@@ -74,12 +87,25 @@ imagePullSecrets:
 {{- with .Values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
-{{- with .Values.nodeSelector }}
-nodeSelector: {{- toYaml . | nindent 2 }}
-{{- end }}
 {{- with .Values.tolerations }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{/* (list . COMPONENT STORAGE): the volume that a StatefulSet claims for its pod. */}}
+{{- define "sensorpipe.dataVolume" -}}
+{{- $storage := index . 2 -}}
+- apiVersion: v1
+  kind: PersistentVolumeClaim
+  metadata:
+    name: data
+    labels: {{- include "sensorpipe.selectorLabels" . | nindent 6 }}
+  spec:
+    accessModes: [ReadWriteOnce]
+    {{- with $storage.className }}
+    storageClassName: {{ . }}
+    {{- end }}
+    resources: {requests: {storage: {{ $storage.size }}}}
 {{- end -}}
 
 {{/* What the restricted pod security standard asks of each container. */}}

@@ -54,18 +54,7 @@ securityContext:
   fsGroup: 0
   seccompProfile: {type: RuntimeDefault}
 enableServiceLinks: false
-{{- with .Values.image.pullSecrets }}
-imagePullSecrets:
-  {{- range . }}
-  - name: {{ . }}
-  {{- end }}
-{{- end }}
-{{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-{{- with .Values.tolerations }}
-tolerations: {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- include "sensorpipe.placement" . }}
 {{- with .Values.nodeSelector }}
 affinity:
   nodeAffinity:
