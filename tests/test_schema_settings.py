@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sensorpipe_schema import duration
 from sensorpipe_schema.kafka import KafkaSettings
-from sensorpipe_schema.settings import Environment, SettingsError
+from sensorpipe_schema.settings import Environment, SettingsError, naming_what_is_wrong
 
 
 def problems(env: Environment) -> list[str]:
@@ -190,3 +190,14 @@ def test_kafka_with_half_of_its_credentials():
     KafkaSettings.read(env)
     [problem] = problems(env)
     assert "SENSORPIPE_KAFKA_USERNAME and SENSORPIPE_KAFKA_PASSWORD" in problem
+
+
+def test_a_program_ends_with_what_is_wrong_and_nothing_more():
+    env = Environment({"A": "x"})
+    env.address("A", "")
+    env.text("B")
+    with pytest.raises(SystemExit) as ended, naming_what_is_wrong("sensorpipe-x"):
+        env.check()
+    assert ended.value.code == (
+        "sensorpipe-x: A: must be HOST:PORT; got 'x'\nB: must be set (or B_FILE)"
+    )

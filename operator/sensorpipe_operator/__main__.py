@@ -3,14 +3,13 @@
 import asyncio
 import logging
 import os
-import sys
 from datetime import UTC, datetime
 
 import uvloop
 from prometheus_client import REGISTRY
 from sensorpipe_schema import logs
 from sensorpipe_schema.observe import Observatory
-from sensorpipe_schema.settings import SettingsError
+from sensorpipe_schema.settings import naming_what_is_wrong
 
 from sensorpipe_operator import resync
 from sensorpipe_operator.cluster import Cluster, ClusterError
@@ -30,16 +29,11 @@ log = logging.getLogger("sensorpipe_operator")
 
 def main() -> None:
     """Run the operator; exit 0 after SIGTERM or SIGINT."""
-    try:
+    with naming_what_is_wrong("sensorpipe-operator"):
         settings = Settings.read(os.environ)
-    except SettingsError as error:
-        sys.exit(f"sensorpipe-operator: {error}")
-    logs.setup("sensorpipe-operator", settings.log_level)
-    logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
-    try:
+        logs.setup("sensorpipe-operator", settings.log_level)
+        logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
         uvloop.run(run(settings))
-    except SettingsError as error:
-        sys.exit(f"sensorpipe-operator: {error}")
 
 
 async def run(settings: Settings) -> None:

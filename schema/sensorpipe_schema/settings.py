@@ -1,6 +1,8 @@
 """Settings from the environment: `NAME`, or `NAME_FILE` naming a file that holds the value."""
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -16,6 +18,15 @@ class SettingsError(ValueError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+@contextmanager
+def naming_what_is_wrong(program: str) -> Iterator[None]:
+    """End the program with the text of a SettingsError, and without a traceback."""
+    try:
+        yield
+    except SettingsError as error:
+        sys.exit(f"{program}: {error}")
 
 
 class Environment:

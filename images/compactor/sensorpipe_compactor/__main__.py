@@ -13,7 +13,7 @@ from sensorpipe_schema import logs, memory
 from sensorpipe_schema.heartbeat import Heartbeat
 from sensorpipe_schema.mqtt.errors import SessionTakenOverError
 from sensorpipe_schema.observe import Observatory
-from sensorpipe_schema.settings import SettingsError
+from sensorpipe_schema.settings import naming_what_is_wrong
 
 from sensorpipe_compactor.compactor import Compactor
 from sensorpipe_compactor.dropped import Dropped
@@ -29,16 +29,11 @@ log = logging.getLogger("sensorpipe_compactor")
 
 def main() -> None:
     """Run the compactor; exit 0 after SIGTERM or SIGINT, 1 if another one took over."""
-    try:
+    with naming_what_is_wrong("sensorpipe-compactor"):
         settings = Settings.read(os.environ)
-    except SettingsError as error:
-        sys.exit(f"sensorpipe-compactor: the environment is wrong:\n{error}")
-    logs.setup("sensorpipe-compactor", settings.log_level)
-    memory.settle()
-    try:
+        logs.setup("sensorpipe-compactor", settings.log_level)
+        memory.settle()
         sys.exit(uvloop.run(run(settings)))
-    except SettingsError as error:
-        sys.exit(str(error))
 
 
 async def run(settings: Settings) -> int:

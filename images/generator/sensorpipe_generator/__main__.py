@@ -5,7 +5,6 @@ import logging
 import os
 import secrets
 import signal
-import sys
 import time
 
 import uvloop
@@ -13,7 +12,7 @@ from prometheus_client import REGISTRY
 from sensorpipe_schema import logs, memory
 from sensorpipe_schema.mqtt.publisher import Publisher
 from sensorpipe_schema.observe import Observatory
-from sensorpipe_schema.settings import SettingsError
+from sensorpipe_schema.settings import naming_what_is_wrong
 
 from sensorpipe_generator.metrics import GeneratorMetrics
 from sensorpipe_generator.publishing import Publishing
@@ -26,16 +25,11 @@ log = logging.getLogger("sensorpipe_generator")
 
 def main() -> None:
     """Run the generator; exit 0 after SIGTERM or SIGINT."""
-    try:
+    with naming_what_is_wrong("sensorpipe-generator"):
         settings = Settings.read(os.environ)
-    except SettingsError as error:
-        sys.exit(f"sensorpipe-generator: {error}")
-    logs.setup("sensorpipe-generator", settings.log_level)
-    memory.settle()
-    try:
+        logs.setup("sensorpipe-generator", settings.log_level)
+        memory.settle()
         uvloop.run(run(settings))
-    except SettingsError as error:
-        sys.exit(f"sensorpipe-generator: {error}")
 
 
 async def run(settings: Settings) -> None:

@@ -5,12 +5,11 @@ import logging
 import os
 import signal
 import socket
-import sys
 
 import uvloop
 from prometheus_client import REGISTRY
 from sensorpipe_schema import logs, memory
-from sensorpipe_schema.settings import SettingsError
+from sensorpipe_schema.settings import naming_what_is_wrong
 
 from sensorpipe_server import database, http, metrics, mongodb_watch
 from sensorpipe_server.api.routes import application
@@ -23,17 +22,13 @@ log = logging.getLogger("sensorpipe_server")
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
-    try:
+    with naming_what_is_wrong("sensorpipe-server"):
         settings = Settings.read(os.environ)
         listener = http.listen(*settings.http)
-    except SettingsError as error:
-        sys.exit(f"sensorpipe-server: {error}")
-    except OSError as error:
-        sys.exit(f"sensorpipe-server: SENSORPIPE_HTTP: cannot listen there: {error}")
-    logs.setup("sensorpipe-server", settings.log_level)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    memory.settle()
-    uvloop.run(serve(settings, listener))
+        logs.setup("sensorpipe-server", settings.log_level)
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        memory.settle()
+        uvloop.run(serve(settings, listener))
 
 
 async def serve(settings: Settings, listener: socket.socket) -> None:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import uvicorn
+from sensorpipe_schema.settings import SettingsError
 from starlette.applications import Starlette
 
 GRACE_SECONDS = 5
@@ -20,9 +21,12 @@ class _Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket, or raise OSError."""
-    (family, *_), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return socket.create_server((host, port), family=family)
+    """Return a listening socket, or raise SettingsError."""
+    try:
+        (family, *_), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise SettingsError([f"SENSORPIPE_HTTP: cannot listen there: {error}"]) from error
 
 
 async def serve(app: Starlette, listener: socket.socket, stop: asyncio.Event) -> None:

@@ -4,12 +4,11 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 
 from sensorpipe_schema import logs
 from sensorpipe_schema.heartbeat import Heartbeat
 from sensorpipe_schema.observe import Observatory
-from sensorpipe_schema.settings import SettingsError
+from sensorpipe_schema.settings import naming_what_is_wrong
 
 from sensorpipe_server.provision.provisioning import Provisioning
 from sensorpipe_server.provision.settings import Settings
@@ -19,12 +18,10 @@ log = logging.getLogger("sensorpipe_server.provision")
 
 def main() -> None:
     """Provision and watch; exit 0 after SIGTERM or SIGINT."""
-    try:
+    with naming_what_is_wrong("sensorpipe-provision"):
         settings = Settings.read(os.environ)
         logs.setup("sensorpipe-provision", settings.log_level)
         asyncio.run(run(settings))
-    except SettingsError as error:
-        sys.exit(f"sensorpipe-provision: the environment is wrong:\n{error}")
 
 
 async def run(settings: Settings) -> None:
