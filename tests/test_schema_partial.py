@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sensorpipe_schema import partial
 from sensorpipe_schema.compacted_reading_pb2 import CompactedReading
+from sensorpipe_schema.compacted_reading_pb2 import Sketch as SketchMessage
 from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.names import NAME_PATTERN
 from sensorpipe_schema.partial import BadPartialError, Origin, Partial, Summary
@@ -59,6 +60,32 @@ def test_a_fence_comes_back():
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False)).map(Sketch.of))
 def test_a_sketch_alone_comes_back_exactly(sketch):
     assert partial.sketch_of_bytes(partial.sketch_bytes(sketch)) == sketch
+
+
+steps = st.integers(1, 5) | st.sampled_from([-1, 0, 63, 64])
+deltas = st.lists(steps, max_size=4) | st.integers(1, 140).map(lambda size: [1] * size)
+often = st.sampled_from([True, True, True, False])
+
+
+@given(deltas, st.integers(1, 300), often, often, often)
+def test_a_sketch_is_taken_where_its_keys_rise_and_its_counts_add_up(
+    keys, each, positive, matched, summed
+):
+    counts = [each] * len(keys) if matched else [each]
+    message = a_message()
+    sketch = sensor(message).sketch
+    sketch.Clear()
+    (sketch.positive_keys if positive else sketch.negative_keys).extend(keys)
+    (sketch.positive_counts if positive else sketch.negative_counts).extend(counts)
+    sensor(message).sources.clear()
+    sensor(message).count = sum(counts) if summed else sum(counts) + 1
+    rise = all(key > 0 for key in keys[1:]) and len(keys) == len(counts)
+    if rise and summed and keys:
+        (checked,) = partial.read(message.SerializeToString()).summaries
+        assert SketchMessage.FromString(checked[6]) == sketch
+    else:
+        with pytest.raises(BadPartialError, match=r"bad_sketch|no count"):
+            partial.read(message.SerializeToString())
 
 
 def test_a_full_sketch_stays_small():
