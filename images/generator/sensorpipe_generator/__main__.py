@@ -10,6 +10,7 @@ import time
 import uvloop
 from prometheus_client import REGISTRY
 from sensorpipe_schema import logs, memory
+from sensorpipe_schema.heartbeat import Heartbeat
 from sensorpipe_schema.mqtt.publisher import Publisher
 from sensorpipe_schema.observe import Observatory
 from sensorpipe_schema.settings import naming_what_is_wrong
@@ -49,13 +50,13 @@ async def run(settings: Settings) -> None:
         clock_ms=_now_ms,
     )
     REGISTRY.register(GeneratorMetrics(publishing.totals, publisher))
+    heartbeat = Heartbeat()
     with Observatory(
-        *settings.http,
-        healthy=lambda: publishing.moving or stopped.is_set(),
-        ready=lambda: publisher.connected,
+        *settings.http, healthy=heartbeat.is_beating, ready=lambda: publisher.connected
     ):
         _log_start(settings, run_name, schedule)
         async with asyncio.TaskGroup() as tasks:
+            beating = tasks.create_task(heartbeat.run(), name="heartbeat")
             link = tasks.create_task(publisher.run(), name="mqtt")
             loop = tasks.create_task(publishing.run(), name="publishing")
             await stopped.wait()
@@ -63,6 +64,7 @@ async def run(settings: Settings) -> None:
             await _drain(publisher, publishing, settings.drain_ms / 1000)
             await publisher.close()
             link.cancel()
+            beating.cancel()
     _log_end(publisher, publishing)
 
 

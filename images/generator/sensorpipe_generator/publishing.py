@@ -16,7 +16,6 @@ MIN_LATE_MS: Final = 100
 _MIN_PAUSE: Final = 0.02
 _MAX_PAUSE: Final = 1.0
 _SLOTS_A_STEP: Final = 5_000
-_STUCK_AFTER: Final = 30.0
 _WARN_EVERY: Final = 60.0
 
 log = logging.getLogger(__name__)
@@ -68,13 +67,7 @@ class Publishing:
         self._late_ms = max(MIN_LATE_MS, schedule.interval_ms)
         self._next_slot = 0
         self._next_seq = 1
-        self._moved = time.monotonic()
         self._warned = -_WARN_EVERY
-
-    @property
-    def moving(self) -> bool:
-        """Whether the loop took a step in the last 30 s."""
-        return time.monotonic() - self._moved < _STUCK_AFTER
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -83,7 +76,6 @@ class Publishing:
 
     def step(self) -> float:
         """Publish what is due and has room; return the seconds until the next step."""
-        self._moved = time.monotonic()
         if not self._schedule.count:
             return _MAX_PAUSE  # more replicas than devices
         now = self._clock_ms()
@@ -120,8 +112,8 @@ class Publishing:
         self.totals.given_up += (before - self._next_slot) * len(self._readings.topics)
         self._next_slot = before
         self._readings.move_to(before // self._schedule.count)
-        if self._moved - self._warned >= _WARN_EVERY:
-            self._warned = self._moved
+        if time.monotonic() - self._warned >= _WARN_EVERY:
+            self._warned = time.monotonic()
             log.warning("readings given up", extra={"given_up": self.totals.given_up})
 
     def _follow_clock(self, now: int) -> None:
