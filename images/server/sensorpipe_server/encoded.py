@@ -27,8 +27,8 @@ _length = Struct("<i").pack
 _window = Struct("<8si12sq10sqx").pack
 _moments32 = Struct("<i7si6sd4sd5sd5sd10si3six")
 _moments64 = Struct("<i7sq6sd4sd5sd5sd10si3six")
-_seq32 = Struct("<5si3si3six").pack
-_seq64 = Struct("<5si3sq3sqx").pack
+_seq32 = Struct("<5si3si3si2x").pack
+_seq64 = Struct("<5si3sq3sq2x").pack
 _origin32 = Struct("<7si8si").pack
 _origin64 = Struct("<7sq8sq").pack
 
@@ -39,28 +39,37 @@ def encoded(checked: Checked, key: str, received_at: datetime) -> bytes:
     sensors = b"".join([_summary(summary) for summary in summaries])
     identity = key.encode()
     return _framed(
-        b"\x02_id\0",
-        _length(len(identity) + 1),
-        identity,
-        b"\0",
-        _facility(facility),
-        _window(b"\x03window\0", 43, b"\x09start_time\0", start, b"\x09end_time\0", end),
-        _received(received_at),
-        b"\x03sensors\0",
-        _framed(sensors),
-        _compactors(origin),
+        b"".join(
+            (
+                b"\x02_id\0",
+                _length(len(identity) + 1),
+                identity,
+                b"\0",
+                _facility(facility),
+                _window(b"\x03window\0", 43, b"\x09start_time\0", start, b"\x09end_time\0", end),
+                _received(received_at),
+                b"\x03sensors\0",
+                _length(len(sensors) + 5),
+                sensors,
+                b"\0",
+                _compactors(origin),
+            )
+        )
     )
 
 
 def _summary(summary: CheckedSummary) -> bytes:
     name, count, mean, m2, low, high, sketch, sources = summary
-    held = [_source(index, src, bounds) for index, (src, bounds) in enumerate(sources)]
-    listed = held[0] if len(held) == 1 else b"".join(held)
-    size = len(sketch)
+    if len(sources) == 1:
+        beginning, ending = _source(0, *sources[0])
+    else:
+        held = [b"".join(_source(at, src, bounds)) for at, (src, bounds) in enumerate(sources)]
+        beginning, ending = b"", b"".join(held)
+    size, listed = len(sketch), len(beginning) + len(ending)
     is_small = count <= _MAX_INT32
     form = _moments32 if is_small else _moments64
     moments = form.pack(
-        form.size + size + _BEHIND + len(listed),
+        form.size + size + _BEHIND + listed,
         b"\x10count\0" if is_small else b"\x12count\0",
         count,
         b"\x01mean\0",
@@ -82,28 +91,29 @@ def _summary(summary: CheckedSummary) -> bytes:
             moments,
             sketch,
             b"\0\x04sources\0",
-            _length(len(listed) + 5),
-            listed,
+            _length(listed + 5),
+            beginning,
+            ending,
             b"\0\0",
         )
     )
 
 
-def _source(index: int, src: str, bounds: list[int]) -> bytes:
+def _source(index: int, src: str, bounds: list[int]) -> tuple[bytes, bytes]:
     if len(bounds) != _PAIR:
-        seq = _elements({"seq": bounds})
+        ending = _elements({"seq": bounds}) + b"\0"
     elif bounds[1] <= _MAX_INT32:
-        seq = _seq32(b"\x04seq\0", 19, b"\x100\0", bounds[0], b"\x101\0", bounds[1])
+        ending = _seq32(b"\x04seq\0", 19, b"\x100\0", bounds[0], b"\x101\0", bounds[1])
     else:
-        seq = _seq64(b"\x04seq\0", 27, b"\x120\0", bounds[0], b"\x121\0", bounds[1])
-    return b"".join((_src(index, src, len(seq)), seq, b"\0"))
+        ending = _seq64(b"\x04seq\0", 27, b"\x120\0", bounds[0], b"\x121\0", bounds[1])
+    return _src(index, src, len(ending)), ending
 
 
 @lru_cache(maxsize=4096)
 def _src(index: int, src: str, size: int) -> bytes:
-    """Return the beginning of a source whose intervals take `size` bytes."""
+    """Return the beginning of a source whose intervals, with its end, take `size` bytes."""
     text = _elements({"src": src})
-    return b"\x03%d\0" % index + _length(4 + len(text) + size + 1) + text
+    return b"\x03%d\0" % index + _length(4 + len(text) + size) + text
 
 
 def _compactors(origin: Origin) -> bytes:
@@ -144,7 +154,6 @@ def _elements(content: dict[str, Any]) -> bytes:
     return bson.encode(content)[4:-1]
 
 
-def _framed(*elements: bytes) -> bytes:
+def _framed(elements: bytes) -> bytes:
     """Return a document or an array of these elements."""
-    content = b"".join(elements)
-    return b"".join((_length(len(content) + 5), content, b"\0"))
+    return b"".join((_length(len(elements) + 5), elements, b"\0"))
