@@ -14,10 +14,15 @@ def password(release: Release, role: str) -> str:
     return base64.b64decode(data[f"{role}-password"]).decode()
 
 
-def attempt(release: Release, program: str, *arguments: str, user: str = "") -> str:
-    """Return what mosquitto_pub or mosquitto_sub says, as a user or as nobody."""
+def need(program: str) -> None:
+    """Skip the test where there is no mosquitto_pub or mosquitto_sub."""
     if shutil.which(program) is None:
         pytest.skip(f"no {program} here; `apt-get install mosquitto-clients` brings it")
+
+
+def attempt(release: Release, program: str, *arguments: str, user: str = "") -> str:
+    """Return what mosquitto_pub or mosquitto_sub says, as a user or as nobody."""
+    need(program)
     credentials = ["-u", user, "-P", password(release, user)] if user else []
     with release.cluster.port_forward(f"service/{NAME}-mosquitto", 1883, release.namespace) as port:
         done = subprocess.run(

@@ -53,3 +53,9 @@ def test_the_rest_is_the_template() -> None:
 def test_it_says_what_the_chart_is_checked_against() -> None:
     versions = README.partition("The chart is checked against ")[2].partition(".\n")[0]
     assert re.findall(r"1\.\d+", versions) == list(KUBERNETES)
+
+
+def test_it_lists_the_alerts() -> None:
+    groups = yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"]
+    alerts = {rule["alert"]: None for group in groups for rule in group["rules"]}
+    assert re.findall(r"\n\| `(Sensorpipe\w+)` \|", README) == list(alerts)

@@ -33,12 +33,13 @@ KUBECONFIG = {
 
 
 def asked() -> set[str]:
-    """Return the names in all expressions of rules and dashboard."""
+    """Return the names in all expressions of rules and dashboard, and those in the README."""
     groups = yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"]
     found = [rule["expr"] for group in groups for rule in group["rules"]]
     for panel in json.loads((CHART / "files/dashboard.json").read_text())["panels"]:
         found += [target["expr"] for target in panel.get("targets", [])]
-    return set(re.findall(r"\b((?:sensorpipe|process)_\w+)\{", "\n".join(found)))
+    named = re.findall(r"`(sensorpipe_[a-z]+_\w+)`", (CHART / "README.md").read_text())
+    return set(re.findall(r"\b((?:sensorpipe|process)_\w+)\{", "\n".join(found))) | set(named)
 
 
 def told(text: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""Each password is changed while readings flow, by the very commands of the chart's README."""
+"""What the chart's README has one type, typed while readings flow, and nothing is lost by it."""
 
 import os
 import re
@@ -17,10 +17,7 @@ from strimzi_stand_in import strimzi
 
 pytestmark = pytest.mark.cluster
 
-SECTION = (CHART / "README.md").read_text().partition("\n## Passwords\n")[2].partition("\n## ")[0]
-COMMANDS = dict(re.findall(r"\*\*([\w' ]+)\.\*\*.*?```sh\n(.*?)```", SECTION, re.DOTALL))
-"""How each is changed."""
-
+README = (CHART / "README.md").read_text()
 CHANGED = {
     "Broker": {
         "mosquitto/generator-password",
@@ -32,7 +29,25 @@ CHANGED = {
     "MongoDB": {"mongodb/keyfile", "mongodb/server-password", "mongodb/uri"},
     "MongoDB's administrator": {"mongodb/admin-password"},
 }
-"""What is another afterwards, by Secret and key."""
+"""By whose passwords are changed: what is another then, by Secret and key."""
+
+KINDS = "kafka,kafkanodepool,kafkauser,secret,service,statefulset,deployment,networkpolicy"
+
+
+def section(title: str) -> str:
+    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def blocks(text: str) -> list[str]:
+    """Return the commands in a text."""
+    return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+
+
+PASSWORDS = dict(
+    re.findall(r"\*\*([\w' ]+)\.\*\*.*?```sh\n(.*?)```", section("Passwords"), re.DOTALL)
+)
+_INSTALL, UPGRADE, UNINSTALL, REMOVE = blocks(section("Install, upgrade, go back, uninstall"))
+(DEVICE,) = blocks(section("Devices outside"))
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +58,15 @@ def release(cluster: Cluster) -> Iterator[Release]:
     with cluster.namespace() as namespace, strimzi(cluster, namespace):
         made = Release(cluster, namespace, images)
         made.install()
-        cluster.apply(
-            sensor("load", facility="load", count=100, interval="500ms"), namespace=namespace
-        )
+        cluster.apply(sensor("load", count=100), namespace=namespace)
         made.wait_facilities("load")
         yield made
-        cluster.kubectl("delete", "crd", "sensors.sensorpipe.dev", "--wait", "--timeout=60s")
-        made.uninstall()
+
+
+@pytest.fixture(scope="module")
+def first(release: Release) -> dict[str, str]:
+    """What the Secrets held at first."""
+    return held(release)
 
 
 def type_in(release: Release, commands: str) -> None:
@@ -78,35 +95,50 @@ def held(release: Release) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="module")
-def first(release: Release) -> dict[str, str]:
-    """What the Secrets held at first."""
-    return held(release)
-
-
-def test_the_readme_has_commands_for_each() -> None:
-    assert set(COMMANDS) == set(CHANGED)
+def test_an_upgrade_and_the_way_back_change_nothing(release: Release, first: dict[str, str]):
+    pods = {pod["metadata"]["uid"] for pod in release.get("pods")["items"]}
+    type_in(release, UPGRADE)
+    assert held(release) == first
+    assert {pod["metadata"]["uid"] for pod in release.get("pods")["items"]} == pods
 
 
 @pytest.mark.parametrize("what", CHANGED)
 def test_readings_flow_with_new_passwords_and_the_others_are_kept(
     release: Release, first: dict[str, str], what: str
-) -> None:
+):
     del first
     before = held(release)
-    type_in(release, COMMANDS[what])
+    type_in(release, PASSWORDS[what])
     after = held(release)
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {f"{NAME}-{name}" for name in CHANGED[what]}
     flows(release, "load")
 
 
-def test_the_first_password_opens_nothing(release: Release, first: dict[str, str]) -> None:
+def test_the_readme_names_no_other_passwords():
+    assert set(PASSWORDS) == set(CHANGED)
+
+
+def test_the_first_password_opens_nothing(release: Release, first: dict[str, str]):
     old = b64decode(first[f"{NAME}-mosquitto/generator-password"]).decode()
     publish = ["-t", "sensor_readings/load/old", "-m", "1", "-u", "generator", "-P", old]
     assert "not authori" in chart_broker.attempt(release, "mosquitto_pub", *publish).lower()
 
 
-def test_after_all_that_nothing_is_lost_and_nothing_doubled(release: Release) -> None:
+def test_a_device_publishes_beside_the_generators(release: Release):
+    chart_broker.need("mosquitto_pub")
+    with release.cluster.port_forward(f"service/{NAME}-mosquitto", 1883, release.namespace) as port:
+        type_in(release, DEVICE.replace("-h HOST", f"-h 127.0.0.1 -p {port}"))
+    release.wait_facilities("hall_2")
+
+
+def test_after_all_that_nothing_is_lost_and_nothing_doubled(release: Release):
     rest(release)
     assert "lost 0, duplicates 0" in release.verify()
+
+
+def test_nothing_is_left_once_all_is_removed(release: Release):
+    type_in(release, UNINSTALL + REMOVE)
+    release.kubectl("wait", "--for=delete", "pods", "--all", "--timeout=120s")
+    assert release.get(KINDS, "-l", f"app.kubernetes.io/instance={NAME}")["items"] == []
+    assert release.get("persistentvolumeclaims,kafkatopics")["items"] == []
