@@ -30,7 +30,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def window_id(facility: str, start_ms: int, end_ms: int) -> str:
     """Return the `_id` of a facility's window."""
-    return f"{facility}/{start_ms:015d}/{end_ms - start_ms}"
+    return f"{facility}/{str(start_ms).zfill(15)}/{end_ms - start_ms}"
 
 
 def id_range(facility: str, from_ms: int = 0, to_ms: int = END_OF_TIME_MS) -> dict[str, str]:
