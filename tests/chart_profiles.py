@@ -36,6 +36,7 @@ _REACHED = (
     "networkPolicy.brokerFrom[0].ipBlock.cidr=10.20.0.0/16",
     "server.service.type=NodePort",
     "mosquitto.service.type=LoadBalancer",
+    r"mosquitto.service.annotations.lb\.example/internal=yes",
     "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=watch",
 )
 

@@ -74,8 +74,11 @@ def test_services_elsewhere_may_be_reached():
 @pytest.mark.parametrize("component", ["server", "mosquitto"])
 def test_a_load_balancer_does_not_hide_from_policies_who_comes(component: str):
     def service(kind: str) -> dict[str, Any]:
-        objects = render(f"{component}.service.type={kind}")
-        found: dict[str, Any] = one(objects, "Service", f"demo-sensorpipe-{component}")["spec"]
+        sets = (f"type={kind}", "annotations.internal=yes")
+        objects = render(*(f"{component}.service.{setting}" for setting in sets))
+        made = one(objects, "Service", f"demo-sensorpipe-{component}")
+        assert made["metadata"]["annotations"] == {"internal": "yes"}
+        found: dict[str, Any] = made["spec"]
         assert found["type"] == kind
         return found
 

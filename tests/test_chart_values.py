@@ -24,7 +24,7 @@ SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 FROM_A_PARENT = {"global", "enabled"}
 """What a chart that has this one as a part may set, and only it."""
 
-FREE = ("global", "labels", "amounts")
+FREE = ("global", "labels", "annotations", "amounts")
 """Where users choose the names."""
 
 
