@@ -1,12 +1,12 @@
 """Kafka: settings as aiokafka takes them, and the topics of the pipeline."""
 
-import ssl
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
 
+from sensorpipe_schema.kafka_tls import tls_context
 from sensorpipe_schema.settings import Environment
 
 PARTITIONS: Final = 3
@@ -63,16 +63,8 @@ class KafkaSettings:
                 "sasl_plain_password": self.password,
             }
         if self.security.endswith("SSL"):
-            options["ssl_context"] = self._tls_context()
+            options["ssl_context"] = tls_context(self.ca_file)
         return options
-
-    def _tls_context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self.ca_file)
-        if self.ca_file is not None:
-            # since Python 3.13 the default; what Strimzi issues has no Authority Key Identifier
-            # and would be refused (strimzi/strimzi-kafka-operator#11375)
-            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        return context
 
 
 async def ensure_topics(settings: KafkaSettings, *names: str) -> None:
