@@ -279,6 +279,7 @@ async def test_a_facility_that_is_not_looked_at_in_time_is_not_called_silent(mon
             await audit.round()  # looks at one of them
             assert audit.findings is not None
             assert audit.findings.silent == 0
+        assert audit.findings is not None
         assert audit.findings.facilities == 2
 
 
