@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from datetime import UTC, datetime
+from functools import partial
 
 import uvloop
 from prometheus_client import REGISTRY
@@ -14,6 +15,7 @@ from sensorpipe_schema.settings import naming_what_is_wrong
 from sensorpipe_operator import resync
 from sensorpipe_operator.cluster import Cluster, ClusterError
 from sensorpipe_operator.health import Health
+from sensorpipe_operator.lasting import while_lasting
 from sensorpipe_operator.listening import listen
 from sensorpipe_operator.metrics import OperatorMetrics
 from sensorpipe_operator.mirror import Mirror
@@ -40,13 +42,7 @@ async def run(settings: Settings) -> None:
     """Watch and work until told to stop."""
     mirror, queue, metrics = Mirror(), WorkQueue(), OperatorMetrics(REGISTRY)
     watching = Watching(mirror, queue)
-    metrics.watch("queue", "Sensors that wait to be looked at.", lambda: len(queue))
-    resync_seconds = settings.resync_ms / 1000
-    metrics.watch("resync_seconds", "Between two lists, at most.", lambda: resync_seconds)
-    metrics.watch("sensors", "Sensors that are known.", lambda: mirror.count("Sensor"))
-    metrics.watch(
-        "silence_seconds", "Since a watch told anything.", lambda: watching.silence_seconds
-    )
+    _measure(metrics, mirror, queue, watching, settings)
     async with Cluster.connect(settings.workers + 2) as cluster:
         health = Health(
             cluster, mirror, settings.namespaces, silence=lambda: watching.silence_seconds
@@ -64,28 +60,37 @@ async def run(settings: Settings) -> None:
                 asyncio.create_task(queue.work(reconciler.reconcile), name=f"worker {i}")
                 for i in range(settings.workers)
             ]
-            lister = asyncio.create_task(
-                resync.resync(
-                    cluster,
-                    mirror,
-                    queue,
-                    metrics,
-                    namespaces=settings.namespaces,
-                    every_seconds=resync_seconds,
-                    asked=watching.began_anew,
-                ),
-                name="resync",
+            listing = resync.resync(
+                cluster,
+                mirror,
+                queue,
+                metrics,
+                namespaces=settings.namespaces,
+                every_seconds=settings.resync_ms / 1000,
+                asked=watching.began_anew,
             )
-            try:
-                await listen(
-                    watching,
-                    settings.namespaces,
-                    first=lambda: _first_list(cluster, mirror, queue, settings),
-                )
-            finally:
-                for task in (*workers, lister):
-                    task.cancel()
+            lister = asyncio.create_task(listing, name="resync")
+            first = partial(_first_list, cluster, mirror, queue, settings)
+            listening = listen(watching, settings.namespaces, first)
+            await while_lasting(listening, [*workers, lister])
     log.info("operator stopped")
+
+
+def _measure(
+    metrics: OperatorMetrics,
+    mirror: Mirror,
+    queue: WorkQueue,
+    watching: Watching,
+    settings: Settings,
+) -> None:
+    """Have what is known told to whoever scrapes."""
+    metrics.watch("queue", "Sensors that wait to be looked at.", lambda: len(queue))
+    resync_seconds = settings.resync_ms / 1000
+    metrics.watch("resync_seconds", "Between two lists, at most.", lambda: resync_seconds)
+    metrics.watch("sensors", "Sensors that are known.", lambda: mirror.count("Sensor"))
+    metrics.watch(
+        "silence_seconds", "Since a watch told anything.", lambda: watching.silence_seconds
+    )
 
 
 async def _first_list(
