@@ -153,6 +153,7 @@ async def counts(kafka: Child, name: str) -> dict[tuple[str, str, int], int]:
         ("SENSORPIPE_MQTT_TOPIC", "$share/us/sensor_readings/#", "must not be shared"),
         ("SENSORPIPE_KAFKA_SECURITY", "TLS", "must be one of PLAINTEXT"),
         ("SENSORPIPE_KAFKA_MECHANISM", "GSSAPI", "must be one of PLAIN"),
+        ("SENSORPIPE_KAFKA_CA_FILE", "/nowhere/ca.pem", "holds no certificates"),
         ("SENSORPIPE_WINDOW", "10", "10"),
         ("SENSORPIPE_LATENESS", "-2s", "-2s"),
         ("SENSORPIPE_HTTP", "9090", "must be HOST:PORT"),

@@ -3,7 +3,9 @@
 import ssl
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from sensorpipe_schema.kafka import KafkaSettings
+from sensorpipe_schema.kafka_trouble import explain
 
 
 @pytest.mark.parametrize(("ca_file", "strict"), [("ca.crt", False), (None, True)])
@@ -21,3 +23,11 @@ def test_an_authority_of_ones_own_need_not_be_strict(monkeypatch, ca_file, stric
     assert bool(context.verify_flags & ssl.VERIFY_X509_STRICT) is strict
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
+
+
+async def test_what_is_wrong_can_be_said_when_the_authority_has_gone(tmp_path):
+    gone = str(tmp_path / "ca.crt")
+    settings = KafkaSettings("127.0.0.1:1", "SASL_SSL", "SCRAM-SHA-512", "u", "secret", gone)
+    said = await explain(settings, KafkaConnectionError("no"))
+    assert "Kafka at 127.0.0.1:1 cannot be reached" in said
+    assert "secret" not in said + repr(settings)

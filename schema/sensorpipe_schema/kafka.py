@@ -1,11 +1,12 @@
 """Kafka: settings as aiokafka takes them, and the topics of the pipeline."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
 
+from sensorpipe_schema import certificates
 from sensorpipe_schema.kafka_tls import tls_context
 from sensorpipe_schema.settings import Environment
 
@@ -30,7 +31,7 @@ class KafkaSettings:
     security: str
     mechanism: str
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     ca_file: str | None
 
     @classmethod
@@ -48,6 +49,8 @@ class KafkaSettings:
         security = settings.security or ""
         if security.startswith("SASL") and not (settings.username and settings.password):
             env.problem(f"{prefix}USERNAME and {prefix}PASSWORD: must be set for {security}")
+        if problem := certificates.unusable(settings.ca_file):
+            env.problem(f"{prefix}CA_FILE: {problem}")
         return settings
 
     def client_options(self) -> dict[str, Any]:

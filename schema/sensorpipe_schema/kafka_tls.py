@@ -3,14 +3,12 @@
 import ssl
 from contextlib import suppress
 
+from sensorpipe_schema import certificates
+
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
     """Return a context that trusts `ca_file`, or else the authorities of the system."""
-    context = ssl.create_default_context(cafile=ca_file)
-    if ca_file is not None:
-        # since Python 3.13 the default; what Strimzi issues has no Authority Key Identifier
-        # and would be refused (strimzi/strimzi-kafka-operator#11375)
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context = certificates.trusting(ca_file)
     context.sslobject_class = _SaysGoodbye
     return context
 

@@ -38,9 +38,11 @@ async def explain(settings: KafkaSettings, error: BaseException) -> str:
 
 async def _try(settings: KafkaSettings) -> str | None:
     """Connect once, by hand, and say why that fails."""
-    options = settings.client_options()
-    host, _, port = options.pop("bootstrap_servers").partition(",")[0].strip().rpartition(":")
+    host, _, port = settings.bootstrap.partition(",")[0].strip().rpartition(":")
+    host = host.strip("[]")  # of an IPv6 address
     try:
+        options = settings.client_options()
+        del options["bootstrap_servers"]
         connection = await create_conn(host, int(port), request_timeout_ms=_TRY_MS, **options)
     except (SaslAuthenticationFailed, AuthenticationFailedError) as error:
         return (

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
+from sensorpipe_schema import certificates
 from sensorpipe_schema.settings import Environment
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -54,11 +55,8 @@ class Endpoint:
         ca_file = env.text("SENSORPIPE_MQTT_CA_FILE", "") or None
         default = "mqtt://127.0.0.1:1883"
         endpoint = env.parse("SENSORPIPE_MQTT_URL", lambda url: cls.parse(url, ca_file), default)
-        if ca_file is not None:
-            try:
-                ssl.create_default_context(cafile=ca_file)
-            except OSError as error:
-                env.problem(f"SENSORPIPE_MQTT_CA_FILE: {ca_file} holds no certificates: {error}")
+        if problem := certificates.unusable(ca_file):
+            env.problem(f"SENSORPIPE_MQTT_CA_FILE: {problem}")
         return endpoint
 
     def __str__(self) -> str:
@@ -67,4 +65,4 @@ class Endpoint:
 
     def tls_context(self) -> ssl.SSLContext | None:
         """Return what checks the broker's certificate; None without TLS."""
-        return ssl.create_default_context(cafile=self.ca_file) if self.tls else None
+        return certificates.trusting(self.ca_file) if self.tls else None
