@@ -11,15 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
+from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from sensorpipe_server import database
 from sensorpipe_server.database import Database
-from sensorpipe_server.documents import Document
 from sensorpipe_server.facilities import Facilities
+from sensorpipe_server.spliced import id_of
 from sensorpipe_server.window import Absorbed, Refused, Window, absorb
 
 CHUNK: Final = 250
@@ -47,9 +46,7 @@ class Store:
 
     def __init__(self, db: Database) -> None:
         self._windows = database.windows(db)
-        # dates as they are stored: a merge passes them on unread
-        as_stored: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=False)
-        self._reading = self._windows.with_options(codec_options=as_stored)
+        self._reading = self._windows.with_options(codec_options=DEFAULT_RAW_BSON_OPTIONS)
         self._facilities = Facilities(database.facilities(db))
         self.looks_first = False
         """Whether most windows are expected to be there already, so that none is encoded yet."""
@@ -133,21 +130,22 @@ class Store:
             for key, result in latest.items():
                 results.setdefault(key, result).refused = result.refused
             changed = {key: result for key, result in latest.items() if result.raw is not None}
-            waiting = await self._replace(windows, stored, changed, outcome)
+            waiting = await self._replace(windows, changed, outcome)
         for result in results.values():
             outcome.merged += result.merged
             outcome.redelivered += result.redelivered
             outcome.refused += result.refused
         return missing
 
-    async def _find(self, keys: list[str]) -> dict[str, Document]:
+    async def _find(self, keys: list[str]) -> dict[str, bytes]:
+        """Return the stored windows, encoded."""
         cursor = self._reading.find({"_id": {"$in": keys}}, batch_size=len(keys) + 1)
-        return {found["_id"]: found for found in await cursor.to_list()}
+        documents = [bytes(found.raw) for found in await cursor.to_list()]
+        return {id_of(found): found for found in documents}
 
     async def _replace(
         self,
         windows: Mapping[str, Window],
-        stored: Mapping[str, Document],
         changed: Mapping[str, Absorbed],
         outcome: Outcome,
     ) -> list[str]:
@@ -155,7 +153,7 @@ class Store:
         if not changed:
             return []
         keys = list(changed)
-        writes = [_guarded(key, stored[key]["rev"], changed[key].raw) for key in keys]
+        writes = [_guarded(key, changed[key].rev, changed[key].raw) for key in keys]
         refused: list[str] = []
         try:
             written = (await self._windows.bulk_write(writes, ordered=False)).modified_count

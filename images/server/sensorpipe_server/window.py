@@ -5,15 +5,20 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import bson
+from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from sensorpipe_schema.partial import BadPartialError, Checked, read
 
 from sensorpipe_server.documents import Document, document, window_id
 from sensorpipe_server.encoded import encoded
 from sensorpipe_server.merge import is_newer, merge
+from sensorpipe_server.spliced import Spliced, splice
 
 MAX_DOCUMENT: Final = 16 * 1024 * 1024 - 64 * 1024
 """Bytes; MongoDB takes 16 MiB, command and all."""
+
+_AS_STORED: Final[CodecOptions[Document]] = CodecOptions(tz_aware=False)
+"""A merge passes dates on unread."""
 
 
 class Part:
@@ -41,6 +46,14 @@ class Part:
     def encode(self) -> RawBSONDocument:
         """Return the document encoded, or raise BadPartialError if it is too large."""
         return _not_too_large(encoded(self._take(), self.key, self._received_at))
+
+    def splice(self, stored: bytes) -> Spliced | None:
+        """Return `rev` and an encoded document with this partial, if `splice` can make it."""
+        checked = self._take()
+        spliced = splice(stored, checked, self.key, self._received_at)
+        if spliced is None:
+            self._checked = checked
+        return spliced
 
     def _take(self) -> Checked:
         checked, self._checked = self._checked, None
@@ -106,20 +119,29 @@ class Absorbed:
 
     raw: RawBSONDocument | None = None
     """The new document; None where nothing changes. Never ask for its truth: that decodes it."""
+    rev: int = 0
+    """Of what was stored."""
     merged: int = 0
     redelivered: int = 0
     refused: list[Refused] = field(default_factory=list)
 
 
-def absorb(stored: Document | None, parts: list[Part]) -> Absorbed:
+def absorb(stored: Document | bytes | None, parts: list[Part]) -> Absorbed:
     """Merge the partials that are newer than what is stored into it, each alone and in order.
 
     A partial that cannot be merged or would make the document too large is refused.
     """
+    if isinstance(stored, bytes):
+        if (spliced := _absorb_encoded(stored, parts)) is not None:
+            return spliced
+        stored = bson.decode(stored, _AS_STORED)
     try:
-        return _absorb_all(stored, parts)
+        result = _absorb_all(stored, parts)
     except Exception:  # noqa: BLE001  whatever it is, one partial must not stop the others
-        return _absorb_singly(stored, parts)
+        result = _absorb_singly(stored, parts)
+    if stored is not None:
+        result.rev = stored["rev"]
+    return result
 
 
 def encode(document: Document) -> RawBSONDocument:
@@ -131,6 +153,19 @@ def _not_too_large(data: bytes) -> RawBSONDocument:
     if len(data) > MAX_DOCUMENT:
         raise BadPartialError("document_too_large", f"{len(data)} bytes; at most {MAX_DOCUMENT}")
     return RawBSONDocument(data)
+
+
+def _absorb_encoded(stored: bytes, parts: list[Part]) -> Absorbed | None:
+    """Merge the only partial, as there is nearly always, if that needs no decoding."""
+    if len(parts) != 1:
+        return None
+    try:
+        spliced = parts[0].splice(stored)
+        if spliced is not None:
+            return Absorbed(_not_too_large(spliced.document), spliced.rev, merged=1)
+    except Exception:  # noqa: BLE001  whatever it is, the others find it and say it
+        return None
+    return None
 
 
 def _absorb_all(stored: Document | None, parts: list[Part]) -> Absorbed:
