@@ -1,7 +1,7 @@
 """A partial merged into a stored window without decoding it, where both have the common form.
 
 That is: the same sensors in the same order, each of one source that counts on, from the
-compactor that wrote the window, and no number beyond 32 bits. It takes a third of the time.
+compactor that wrote the window, and no number beyond 32 bits. It takes half of the time.
 Whatever differs in any byte from what `encoded` writes is left to `merge`.
 """
 
