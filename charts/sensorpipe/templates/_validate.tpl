@@ -114,7 +114,7 @@ fullnameOverride: `{{ $name }}` cannot begin the names of Services (lower case l
 {{- $known := .Capabilities.APIVersions -}}
 {{- if $known.Has "v1/Pod" }}
 {{- if and .Values.kafka.enabled (not ($known.Has "kafka.strimzi.io/v1")) }}
-kafka.enabled: this cluster does not know Strimzi's resources (kafka.strimzi.io/v1). First install its operator, 1.0 or newer, watching namespace {{ .Release.Namespace }}: helm install strimzi oci://quay.io/strimzi-helm/strimzi-kafka-operator --namespace {{ .Release.Namespace }}
+kafka.enabled: this cluster does not know Strimzi's resources (kafka.strimzi.io/v1). First install its operator, 1.0 or newer, watching namespace {{ .Release.Namespace }}, which has to be there: helm install strimzi oci://quay.io/strimzi-helm/strimzi-kafka-operator --namespace strimzi --create-namespace --set 'watchNamespaces={ {{- .Release.Namespace -}} }'
 {{- end }}
 {{- if and (eq .Values.server.autoscaling.by "lag") (not ($known.Has "keda.sh/v1alpha1")) }}
 server.autoscaling.by: `lag` needs KEDA, and this cluster does not know its resources (keda.sh/v1alpha1)
