@@ -4,6 +4,12 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+# first, since a failure in a pipe would go unseen
+rendered=$("${HELM:-helm}" template sensorpipe charts/sensorpipe --namespace sensorpipe --no-hooks \
+    --set mosquitto.existingSecret=sensorpipe-mosquitto \
+    --set kafka.existingSecret=sensorpipe-kafka-passwords \
+    --set mongodb.existingSecret=sensorpipe-mongodb)
+
 cat <<'END'
 # The chart's development profile for clusters that Helm does not manage: everything on one node
 # with 4 GB, in the namespace sensorpipe. Needs Strimzi's operator, watching that namespace, and
@@ -19,8 +25,4 @@ metadata:
     pod-security.kubernetes.io/enforce: restricted
 END
 
-"${HELM:-helm}" template sensorpipe charts/sensorpipe --namespace sensorpipe --no-hooks \
-    --set mosquitto.existingSecret=sensorpipe-mosquitto \
-    --set kafka.existingSecret=sensorpipe-kafka-passwords \
-    --set mongodb.existingSecret=sensorpipe-mongodb |
-    sed -e 's|managed-by: Helm$|managed-by: kubectl|'
+printf '%s\n' "$rendered" | sed -e 's|managed-by: Helm$|managed-by: kubectl|'

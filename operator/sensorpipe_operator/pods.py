@@ -25,6 +25,9 @@ def pod_template(sensor: Sensor, share: int, content_key: str, settings: Generat
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
+            # else Python would be the pod's first process, which a SIGTERM passes by until it
+            # is handled: one that came while Python starts would be lost, and the grace wasted
+            "shareProcessNamespace": True,
             "terminationGracePeriodSeconds": GRACE_SECONDS,
             "securityContext": {
                 "runAsNonRoot": True,

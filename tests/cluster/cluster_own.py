@@ -78,6 +78,15 @@ class OwnCluster:
 
 def why_not() -> str | None:
     """Return what this machine lacks to run a cluster, or None."""
+    if (reason := why_never()) is not None:
+        return reason
+    if cluster_programs.built() is None:
+        return "a cluster of our own needs programs that `make test-cluster` builds, once"
+    return None
+
+
+def why_never() -> str | None:
+    """Return what it lacks, the programs that can be built apart, or None."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "a cluster of our own needs Linux and root"
     lacking = sorted({package for name, package in _NEEDED.items() if shutil.which(name) is None})
@@ -85,8 +94,6 @@ def why_not() -> str | None:
         lacking.append("containernetworking-plugins")
     if lacking:
         return f"a cluster of our own needs `apt-get install {' '.join(lacking)}`"
-    if cluster_programs.built() is None:
-        return "a cluster of our own needs programs that `make test-cluster` builds, once"
     return None
 
 

@@ -31,7 +31,9 @@ def prepare(_: list[str]) -> None:
     cluster_home.prune("programs-*", _KEPT)
     if os.environ.get(cluster_choice.GIVEN) or cluster_kind.why_not() is None:
         return
-    if cluster_programs.built() is None:
+    if (reason := cluster_own.why_never()) is not None:
+        print(f"No cluster of our own here: {reason}", file=sys.stderr)
+    elif cluster_programs.built() is None:
         print("Building Kubernetes for the tests, once: minutes", file=sys.stderr)
         cluster_programs.build()
 
