@@ -99,24 +99,19 @@ class Connection(asyncio.Protocol):
             )
             for pattern in patterns
         ]
-        answer = await self._ask(mqtt5.SubscribePacket(1, filters).write())
-        if not isinstance(answer, mqtt5.SubAckPacket):
-            raise ProtocolError(f"the broker answered SUBSCRIBE with {type(answer).__name__}")
-        if len(answer.reason_codes) != len(patterns):
-            raise ProtocolError(f"the broker answered SUBSCRIBE with {answer.reason_codes}")
-        for pattern, code in zip(patterns, answer.reason_codes, strict=True):
+        codes = await self._subscribed(filters)
+        if len(codes) != len(patterns):
+            raise ProtocolError(f"the broker answered SUBSCRIBE with {codes}")
+        for pattern, code in zip(patterns, codes, strict=True):
             if code != mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE:
                 raise RefusedError(f"the broker refused {pattern!r} at QoS 1: {code.name}")
 
     async def watch(self, topic: str) -> None:
         """Subscribe at QoS 0, to what is retained too; raise RefusedError if denied."""
         asked = mqtt5.TopicFilter(topic, max_qos=mqtt5.QoS.AT_MOST_ONCE)
-        answer = await self._ask(mqtt5.SubscribePacket(1, [asked]).write())
-        if not isinstance(answer, mqtt5.SubAckPacket):
-            raise ProtocolError(f"the broker answered SUBSCRIBE with {type(answer).__name__}")
-        granted = mqtt5.SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE
-        if answer.reason_codes != [granted]:
-            raise RefusedError(f"the broker refused {topic!r}: {answer.reason_codes}")
+        codes = await self._subscribed([asked])
+        if codes != [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE]:
+            raise RefusedError(f"the broker refused {topic!r}: {codes}")
 
     def write(self, data: bytes) -> None:
         """Send packets, if the connection still stands."""
@@ -231,6 +226,13 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+    async def _subscribed(self, filters: list[mqtt5.TopicFilter]) -> list[mqtt5.SubAckReasonCode]:
+        """Return what the broker grants of each filter."""
+        answer = await self._ask(mqtt5.SubscribePacket(1, filters).write())
+        if not isinstance(answer, mqtt5.SubAckPacket):
+            raise ProtocolError(f"the broker answered SUBSCRIBE with {type(answer).__name__}")
+        return answer.reason_codes
 
     async def _ask(self, data: bytes) -> mqtt5.Packet:
         """Send a packet and wait for the answer to it: for as long as nobody reads, if paused."""
