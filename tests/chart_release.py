@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.request import ProxyHandler, build_opener
 
 import part_images
 from chart_render import CHART, image
 from cluster_client import Cluster
 from operator_process import until
+from sensorpipe_cli.ask import get
 
 NAME = "sensorpipe"
 _APPS = ("operator", "generator", "compactor", "server")
@@ -118,9 +118,7 @@ class Release:
 
 def ask(url: str, path: str) -> Any:
     """Return the JSON that an address answers."""
-    opener = build_opener(ProxyHandler({}))
-    with opener.open(f"{url}{path}", timeout=20) as answer:
-        return json.load(answer)
+    return json.loads(get(f"{url}{path}", seconds=20))
 
 
 def chart_images(cluster: Cluster) -> tuple[str, ...]:

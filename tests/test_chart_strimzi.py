@@ -1,13 +1,13 @@
 """What stands for Strimzi in the chart's tests, held to what Strimzi itself would do."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import asker_pod
 import pytest
 import yaml
 from cluster_client import Cluster
+from operator_process import until
 from strimzi_stand_in import StandIn, strimzi
 
 pytestmark = pytest.mark.cluster
@@ -100,13 +100,6 @@ class Pipe:
         return asker_pod.kafka(self.cluster, self.namespace, bootstrap, *attempts)
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
-
-
 @pytest.fixture(scope="module")
 def pipe(cluster: Cluster) -> Iterator[Pipe]:
     image = cluster.load_image("server")
@@ -165,7 +158,7 @@ def test_data_is_found_again_by_a_cluster_of_the_same_name(pipe: Pipe):
 
 def test_a_changed_permission_takes_effect(pipe: Pipe):
     pipe.apply(USER % ("writer", _TOPIC_RULE % "Read, Write, Describe"))
-    eventually(lambda: pipe.attempt("read:writer:compacted_summaries")[0].endswith("read"))
+    until(lambda: pipe.attempt("read:writer:compacted_summaries")[0].endswith("read"))
 
 
 def test_a_resource_that_strimzi_would_refuse_says_why(pipe: Pipe):
@@ -174,11 +167,11 @@ def test_a_resource_that_strimzi_would_refuse_says_why(pipe: Pipe):
     pipe.kubectl("patch", "kafkatopic/large", "--type=merge", "-p", '{"spec":{"topicName":"b"}}')
     message = '.status.conditions[?(@.type=="Ready")].message'
     expected = "Changing spec.topicName is not supported"
-    eventually(lambda: pipe.field("kafkatopic/large", message) == expected)
+    until(lambda: pipe.field("kafkatopic/large", message) == expected)
 
 
 def test_a_topic_goes_with_its_resource_and_a_user_with_its_secret(pipe: Pipe):
     pipe.kubectl("delete", "kafkatopic/summaries", "kafkauser/writer", "--timeout=60s")
-    eventually(lambda: "writer" not in pipe.kubectl("get", "secrets", "-o", "name"))
+    until(lambda: "writer" not in pipe.kubectl("get", "secrets", "-o", "name"))
     outcomes = pipe.attempt("write:writer:compacted_summaries")
     assert set(outcomes) <= {"KafkaConnectionError", "AuthenticationFailedError"}

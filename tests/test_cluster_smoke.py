@@ -1,12 +1,12 @@
 """The cluster that the cluster tests stand on, whichever of the three it is."""
 
 import json
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from cluster_client import Cluster, KubectlError
+from operator_process import until
 
 pytestmark = pytest.mark.cluster
 
@@ -19,13 +19,6 @@ spec:
   interval: 1s
   measurements: [{name: temperature, signal: {normal: {mean: 20, stdev: 1}}}]
 """
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def generator(image: str) -> list[object]:
@@ -161,11 +154,11 @@ def test_the_api_server_comes_back_after_it_was_killed(cluster: Cluster, namespa
             return False
 
     cluster.restart_api_server()
-    eventually(answers)
+    until(answers)
     assert "boiler" in cluster.kubectl("get", "deployments", "-n", namespace)
 
 
 def test_what_a_namespace_held_goes_with_it(cluster: Cluster):
     with cluster.namespace() as name:
         cluster.kubectl("create", "configmap", "one", "-n", name)
-    eventually(lambda: name not in cluster.kubectl("get", "namespaces"))
+    until(lambda: name not in cluster.kubectl("get", "namespaces"))

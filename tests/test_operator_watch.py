@@ -12,13 +12,7 @@ from operator_proxy import Proxy, spoilable
 from operator_sensors import sensor, settled
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture(scope="module")
-def config_file(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The operator's kubeconfig, in a cluster that knows Sensors."""
-    operator_process.install(cluster)
-    return operator_process.kubeconfig(cluster, tmp_path_factory.mktemp("account"))
+pytest_plugins = ["operator_fixtures"]
 
 
 @pytest.fixture
