@@ -27,6 +27,10 @@ up: $(VENV)/.local ## run the whole pipeline on this machine: make up ARGS="--du
 test: $(VENV)/.dev ## run the tests; what is absent here skips and says which command brings it
 	@exec pytest $(ARGS)
 
+.PHONY: test-promise
+test-promise: $(VENV)/.dev ## run all tests, those that take minutes as well
+	@exec pytest -m "promise or not promise" $(ARGS)
+
 .PHONY: test-kafka
 test-kafka: $(KAFKA_LIBS)/.complete ## bring Kafka 4.3.1 for the tests (Java 17 and Maven; about 45 MB)
 
@@ -48,7 +52,7 @@ test-promtool: $(VENV)/.dev ## build promtool for the tests of the alerts (Go; m
 .PHONY: test-cluster
 test-cluster: $(VENV)/.dev ## run the cluster tests: a cluster given, kind's, or one of our own
 	@$(CLUSTER) prepare
-	@exec pytest -m cluster $(ARGS)
+	@exec pytest -m "cluster and not promise" $(ARGS)
 
 .PHONY: chart-docs
 chart-docs: $(VENV)/.dev ## make the chart's README from its values and README.md.gotmpl (Go)

@@ -9,6 +9,7 @@ import pytest
 from services import ROOT
 
 PACKAGES = {
+    "sensorpipe_runtime": ROOT / "schema/sensorpipe_runtime",
     "sensorpipe_schema": ROOT / "schema/sensorpipe_schema",
     "sensorpipe_cli": ROOT / "operator/sensorpipe_cli",
     "sensorpipe_operator": ROOT / "operator/sensorpipe_operator",
