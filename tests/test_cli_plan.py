@@ -30,6 +30,16 @@ def test_each_program_gets_what_it_needs_on_loopback():
     }
 
 
+def test_with_a_broker_of_the_runs_own_the_client_id_is_the_runs_and_the_name_stays():
+    given = plan.compactor(SERVICES, 9001, {}, "compactor-1f").environ
+    assert given["SENSORPIPE_MQTT_CLIENT_ID"] == "compactor-1f"
+    assert given["SENSORPIPE_COMPACTOR_NAME"] == "sensorpipe-compactor"
+    named = {"SENSORPIPE_COMPACTOR_NAME_FILE": "/run/name"}
+    kept = plan.compactor(SERVICES, 9001, named, "compactor-1f").environ
+    assert kept["SENSORPIPE_COMPACTOR_NAME_FILE"] == "/run/name"
+    assert "SENSORPIPE_COMPACTOR_NAME" not in kept
+
+
 def test_settings_of_a_service_pass_only_to_ones_own():
     environ = {
         "PATH": "/bin",

@@ -19,7 +19,7 @@ class Kafka(Journal):
     """Holds what is appended; `there` says whether appends come to an end."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings.kafka, settings.client_id)
+        super().__init__(settings.kafka, settings.name)
         self.epoch = 7
         self.records: list[Record] = []
         self.there = asyncio.Event()

@@ -146,6 +146,7 @@ async def counts(kafka: Child, name: str) -> dict[tuple[str, str, int], int]:
         ("SENSORPIPE_MQTT_CLIENT_ID", "", "must be 1 to 128 printable ASCII characters"),
         ("SENSORPIPE_MQTT_CLIENT_ID", "a\nb", "must be 1 to 128 printable ASCII characters"),
         ("SENSORPIPE_MQTT_CLIENT_ID", "a" * 129, "must be 1 to 128 printable ASCII characters"),
+        ("SENSORPIPE_COMPACTOR_NAME", "a\nb", "printable ASCII characters; got 'a\\nb'"),
         ("SENSORPIPE_MQTT_TOPIC", "", "must be an MQTT topic filter"),
         ("SENSORPIPE_MQTT_TOPIC", "a/#/b", "must be an MQTT topic filter"),
         ("SENSORPIPE_MQTT_TOPIC", "a/b+", "must be an MQTT topic filter"),
@@ -176,11 +177,28 @@ def test_a_topic_filter_may_have_wildcards(topic: str):
 def test_the_defaults_are_those_of_the_contract():
     settings = Settings.read({})
     assert str(settings.mqtt) == "mqtt://127.0.0.1:1883"
-    assert settings.client_id == "sensorpipe-compactor"
+    assert settings.client_id == settings.name == "sensorpipe-compactor"
     assert settings.topic_filter == "sensor_readings/#"
     assert settings.kafka.bootstrap == "127.0.0.1:9092"
     assert (settings.window_ms, settings.lateness_ms) == (10_000, 2_000)
     assert settings.http == ("0.0.0.0", 9090)
+
+
+def test_the_client_id_is_a_secret_apart_from_the_compactors_name(tmp_path: Path):
+    file = tmp_path / "client-id"
+    file.write_text("s3cret\n")
+    settings = Settings.read(
+        {"SENSORPIPE_MQTT_CLIENT_ID_FILE": str(file), "SENSORPIPE_COMPACTOR_NAME": "north"}
+    )
+    assert (settings.client_id, settings.name) == ("s3cret", "north")
+    assert "s3cret" not in repr(settings)
+    with pytest.raises(SettingsError) as refused:
+        Settings.read({"SENSORPIPE_MQTT_CLIENT_ID": "s3cret\t", "SENSORPIPE_COMPACTOR_NAME": "n"})
+    assert "s3cret" not in str(refused.value)
+
+
+def test_without_a_name_a_compactor_is_called_as_its_client_id():
+    assert Settings.read({"SENSORPIPE_MQTT_CLIENT_ID": "mine"}).name == "mine"
 
 
 async def test_all_wrong_settings_are_named_at_the_start(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,10 +27,11 @@ def assemble(sensors: "list[Sensor]", options: Options, workspace: Workspace) ->
         mongodb=options.mongodb or f"mongodb://{LOOPBACK}:{mongodb}/sensorpipe",
     )
     shared = plan.inherited(os.environ, _own(options))
+    client_id = None if options.mqtt else f"compactor-{secrets.token_hex(16)}"
     return Pipeline(
         services=_embedded(options, (mqtt, kafka, mongodb), services, workspace),
         server=_part(plan.server(services, options.port or api, shared), workspace),
-        compactor=_part(plan.compactor(services, compactor, shared), workspace),
+        compactor=_part(plan.compactor(services, compactor, shared, client_id), workspace),
         generators=[
             _part(
                 plan.generator(_label(sensor), _written(sensor, workspace), services, port, shared),

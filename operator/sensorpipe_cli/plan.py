@@ -9,6 +9,7 @@ from typing import Final
 from sensorpipe_cli.ports import LOOPBACK
 
 _PREFIX: Final = "SENSORPIPE_"
+_COMPACTOR_NAME: Final = {f"{_PREFIX}COMPACTOR_NAME", f"{_PREFIX}COMPACTOR_NAME_FILE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,18 @@ def server(services: Services, port: int, inherited: Mapping[str, str]) -> Progr
     return _program("server", "sensorpipe_server", port, inherited, variables)
 
 
-def compactor(services: Services, port: int, inherited: Mapping[str, str]) -> Program:
-    """Plan the compactor, whose metrics are at `port`."""
+def compactor(
+    services: Services, port: int, inherited: Mapping[str, str], client_id: str | None = None
+) -> Program:
+    """Plan the compactor, whose metrics are at `port`.
+
+    Without a `client_id` the inherited settings name the broker's session.
+    """
     variables = {"MQTT_URL": services.mqtt, "KAFKA_BOOTSTRAP": services.kafka}
+    if client_id is not None:
+        variables["MQTT_CLIENT_ID"] = client_id
+        if inherited.keys().isdisjoint(_COMPACTOR_NAME):
+            variables["COMPACTOR_NAME"] = "sensorpipe-compactor"
     return _program("compactor", "sensorpipe_compactor", port, inherited, variables)
 
 

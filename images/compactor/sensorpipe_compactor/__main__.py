@@ -41,7 +41,7 @@ async def run(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    journal = Journal(settings.kafka, settings.client_id)
+    journal = Journal(settings.kafka, settings.name)
     compactor = Compactor(settings, journal)
     heartbeat = Heartbeat()
     dropped = Dropped(settings.mqtt, settings.client_id)

@@ -54,7 +54,7 @@ class Compactor:
         self.early_flushes = 0
         self.dead_letters: Counter[str] = Counter()
         self.sessions_lost = 0
-        self._name = settings.client_id
+        self._name = settings.name
         self._settled = 0
         self._had_session = False
         self._stopping = False

@@ -1,7 +1,7 @@
 """The compactor's settings, all from the environment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sensorpipe_schema.kafka import KafkaSettings
@@ -9,7 +9,9 @@ from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.names import READINGS_FILTER
 from sensorpipe_schema.settings import Environment
 
-_MAX_CLIENT_ID: Final = 128
+_MAX_NAME: Final = 128
+
+_NAME: Final = "sensorpipe-compactor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +19,10 @@ class Settings:
     """What a compactor needs to know."""
 
     mqtt: Endpoint
-    client_id: str
-    """Names the broker's session and, in partials, the compactor: one active process for each."""
+    client_id: str = field(repr=False)
+    """Names the broker's session: whoever connects with it takes the session, so it is a secret."""
+    name: str
+    """Names the compactor in partials, fences and logs: one active process for each."""
     topic_filter: str
     kafka: KafkaSettings
     window_ms: int
@@ -30,9 +34,11 @@ class Settings:
     def read(cls, variables: Mapping[str, str]) -> "Settings":
         """Read the environment; raise SettingsError naming each variable that is wrong."""
         env = Environment(variables)
+        client_id = env.parse("SENSORPIPE_MQTT_CLIENT_ID", _client_id, _NAME)
         settings = cls(
             mqtt=Endpoint.read(env),
-            client_id=env.parse("SENSORPIPE_MQTT_CLIENT_ID", _client_id, "sensorpipe-compactor"),
+            client_id=client_id,
+            name=env.parse("SENSORPIPE_COMPACTOR_NAME", _name, client_id or _NAME),
             topic_filter=env.parse("SENSORPIPE_MQTT_TOPIC", _topic_filter, READINGS_FILTER),
             kafka=KafkaSettings.read(env),
             window_ms=env.milliseconds("SENSORPIPE_WINDOW", "10s"),
@@ -45,9 +51,19 @@ class Settings:
 
 
 def _client_id(text: str) -> str:
-    if not 0 < len(text) <= _MAX_CLIENT_ID or not text.isascii() or not text.isprintable():
-        raise ValueError(f"must be 1 to {_MAX_CLIENT_ID} printable ASCII characters; got {text!r}")
+    if not _is_name(text):  # without the text: it is a secret
+        raise ValueError(f"must be 1 to {_MAX_NAME} printable ASCII characters")
     return text
+
+
+def _name(text: str) -> str:
+    if not _is_name(text):
+        raise ValueError(f"must be 1 to {_MAX_NAME} printable ASCII characters; got {text!r}")
+    return text
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= _MAX_NAME and text.isascii() and text.isprintable()
 
 
 def _topic_filter(text: str) -> str:

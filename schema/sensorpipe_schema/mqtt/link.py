@@ -52,8 +52,8 @@ class Link(ABC):
 
     async def run(self) -> None:
         """Stay connected until cancelled, closed, or taken over by another client."""
-        staying = asyncio.create_task(self._stay_connected(), name=f"mqtt {self.client_id}")
-        closed = asyncio.create_task(self._closed.wait(), name=f"mqtt {self.client_id} closed")
+        staying = asyncio.create_task(self._stay_connected(), name="mqtt")
+        closed = asyncio.create_task(self._closed.wait(), name="mqtt closed")
         try:
             await asyncio.wait([staying, closed], return_when=asyncio.FIRST_COMPLETED)
         finally:
