@@ -9,6 +9,7 @@ from sensorpipe_schema.backoff import Backoff
 from sensorpipe_schema.mqtt.connection import KEEP_ALIVE, Connection
 from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.mqtt.frames import Message
+from sensorpipe_schema.mqtt.subscribing import watch
 
 TOPIC: Final = "$SYS/broker/publish/messages/dropped"
 """Where Mosquitto says it, since its start; no other broker known does."""
@@ -52,7 +53,7 @@ class Dropped:
         connection = await Connection.open(self._endpoint, self._take, lambda _: None)
         try:
             await connection.handshake(self._connect_packet())
-            await connection.watch(TOPIC)
+            await watch(connection, TOPIC)
             await connection.ended
         finally:
             connection.abort()

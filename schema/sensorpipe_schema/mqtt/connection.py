@@ -25,6 +25,14 @@ _GOODBYE_SECONDS: Final = 2.0
 
 _MESSAGES: Final = frozenset({mqtt5.PublishPacket, Refused})
 
+_CONNACK_OF_MQTT_3: Final = b"\x20\x02"
+"""How a CONNACK of MQTT 3.1.1 begins: two bytes follow; in MQTT 5 they are three at least."""
+
+_NO_MQTT_5: Final = "the broker does not speak MQTT 5, which sensorpipe needs"
+_NO_ANSWER_TO_CONNECT: Final = (
+    "the broker ended the connection instead of answering CONNECT ({}); "
+    "check that it speaks MQTT 5, and that the port is for MQTT with or without TLS as the URL says"
+)
 
 _UNTAKEN_BYTES: Final = 64 * 1024
 """Of ours that a throttled connection lets wait: 16,384 PUBACKs."""
@@ -51,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[mqtt5.Packet] | None = None
         self._heard = loop.time()
+        self._greeted = False
         self._paused = False
         self._congested = False
         self._throttled = False
@@ -80,38 +89,32 @@ class Connection(asyncio.Protocol):
 
     async def handshake(self, connect: mqtt5.ConnectPacket) -> mqtt5.ConnAckPacket:
         """Send CONNECT and return the broker's CONNACK; raise RefusedError if it says no."""
-        answer = await self._ask(connect.write())
+        answer = await self.ask(connect.write())
         if not isinstance(answer, mqtt5.ConnAckPacket):
             raise ProtocolError(f"the broker answered CONNECT with {type(answer).__name__}")
+        if answer.reason_code == mqtt5.ConnAckReasonCode.UNSUPPORTED_PROTOCOL_VERSION:
+            raise ProtocolError(_NO_MQTT_5)
         if answer.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
             raise RefusedError(f"the broker refused the connection: {answer.reason_code.name}")
         seconds = answer.server_keep_alive or KEEP_ALIVE
         self._keep_alive(min(_PING_EVERY, seconds / 3))
         return answer
 
-    async def subscribe(self, patterns: list[str]) -> None:
-        """Subscribe at QoS 1 to what is published from now on; raise RefusedError if denied."""
-        filters = [
-            mqtt5.TopicFilter(
-                pattern,
-                max_qos=mqtt5.QoS.AT_LEAST_ONCE,
-                retain_handling=mqtt5.RetainHandling.SEND_NEVER,
+    async def ask(self, data: bytes) -> mqtt5.Packet:
+        """Send a request and return its answer; raise MqttError after 10 s of reading without."""
+        self._answer = asyncio.get_running_loop().create_future()
+        self.write(data)
+        waited: list[asyncio.Future[Any]] = [self._answer, self.ended]
+        while True:
+            await asyncio.wait(
+                waited, timeout=_CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
-            for pattern in patterns
-        ]
-        codes = await self._subscribed(filters)
-        if len(codes) != len(patterns):
-            raise ProtocolError(f"the broker answered SUBSCRIBE with {codes}")
-        for pattern, code in zip(patterns, codes, strict=True):
-            if code != mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE:
-                raise RefusedError(f"the broker refused {pattern!r} at QoS 1: {code.name}")
-
-    async def watch(self, topic: str) -> None:
-        """Subscribe at QoS 0, to what is retained too; raise RefusedError if denied."""
-        asked = mqtt5.TopicFilter(topic, max_qos=mqtt5.QoS.AT_MOST_ONCE)
-        codes = await self._subscribed([asked])
-        if codes != [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE]:
-            raise RefusedError(f"the broker refused {topic!r}: {codes}")
+            if self._answer.done():
+                return self._answer.result()
+            if self.ended.done():
+                self.ended.result()
+            if not self._paused:
+                raise MqttError("the broker did not answer")
 
     def write(self, data: bytes) -> None:
         """Send packets, if the connection still stands."""
@@ -169,6 +172,10 @@ class Connection(asyncio.Protocol):
         self._heard = asyncio.get_running_loop().time()
         if self._leaving:
             return
+        if not self._greeted and data.startswith(_CONNACK_OF_MQTT_3):
+            self._fail(ProtocolError(_NO_MQTT_5))
+            return
+        self._greeted = True
         try:
             packets = self._frames.feed(data)
             if _MESSAGES.issuperset(map(type, packets)):
@@ -194,7 +201,10 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits."""
-        self._fail(MqttError(f"the connection was lost: {exc or 'closed by the broker'}"))
+        reason = exc or "closed by the broker"
+        if self._answer is not None and not self._greeted:
+            self._fail(MqttError(_NO_ANSWER_TO_CONNECT.format(reason)))
+        self._fail(MqttError(f"the connection was lost: {reason}"))
 
     # Inside.
 
@@ -210,7 +220,7 @@ class Connection(asyncio.Protocol):
             self._settle(pubacks)
 
     def _control(self, packet: Inbound) -> None:
-        if isinstance(packet, mqtt5.ConnAckPacket | mqtt5.SubAckPacket):
+        if isinstance(packet, mqtt5.ConnAckPacket | mqtt5.SubAckPacket | mqtt5.UnsubAckPacket):
             if self._answer is not None and not self._answer.done():
                 self._answer.set_result(packet)
         elif isinstance(packet, mqtt5.DisconnectPacket):
@@ -226,29 +236,6 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
-
-    async def _subscribed(self, filters: list[mqtt5.TopicFilter]) -> list[mqtt5.SubAckReasonCode]:
-        """Return what the broker grants of each filter."""
-        answer = await self._ask(mqtt5.SubscribePacket(1, filters).write())
-        if not isinstance(answer, mqtt5.SubAckPacket):
-            raise ProtocolError(f"the broker answered SUBSCRIBE with {type(answer).__name__}")
-        return answer.reason_codes
-
-    async def _ask(self, data: bytes) -> mqtt5.Packet:
-        """Send a packet and wait for the answer to it: for as long as nobody reads, if paused."""
-        self._answer = asyncio.get_running_loop().create_future()
-        self.write(data)
-        waited: list[asyncio.Future[Any]] = [self._answer, self.ended]
-        while True:
-            await asyncio.wait(
-                waited, timeout=_CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
-            if self._answer.done():
-                return self._answer.result()
-            if self.ended.done():
-                self.ended.result()
-            if not self._paused:
-                raise MqttError("the broker did not answer")
 
     def _keep_alive(self, seconds: float) -> None:
         """Ping; give up on a broker from which nothing came although we read."""

@@ -10,6 +10,7 @@ from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.mqtt.frames import Message
 from sensorpipe_schema.mqtt.inbox import Inbox
 from sensorpipe_schema.mqtt.link import Link
+from sensorpipe_schema.mqtt.subscribing import subscribe
 
 SESSION_SECONDS: Final = 7 * 24 * 3600
 """For which the broker keeps our session; readings older than this are none (DESIGN 2)."""
@@ -63,7 +64,7 @@ class Subscriber(Link):
         connection.throttle()
         self._handler.on_connected(session_present=answer.session_present)
         # Also into a session that is there: its filters may be those of former settings.
-        await connection.subscribe(self._filters)
+        await subscribe(connection, self._filters, session_present=answer.session_present)
 
     def _deliver(self, messages: list[Message]) -> None:
         before = self.inbox.received
