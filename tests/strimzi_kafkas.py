@@ -9,7 +9,7 @@ from typing import Any
 import strimzi_certificates
 import strimzi_status
 from strimzi_api import Api, Object
-from strimzi_objects import Made, fingerprint
+from strimzi_objects import Made, entity_operator, fingerprint
 from strimzi_properties import UnknownError, check, listeners, server_properties
 
 _VERSION = "4.3.1"
@@ -36,6 +36,7 @@ class Kafkas:
             *made.services(),
             made.config_map(properties),
             made.stateful_set(cluster_id, version),
+            *entity_operator(made),
         ]
         there = self._api.get("apps/v1", "statefulsets", made.set_name)
         state = fingerprint(json.dumps(wanted))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import strimzi_labels
 import strimzi_pod
 from strimzi_properties import listeners
 
@@ -58,23 +59,14 @@ class Made:
             names += [service, f"{service}.{namespace}", full, f"{full}.cluster.local"]
         return names
 
-    def labels(self, name: str = "kafka") -> dict[str, str]:
-        """Return Strimzi's labels, which NetworkPolicies may select by."""
-        return {
-            "strimzi.io/cluster": self.name,
-            "strimzi.io/kind": "Kafka",
-            "strimzi.io/name": f"{self.name}-{name}",
-            "strimzi.io/component-type": "kafka",
-        }
-
     @property
     def pod_labels(self) -> dict[str, str]:
         """Return the labels of the pod."""
         roles = {"strimzi.io/broker-role": "true", "strimzi.io/controller-role": "true"}
         pool = self.pool["metadata"]["name"]
-        return {**self.labels(), **roles, "strimzi.io/pool-name": pool}
+        return {**strimzi_labels.of(self.name, "kafka"), **roles, "strimzi.io/pool-name": pool}
 
-    def named(self, name: str) -> dict[str, Any]:
+    def named(self, name: str, component: str = "kafka") -> dict[str, Any]:
         """Return the metadata of an object that goes when the Kafka resource goes."""
         owner = {
             "apiVersion": "kafka.strimzi.io/v1",
@@ -84,7 +76,8 @@ class Made:
             "blockOwnerDeletion": False,
             "controller": False,
         }
-        return {"name": name, "labels": self.labels(), "ownerReferences": [owner]}
+        labels = strimzi_labels.of(self.name, component)
+        return {"name": name, "labels": labels, "ownerReferences": [owner]}
 
     def secret(self, name: str, content: Mapping[str, str]) -> dict[str, Any]:
         """Return a Secret."""
@@ -133,6 +126,17 @@ class Made:
         }
         named = self.named(self.set_name)
         return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": named, "spec": spec}
+
+
+def entity_operator(made: Made) -> list[dict[str, Any]]:
+    """Return the service account and the Deployment of the entity operator."""
+    named = made.named(f"{made.name}-entity-operator", "entity-operator")
+    template = strimzi_pod.entity_operator(made.kafka, named["labels"], made.image)
+    spec = {"selector": {"matchLabels": named["labels"]}, "template": template}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": named, "spec": spec},
+    ]
 
 
 def fingerprint(*parts: str) -> str:

@@ -8,6 +8,21 @@ from strimzi_properties import KEYSTORE, LOG_DIR, UnknownError, listeners
 USER = 1001
 """The user of Strimzi's own images."""
 
+_PLACEMENT = ("affinity", "tolerations", "topologySpreadConstraints", "priorityClassName")
+"""What a pod template of a resource says that decides where its pods may run."""
+
+_POD_SECURITY = {
+    "runAsNonRoot": True,
+    "runAsUser": USER,
+    "fsGroup": USER,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+_SECURITY = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
 # Strimzi's own script too formats only an empty volume, and lets no other cluster's pass
 _START = f"""\
 set -eu
@@ -37,17 +52,40 @@ def spec(
         {"name": "certificates", "secret": {"secretName": name}},
         {"name": "tmp", "emptyDir": {"sizeLimit": "50Mi"}},
     ]
+    template = kafka["spec"]["kafka"].get("template", {}).get("pod", {})
+    placement = {key: template[key] for key in _PLACEMENT if key in template}
     return {
+        **placement,
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 30,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": _POD_SECURITY,
         "containers": [_container(kafka, pool, image, cluster_id)],
         "volumes": volumes,
+    }
+
+
+def entity_operator(
+    kafka: Mapping[str, Any], labels: Mapping[str, str], image: str
+) -> dict[str, Any]:
+    """Return the template of the entity operator's pod, which holds labels and token, and waits."""
+    template = kafka["spec"]["entityOperator"].get("template", {}).get("pod", {})
+    wait = "trap 'exit 0' TERM; while true; do sleep 3600 & wait $!; done"
+    return {
+        "metadata": {"labels": dict(labels)},
+        "spec": {
+            **{key: template[key] for key in _PLACEMENT if key in template},
+            "serviceAccountName": f"{kafka['metadata']['name']}-entity-operator",
+            "securityContext": _POD_SECURITY,
+            "containers": [
+                {
+                    "name": name,
+                    "image": image,
+                    "command": ["sh", "-c", wait],
+                    "securityContext": _SECURITY,
+                }
+                for name in ("topic-operator", "user-operator")
+            ],
+        },
     }
 
 
@@ -95,11 +133,7 @@ def _container(
         "ports": [{"name": f"tcp-{one.name}", "containerPort": one.port} for one in ports],
         "readinessProbe": {"tcpSocket": {"port": ports[0].port}, "periodSeconds": 1},
         "resources": pool["spec"].get("resources", {}),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": _SECURITY,
         "volumeMounts": [
             {"name": "data-0", "mountPath": "/var/lib/kafka/data-0"},
             {"name": "config", "mountPath": "/mnt/config"},

@@ -142,7 +142,10 @@ def _secret(user: Object, password: str) -> dict[str, Any]:
     labels = {
         "strimzi.io/cluster": user["metadata"]["labels"]["strimzi.io/cluster"],
         "strimzi.io/kind": "KafkaUser",
+        "app.kubernetes.io/instance": name,
         "app.kubernetes.io/managed-by": "strimzi-user-operator",
+        "app.kubernetes.io/name": "strimzi-user-operator",
+        "app.kubernetes.io/part-of": f"strimzi-{name}",
     }
     return {
         "apiVersion": "v1",

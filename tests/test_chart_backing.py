@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import strimzi_labels
 import yaml
 from chart_parts import EXTERNAL, policy
 from chart_render import CHART, Object, containers, of_kind, one, pods, render
@@ -18,6 +19,7 @@ from sensorpipe_server.provision.settings import Settings
 
 PRODUCTION = CHART / "profiles/production.yaml"
 KEPT = {"Kafka", "KafkaNodePool", "KafkaTopic", "KafkaUser", "Secret", "CustomResourceDefinition"}
+_COMPONENTS = ("kafka", "entity-operator")
 BROKER, DATABASE = "demo-sensorpipe-mosquitto", "demo-sensorpipe-mongodb"
 
 
@@ -224,10 +226,41 @@ def test_a_node_takes_one_broker_of_kafka_with_it_and_a_drain_waits_for_the_next
     objects = render("topologyKey=topology.kubernetes.io/zone", values=(PRODUCTION,))
     template = one(objects, "Kafka", "demo-sensorpipe")["spec"]["kafka"]["template"]
     (spread,) = template["pod"]["topologySpreadConstraints"]
+    (apart,) = template["pod"]["affinity"]["podAntiAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]
 
     assert spread["topologyKey"] == "topology.kubernetes.io/zone"
     assert (spread["maxSkew"], spread["whenUnsatisfiable"]) == (1, "DoNotSchedule")
+    assert spread["nodeTaintsPolicy"] == "Honor"
+    assert apart["topologyKey"] == "kubernetes.io/hostname"
     assert template["podDisruptionBudget"] == {"maxUnavailable": 1}
+
+
+def test_what_is_said_of_brokers_selects_no_pod_of_the_entity_operator():
+    objects = render()
+    brokers, other = (strimzi_labels.of("demo-sensorpipe", name) for name in _COMPONENTS)
+    pod = one(objects, "Kafka", "demo-sensorpipe")["spec"]["kafka"]["template"]["pod"]
+    (spread,) = pod["topologySpreadConstraints"]
+    (apart,) = pod["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    to_kafka = [
+        rule["to"][0]["podSelector"]
+        for name in ("compactor", "server")
+        for rule in policy(objects, name)["egress"]
+        if rule["ports"][0]["port"] == 9093
+    ]
+
+    for selector in (spread["labelSelector"], apart["labelSelector"], *to_kafka):
+        assert selector["matchLabels"].items() <= brokers.items()
+        assert not selector["matchLabels"].items() <= other.items()
+
+
+def test_kafka_and_its_operators_run_on_the_nodes_chosen():
+    spec = one(render("nodeSelector.disk=fast"), "Kafka", "demo-sensorpipe")["spec"]
+    for part in (spec["kafka"], spec["entityOperator"]):
+        nodes = part["template"]["pod"]["affinity"]["nodeAffinity"]
+        (term,) = nodes["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        assert term["matchExpressions"] == [{"key": "disk", "operator": "In", "values": ["fast"]}]
 
 
 def test_a_new_password_is_told_to_strimzi_at_once():

@@ -10,20 +10,20 @@ from sensorpipe_operator import names
 
 def test_pods_reach_only_what_the_flow_of_data_needs():
     objects = render()
-    dns = {53, 5353}
+    dns, kafka = {53, 5353}, "demo-sensorpipe-kafka"
 
     def reached(name: str) -> list[tuple[str | None, set[int]]]:
         found = []
         for rule in policy(objects, name)["egress"]:
             (peer,) = rule.get("to", [{}])
             labels = peer.get("podSelector", {}).get("matchLabels", {})
-            who = labels.get("app.kubernetes.io/component") or labels.get("strimzi.io/kind")
+            who = labels.get("app.kubernetes.io/component") or labels.get("strimzi.io/name")
             found.append((who, {port["port"] for port in rule["ports"]}))
         return found
 
     assert reached("generators") == [(None, dns), ("mosquitto", {1883})]
-    assert reached("compactor") == [(None, dns), ("mosquitto", {1883}), ("Kafka", {9093})]
-    assert reached("server") == [(None, dns), ("Kafka", {9093}), ("mongodb", {27017})]
+    assert reached("compactor") == [(None, dns), ("mosquitto", {1883}), (kafka, {9093})]
+    assert reached("server") == [(None, dns), (kafka, {9093}), ("mongodb", {27017})]
     assert reached("test") == [(None, dns), ("server", {8080})]
     for name in ("generators", "compactor", "operator", "test"):
         assert not policy(objects, name).get("ingress"), name

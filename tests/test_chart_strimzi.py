@@ -1,11 +1,15 @@
 """What stands for Strimzi in the chart's tests, held to what Strimzi itself would do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import asker_pod
 import pytest
+import strimzi_labels
 import yaml
+from chart_render import one, render
 from cluster_client import Cluster
 from operator_process import until
 from strimzi_stand_in import StandIn, strimzi
@@ -107,6 +111,70 @@ def pipe(cluster: Cluster) -> Iterator[Pipe]:
         made = Pipe(cluster, namespace, stand_in, image)
         made.start()
         yield made
+
+
+# --- where its pods may run ---
+
+
+def placed(name: str, component: str, where: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a pod that only has to find a node: its image is nowhere."""
+    restricted = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    main = {"name": "main", "image": "localhost/none:1", "imagePullPolicy": "Never"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": strimzi_labels.of("pipe-sensorpipe", component)},
+        "spec": {**where, "containers": [{**main, "securityContext": restricted}]},
+    }
+
+
+@contextmanager
+def tainted_node(cluster: Cluster) -> Iterator[None]:
+    """Have a second node, as a control plane is one: nothing may run there."""
+    label = {"kubernetes.io/hostname": "tainted"}
+    taint = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": "tainted", "labels": label},
+            "spec": {"taints": [taint]},
+        }
+    )
+    try:
+        yield
+    finally:
+        cluster.kubectl("delete", "node", "tainted")
+
+
+def test_a_broker_finds_the_one_node_there_is_and_no_second_one_does(cluster: Cluster):
+    pod = one(render(release="pipe"), "Kafka", "pipe-sensorpipe")["spec"]["kafka"]["template"]
+    where = {key: pod["pod"][key] for key in ("affinity", "topologySpreadConstraints")}
+    with cluster.namespace() as namespace, tainted_node(cluster):
+
+        def state(name: str) -> tuple[str, str]:
+            path = "{.spec.nodeName} {.status.conditions[?(@.type=='PodScheduled')].reason}"
+            said = cluster.kubectl("-n", namespace, "get", "pod", name, "-o", f"jsonpath={path}")
+            node, _, reason = said.partition(" ")
+            return node, reason
+
+        def runs(name: str) -> bool:
+            return state(name)[0] not in ("", "tainted")
+
+        cluster.apply(placed("operator", "entity-operator", {}), namespace=namespace)
+        until(lambda: runs("operator"))
+        cluster.apply(placed("first", "kafka", where), namespace=namespace)
+        until(lambda: runs("first"))
+        cluster.apply(placed("second", "kafka", where), namespace=namespace)
+        until(lambda: state("second") == ("", "Unschedulable"))
+
+
+# --- what it makes ---
 
 
 def test_each_user_may_do_its_part_and_no_more(pipe: Pipe):

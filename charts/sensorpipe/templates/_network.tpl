@@ -35,9 +35,7 @@ externalTrafficPolicy: Local
 {{- if .Values.kafka.enabled -}}
 - to:
     - podSelector:
-        matchLabels:
-          strimzi.io/cluster: {{ include "sensorpipe.fullname" . }}
-          strimzi.io/kind: Kafka
+        matchLabels: {{- include "sensorpipe.kafkaBrokers" . | nindent 10 }}
   ports: [{port: 9093, protocol: TCP}]
 {{- else -}}
 {{- $ports := list -}}

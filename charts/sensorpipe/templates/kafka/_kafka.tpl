@@ -47,7 +47,13 @@ securityContext:
   seccompProfile: {type: RuntimeDefault}
 {{- end -}}
 
-{{/* The start of each of Strimzi's pod templates: where it may run, and whose its volumes are. */}}
+{{/* What finds the brokers' pods: the entity operator's are of the same kind and cluster. */}}
+{{- define "sensorpipe.kafkaBrokers" -}}
+strimzi.io/cluster: {{ include "sensorpipe.fullname" . }}
+strimzi.io/name: {{ include "sensorpipe.fullname" . }}-kafka
+{{- end -}}
+
+{{/* The start of each of Strimzi's pod templates: whose its volumes are, and what it tolerates. */}}
 {{- define "sensorpipe.kafkaPod" -}}
 securityContext:
   runAsNonRoot: true
@@ -55,14 +61,17 @@ securityContext:
   seccompProfile: {type: RuntimeDefault}
 enableServiceLinks: false
 {{- include "sensorpipe.placement" . }}
-{{- with .Values.nodeSelector }}
-affinity:
-  nodeAffinity:
-    requiredDuringSchedulingIgnoredDuringExecution:
-      nodeSelectorTerms:
-        - matchExpressions:
-            {{- range $label, $value := . }}
-            - {key: {{ $label }}, operator: In, values: [{{ quote $value }}]}
-            {{- end }}
-{{- end }}
+{{- end -}}
+
+{{/* The nodes of `nodeSelector`, which Strimzi's pod templates take as an affinity only. */}}
+{{- define "sensorpipe.kafkaNodes" -}}
+{{- with .Values.nodeSelector -}}
+nodeAffinity:
+  requiredDuringSchedulingIgnoredDuringExecution:
+    nodeSelectorTerms:
+      - matchExpressions:
+          {{- range $label, $value := . }}
+          - {key: {{ $label }}, operator: In, values: [{{ quote $value }}]}
+          {{- end }}
+{{- end -}}
 {{- end -}}
