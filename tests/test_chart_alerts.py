@@ -74,6 +74,9 @@ CASES = {
     "the broker dropped some": Case(
         "MessagesDropped", {f"{COMPACTOR}_broker_dropped_total": "0x30 50x90"}, {29: 0, 32: 1}
     ),
+    "the broker tells its number at the first drop": Case(
+        "MessagesDropped", {f"{COMPACTOR}_broker_dropped_total": "_x30 50x90"}, {29: 0, 32: 1}
+    ),
     "it dropped them while the compactor was away": Case(
         "MessagesDropped",
         {

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from base64 import b64decode
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,10 +16,11 @@ from chart_render import Object, one, render
 from conftest import running
 from pipeline import until
 from sensorpipe_cli.child import Child, free_port
+from sensorpipe_compactor.dropped import Dropped
+from sensorpipe_schema.mqtt.endpoint import Endpoint
 
 NAME = "demo-sensorpipe-mosquitto"
 TOPIC = "sensor_readings/hall_1/boiler"
-DROPPED = "$SYS/broker/publish/messages/dropped"
 SESSION = ("-V", "5", "-i", "compactor", "-c", "-x", "3600", "-q", "1", "-t", "sensor_readings/#")
 
 
@@ -36,6 +38,20 @@ class Broker:
             (folder / "source/config" / name).write_text(self._here(text))
         for name, value in self._secret.items():
             (folder / "source/passwords" / name).write_bytes(b64decode(value))
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._port
+
+    @property
+    def config(self) -> Path:
+        """The file that it reads."""
+        return self._folder / "run/mosquitto.conf"
+
+    def endpoint(self, role: str) -> Endpoint:
+        """Return what leads a role to it."""
+        return Endpoint("127.0.0.1", self._port, username=role, password=self.password(role))
 
     def prepare(self) -> None:
         """Run what the init container runs."""
@@ -139,7 +155,54 @@ async def test_each_role_may_do_its_part_only(live: Broker):
 
     assert await live.subscribe("generator", "-t", "#", "-W", "1") == []
     assert await live.subscribe("compactor", *SESSION, "-C", "1") == ["1"]
-    assert await live.subscribe("compactor", "-t", DROPPED, "-C", "1") == ["0"]
+
+
+async def test_the_compactor_is_told_at_once_how_many_messages_were_dropped(tmp_path: Path):
+    made = Broker(render("mosquitto.queueBytes=600"), tmp_path)
+    made.prepare()
+    async with running(made.child()):
+        watched = Dropped(made.endpoint("compactor"), "watcher")
+        task = asyncio.create_task(watched.run())
+        await made.subscribe("compactor", *SESSION, "-E")
+
+        def told(number: int) -> bool:
+            return watched.messages is not None and watched.messages >= number
+
+        async with asyncio.timeout(30):  # the watcher may come after the first of these
+            while not told(1):
+                await made.publish("generator", "reading")
+        before = watched.messages or 0
+        await made.publish("generator", "reading")
+        await until(lambda: told(before + 1), "the next one is told as well")
+        task.cancel()
+
+
+async def test_a_message_that_is_to_be_retained_or_is_too_large_is_not_taken(live: Broker):
+    assert await live.publish("generator", "kept", "-r", "-V", "311") != ""
+    await live.publish("generator", "x" * 17_000)
+    assert await live.publish("generator", "x" * 16_000) == ""
+    assert await live.subscribe("compactor", *SESSION, "-C", "1") == ["x" * 16_000]
+
+
+async def test_no_more_connect_than_may(tmp_path: Path):
+    made = Broker(render("mosquitto.maxConnections=10"), tmp_path)
+    made.prepare()
+    async with running(made.child()), AsyncExitStack() as open_ones:
+        opened = []
+        for _ in range(12):
+            _, writer = await asyncio.open_connection("127.0.0.1", made.port)
+            open_ones.callback(writer.close)
+            opened.append(writer)
+        assert await made.publish("generator", "reading") != ""
+        for writer in opened:
+            writer.close()
+
+        async def again() -> bool:
+            return await made.publish("generator", "reading") == ""
+
+        async with asyncio.timeout(30):
+            while not await again():
+                pass
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])

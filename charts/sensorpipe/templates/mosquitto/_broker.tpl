@@ -22,6 +22,8 @@
 {{/* The broker's configuration; the folders are those of the StatefulSet. */}}
 {{- define "sensorpipe.brokerConfig" -}}
 listener 1883
+# each costs memory, and more would take that of the queue below
+max_connections {{ .Values.mosquitto.maxConnections | int64 }}
 allow_anonymous false
 password_file /run/mosquitto/passwords
 acl_file /run/mosquitto/acl
@@ -33,7 +35,11 @@ acl_file /run/mosquitto/acl
 max_inflight_messages 0
 max_queued_messages {{ div (add .Values.mosquitto.queueBytes 599) 600 }}
 max_queued_bytes {{ .Values.mosquitto.queueBytes | int64 }}
-max_packet_size 262144
+
+# A retained message would stay in memory and on the volume for ever, outside of these limits. No
+# reading is one, nor larger than this with its topic.
+retain_available false
+max_packet_size 16384
 
 # What is queued survives a restart, and a crash but for what came after the last save. By time,
 # not by changes: these would not save the last few readings before a silence.
@@ -48,7 +54,7 @@ log_type error
 log_type warning
 log_type notice
 log_timestamp_format %Y-%m-%dT%H:%M:%S%z
-# the compactor watches how many messages were dropped
+# the compactor watches how many messages were dropped; it is told when the number changes
 sys_interval 5
 {{- end -}}
 
