@@ -346,3 +346,32 @@ async def test_sigterm_without_an_mqtt_broker_exits_at_once(tmp_path: Path, tans
         assert (await process.get("/readyz"))[0] == 503
         assert await process.stop(15) == 0
     assert "Kafka is away" not in process.tail(50)
+
+
+async def test_a_narrowed_filter_leaves_no_subscription_behind(
+    tmp_path: Path, mosquitto: Child, kafka: Child
+):
+    name = "narrowed"
+
+    def reading(topic_filter: str) -> Process:
+        process = Process(tmp_path, name, mosquitto.port, kafka.port)
+        process._environ = {**(process._environ or {}), "SENSORPIPE_MQTT_TOPIC": topic_filter}
+        return process
+
+    async with source(mosquitto.port, name) as readings:
+        async with ready(reading(f"sensor_readings/{name}/#")) as process:
+            readings.publish(10)
+            await process.reaches("received", 10)
+            assert await process.stop(30) == 0
+        async with ready(reading(f"sensor_readings/{name}/t")) as process:
+            readings.publish(10)
+            readings.publisher.publish(f"sensor_readings/{name}/t", [b"the one that may come"])
+            await process.reaches("received", 1)
+            assert (await process.metrics())["received"] == 1
+            assert await process.stop(30) == 0
+        async with ready(reading(f"sensor_readings/{name}/u")) as process:
+            readings.publisher.publish(f"sensor_readings/{name}/t", [b"nor this"])
+            readings.publisher.publish(f"sensor_readings/{name}/u", [b"the one that may come"])
+            await process.reaches("received", 1)
+            assert (await process.metrics())["received"] == 1
+            assert await process.stop(30) == 0

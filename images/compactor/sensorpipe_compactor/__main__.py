@@ -41,7 +41,7 @@ async def run(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    journal = Journal(settings.kafka, settings.name)
+    journal = Journal(settings.kafka, settings.name, [settings.topic_filter])
     compactor = Compactor(settings, journal)
     heartbeat = Heartbeat()
     dropped = Dropped(settings.mqtt, settings.client_id)
@@ -62,7 +62,7 @@ async def run(settings: Settings) -> int:
 
 async def work(compactor: Compactor) -> None:
     """Restore what is durable already, then receive and flush."""
-    await compactor.journal.open(compactor.restore)
+    await compactor.begin()
     async with asyncio.TaskGroup() as group:
         group.create_task(compactor.subscriber.run(), name="mqtt")
         group.create_task(compactor.run(), name="flush")

@@ -22,6 +22,13 @@ WriteFence = Callable[[int, int], Awaitable[int]]
 """(partition, epoch) to the offset of the fence."""
 
 
+See = Callable[[ConsumerRecord, Origin], None]
+
+
+def _ignore(record: ConsumerRecord, origin: Origin) -> None:
+    """Take no note."""
+
+
 @dataclass(slots=True)
 class Claim:
     """One attempt to begin an epoch of the compactor `name`."""
@@ -29,6 +36,8 @@ class Claim:
     name: str
     restore: Restore
     write_fence: WriteFence
+    see: See = _ignore
+    """Told of every own record, fences included."""
     read: int = 0
     _horizon: Horizon = field(default_factory=Horizon)
     _earliest: dict[tuple[int, int], Origin] = field(default_factory=dict)
@@ -68,6 +77,7 @@ class Claim:
             return
         origin = _origin(message)
         self._horizon.add(origin)
+        self.see(record, origin)
         earliest = self._earliest.get((partition, origin.epoch), origin)
         self._earliest[partition, origin.epoch] = min(earliest, origin)
 
@@ -84,6 +94,7 @@ class Claim:
             return
         origin = _origin(message)
         self._horizon.add(origin)
+        self.see(record, origin)
         fenced = self._fenced.get(record.partition, 0)
         if not message.sensors:
             self._fenced[record.partition] = max(fenced, origin.epoch)

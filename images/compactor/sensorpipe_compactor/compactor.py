@@ -17,6 +17,7 @@ from sensorpipe_compactor.journal import Journal
 from sensorpipe_compactor.records import dead_letter_record, partial_record
 from sensorpipe_compactor.reduce import parts, reduce_window
 from sensorpipe_compactor.settings import Settings
+from sensorpipe_compactor.subscriptions import filters_header
 from sensorpipe_compactor.windows import DeadLetter, Window, Windows
 
 _TICK: Final = 0.05
@@ -59,6 +60,11 @@ class Compactor:
         self._had_session = False
         self._stopping = False
         self._wake = asyncio.Event()
+
+    async def begin(self) -> None:
+        """Begin an epoch: restore what is durable, and learn what the session may hold."""
+        await self.journal.open(self.restore)
+        self.subscriber.former = set(self.journal.subscriptions.former)
 
     def restore(self, message: CompactedReading) -> None:
         """Take note of an own partial that is durable already."""
@@ -140,9 +146,10 @@ class Compactor:
         records = [dead_letter_record(letter) for letter in dead]
         received = self.subscriber.inbox.at_qos_1
         made = [part for window in taken for part in parts(window)]
+        filters = filters_header(self.journal.subscriptions.wanted | self.subscriber.former)
         for number, window in enumerate(made, self.partials + 1):
             origin = Origin(self._name, self.journal.epoch, number, received)
-            records.append(partial_record(reduce_window(window, origin)))
+            records.append(partial_record(reduce_window(window, origin), [filters]))
         await self.journal.append(records)
         self.partials += len(made)
         self.readings += sum(window.count for window in taken)

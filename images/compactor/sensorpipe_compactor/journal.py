@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
@@ -16,6 +16,7 @@ from sensorpipe_schema.kafka_trouble import explain
 from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
 
 from sensorpipe_compactor.claim import Claim, Restore, own_message
+from sensorpipe_compactor.subscriptions import Subscriptions
 from sensorpipe_compactor.tail import Tail
 
 _ATTEMPT_SECONDS: Final = 30.0
@@ -50,8 +51,9 @@ class Journal:
     the next begins, no partial overtakes another of the same window.
     """
 
-    def __init__(self, settings: KafkaSettings, name: str) -> None:
+    def __init__(self, settings: KafkaSettings, name: str, filters: Iterable[str] = ()) -> None:
         self.epoch = 0
+        self.subscriptions = Subscriptions(filters)
         self.retries = 0
         """Attempts that failed and were made again."""
         self._complaint = Complaint(_log)
@@ -109,7 +111,7 @@ class Journal:
             await ensure_topics(self._settings, COMPACTED, DEAD_READINGS)
 
     async def _claim(self, restore: Restore) -> tuple[int, dict[int, int]]:
-        claim = Claim(self._name, restore, self._write_fence)
+        claim = Claim(self._name, restore, self._write_fence, self.subscriptions.note)
         async with Tail(self._settings, COMPACTED) as tail:
             epoch, ends = await claim.make(tail)
         _log.info("Epoch claimed", extra={"epoch": epoch, "restored_from": claim.read})
@@ -117,7 +119,8 @@ class Journal:
 
     async def _write_fence(self, partition: int, epoch: int) -> int:
         value = partial.encode(partial.fence(self._name, epoch))
-        record = Record(COMPACTED, self._name.encode(), value, [], partition)
+        headers = [self.subscriptions.header()]
+        record = Record(COMPACTED, self._name.encode(), value, headers, partition)
         (written,) = await self._send([record])
         return int(written.offset)
 

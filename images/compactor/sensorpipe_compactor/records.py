@@ -11,9 +11,9 @@ _MAX_DETAIL = 500
 _MAX_TOPIC = 1_000
 
 
-def partial_record(made: Partial) -> Record:
+def partial_record(made: Partial, headers: list[tuple[str, bytes]] | None = None) -> Record:
     """Return the message of a partial; its key keeps a facility in one partition."""
-    return Record(COMPACTED, made.facility.encode(), partial.encode(made), [])
+    return Record(COMPACTED, made.facility.encode(), partial.encode(made), headers or [])
 
 
 def dead_letter_record(letter: DeadLetter) -> Record:

@@ -10,6 +10,7 @@ import mqtt5
 from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.mqtt.errors import (
     MqttError,
+    NoAnswerError,
     ProtocolError,
     RefusedError,
     SessionTakenOverError,
@@ -101,7 +102,7 @@ class Connection(asyncio.Protocol):
         return answer
 
     async def ask(self, data: bytes) -> mqtt5.Packet:
-        """Send a request and return its answer; raise MqttError after 10 s of reading without."""
+        """Send a request and return its answer; raise NoAnswerError without one for 10 s."""
         self._answer = asyncio.get_running_loop().create_future()
         self.write(data)
         waited: list[asyncio.Future[Any]] = [self._answer, self.ended]
@@ -114,7 +115,7 @@ class Connection(asyncio.Protocol):
             if self.ended.done():
                 self.ended.result()
             if not self._paused:
-                raise MqttError("the broker did not answer")
+                raise NoAnswerError("the broker did not answer")
 
     def write(self, data: bytes) -> None:
         """Send packets, if the connection still stands."""

@@ -9,6 +9,10 @@ class ProtocolError(MqttError):
     """The broker sent what MQTT 5 does not allow; the connection is of no more use."""
 
 
+class NoAnswerError(MqttError):
+    """The broker did not answer a request in time, on a connection that still stands."""
+
+
 class RefusedError(MqttError):
     """The broker answered, and said no."""
 

@@ -1,5 +1,6 @@
 """The receiving side: a session that survives us, acknowledged when the handler says so."""
 
+import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -10,10 +11,13 @@ from sensorpipe_schema.mqtt.endpoint import Endpoint
 from sensorpipe_schema.mqtt.frames import Message
 from sensorpipe_schema.mqtt.inbox import Inbox
 from sensorpipe_schema.mqtt.link import Link
-from sensorpipe_schema.mqtt.subscribing import subscribe
+from sensorpipe_schema.mqtt.subscribing import subscribe, unsubscribe
 
 SESSION_SECONDS: Final = 7 * 24 * 3600
 """For which the broker keeps our session; readings older than this are none (DESIGN 2)."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Handler(Protocol):
@@ -37,6 +41,8 @@ class Subscriber(Link):
         self, endpoint: Endpoint, client_id: str, topic_filters: list[str], handler: Handler
     ) -> None:
         super().__init__(endpoint, client_id)
+        self.former: set[str] = set()
+        """Filters of former settings that the session may have; empty once the broker has none."""
         self._filters = topic_filters
         self._handler = handler
         self.inbox = Inbox()
@@ -65,6 +71,17 @@ class Subscriber(Link):
         self._handler.on_connected(session_present=answer.session_present)
         # Also into a session that is there: its filters may be those of former settings.
         await subscribe(connection, self._filters, session_present=answer.session_present)
+
+        # Only then, so that no reading falls between a former filter and its narrower successor.
+        if answer.session_present and self.former:
+            self.former = set(await unsubscribe(connection, sorted(self.former)))
+        else:
+            self.former = set()
+        if self.former:
+            _log.warning(
+                "The broker does not end subscriptions of former settings",
+                extra={"filters": sorted(self.former)},
+            )
 
     def _deliver(self, messages: list[Message]) -> None:
         before = self.inbox.received

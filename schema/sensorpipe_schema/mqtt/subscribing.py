@@ -6,7 +6,7 @@ from typing import Final
 import mqtt5
 
 from sensorpipe_schema.mqtt.connection import Connection
-from sensorpipe_schema.mqtt.errors import ProtocolError, RefusedError
+from sensorpipe_schema.mqtt.errors import NoAnswerError, ProtocolError, RefusedError
 
 PACKET_IDS: Final = (65_535, 65_534, 65_533, 1)
 """Ids of our requests, tried in this order while the broker says that one is in use.
@@ -15,6 +15,11 @@ The broker numbers its messages from 1 on, and some (mochi-mqtt) refuse a reques
 a message that a resumed session has in flight. With our Receive Maximum of 65,534 at least one
 of the 65,535 ids is free; brokers that reuse the lowest free id never come to the highest.
 """
+
+_ENDED: Final = (
+    mqtt5.UnsubAckReasonCode.SUCCESS,
+    mqtt5.UnsubAckReasonCode.NO_SUBSCRIPTION_EXISTED,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -65,3 +70,24 @@ async def _subscribed(
         if mqtt5.SubAckReasonCode.PACKET_ID_IN_USE not in codes:
             break
     return codes
+
+
+async def unsubscribe(connection: Connection, patterns: list[str]) -> list[str]:
+    """End subscriptions, those that do not exist included; return what the broker may keep.
+
+    That is all of them where it does not answer: rumqttd ignores UNSUBSCRIBE.
+    """
+    codes: list[mqtt5.UnsubAckReasonCode] = []
+    for packet_id in PACKET_IDS:
+        try:
+            answer = await connection.ask(mqtt5.UnsubscribePacket(packet_id, patterns).write())
+        except NoAnswerError:
+            return patterns
+        if not isinstance(answer, mqtt5.UnsubAckPacket):
+            raise ProtocolError(f"the broker answered UNSUBSCRIBE with {type(answer).__name__}")
+        codes = answer.reason_codes
+        if mqtt5.UnsubAckReasonCode.PACKET_ID_IN_USE not in codes:
+            break
+    if len(codes) != len(patterns):
+        raise ProtocolError(f"the broker answered UNSUBSCRIBE with {codes}")
+    return [pattern for pattern, code in zip(patterns, codes, strict=True) if code not in _ENDED]

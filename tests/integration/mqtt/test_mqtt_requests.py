@@ -7,7 +7,7 @@ import pytest
 from fake_broker import CONNACK, Client, Handler, broker, running, subscriber, until
 from fake_broker import wait_for_the_end as wait
 from sensorpipe_schema.backoff import Backoff
-from sensorpipe_schema.mqtt import link
+from sensorpipe_schema.mqtt import connection, link
 
 IN_USE = mqtt5.SubAckReasonCode.PACKET_ID_IN_USE
 GRANTED = mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
@@ -117,3 +117,69 @@ async def test_a_connection_lost_later_says_nothing_of_mqtt_5(caplog: pytest.Log
         async with asyncio.timeout(20), running(one):
             await until(lambda: one.ready)
     assert not any("MQTT 5" in getattr(record, "error", "") for record in caplog.records)
+
+
+class Remembering:
+    """A broker that answers UNSUBSCRIBE with a code of the test's, and notes what it is asked."""
+
+    def __init__(
+        self, code: mqtt5.UnsubAckReasonCode | None, *, session_present: bool = True
+    ) -> None:
+        self.asked: list[object] = []
+        self._code = code
+        self._session_present = session_present
+
+    async def __call__(self, client: Client) -> None:
+        await client.next(mqtt5.ConnectPacket)
+        await client.send(mqtt5.ConnAckPacket(session_present=self._session_present).write())
+        while True:
+            packet = await client.packet()
+            if isinstance(packet, mqtt5.SubscribePacket):
+                self.asked += [topic_filter.pattern for topic_filter in packet.topic_filters]
+                await client.send(mqtt5.SubAckPacket(packet.packet_id, [GRANTED]).write())
+            if isinstance(packet, mqtt5.UnsubscribePacket):
+                self.asked.append(packet.patterns)
+                if self._code is not None:
+                    codes = [self._code] * len(packet.patterns)
+                    await client.send(mqtt5.UnsubAckPacket(packet.packet_id, codes).write())
+
+
+CODES = mqtt5.UnsubAckReasonCode
+
+
+@pytest.mark.parametrize("code", [CODES.SUCCESS, CODES.NO_SUBSCRIPTION_EXISTED])
+async def test_former_filters_end_once_the_new_ones_are_subscribed(code: CODES):
+    remembering = Remembering(code)
+    async with broker(remembering) as endpoint:
+        one = subscriber(endpoint, Handler())
+        one.former = {"b/#", "a/#"}
+        async with running(one):
+            await until(lambda: one.ready)
+            assert one.former == set()
+    assert remembering.asked == ["t", ["a/#", "b/#"]]
+
+
+async def test_a_new_session_has_no_former_filters():
+    remembering = Remembering(CODES.SUCCESS, session_present=False)
+    async with broker(remembering) as endpoint:
+        one = subscriber(endpoint, Handler())
+        one.former = {"a/#"}
+        async with running(one):
+            await until(lambda: one.ready)
+            assert one.former == set()
+    assert remembering.asked == ["t"]
+
+
+@pytest.mark.parametrize("code", [CODES.NOT_AUTHORIZED, None])
+async def test_a_broker_that_keeps_a_former_filter_stops_nothing(
+    code: CODES | None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(connection, "_CONNECT_SECONDS", 0.2)
+    remembering = Remembering(code)
+    async with broker(remembering) as endpoint:
+        one = subscriber(endpoint, Handler())
+        one.former = {"a/#"}
+        async with running(one):
+            await until(lambda: one.ready)
+            assert one.former == {"a/#"}
+    assert any("does not end subscriptions" in line for line in caplog.messages)
