@@ -149,6 +149,27 @@ def test_topics_are_those_of_the_programs():
     assert topics[names.DEAD_READINGS]["config"]["retention.ms"] == 336 * 3600 * 1000
 
 
+@pytest.mark.parametrize(
+    ("size", "percent", "kept", "segment"),
+    [
+        ("2Gi", 10, 214_748_364, 53_687_091),
+        ("1.5G", 20, 300_000_000, 75_000_000),
+        ("16Ti", 40, 7_036_874_417_766, 2**30),
+        ("8Mi", 10, 4 * 2**20, 2**20),
+    ],
+)
+def test_dead_letters_fill_their_part_of_the_volume_and_no_more(
+    size: str, percent: int, kept: int, segment: int
+):
+    sets = (f"kafka.storage.size={size}", f"kafka.topics.deadLetterPercent={percent}")
+    topics = {t["spec"]["topicName"]: t for t in of_kind(render(*sets), "KafkaTopic").values()}
+
+    for name in (names.DEAD_COMPACTED, names.DEAD_READINGS):
+        config = topics[name]["spec"]["config"]
+        assert (config["retention.bytes"], config["segment.bytes"]) == (kept, segment)
+    assert "retention.bytes" not in topics[names.COMPACTED]["spec"]["config"]
+
+
 @pytest.mark.parametrize("text", ["500ms", "0.1s", "1h30m", "1.5h", "1.001s", "999999d"])
 def test_durations_are_read_as_the_programs_read_them(text: str):
     topics = of_kind(render(f"kafka.topics.retention={text}"), "KafkaTopic")

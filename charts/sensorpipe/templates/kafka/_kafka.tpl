@@ -9,6 +9,26 @@
 {{- round $sum 0 | int64 -}}
 {{- end -}}
 
+{{/* SIZE, such as 2Gi: its bytes. */}}
+{{- define "sensorpipe.bytes" -}}
+{{- $units := dict "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15
+      "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 -}}
+{{- $unit := regexFind "[A-Za-z]+$" . -}}
+{{- mulf (trimSuffix $unit . | float64) (get $units $unit) | int64 -}}
+{{- end -}}
+
+{{/*
+What bounds a topic of dead letters, which anybody who may publish can fill. Kafka removes whole
+segments, and so their size counts as well, and the time until their files are really gone.
+*/}}
+{{- define "sensorpipe.deadLetterLimits" -}}
+{{- $kafka := .Values.kafka -}}
+{{- $bytes := div (mul (include "sensorpipe.bytes" $kafka.storage.size | int64) $kafka.topics.deadLetterPercent) 100 -}}
+retention.bytes: {{ max $bytes 4194304 }}
+segment.bytes: {{ min (max (div $bytes 4) 1048576) 1073741824 }}
+file.delete.delay.ms: 1000
+{{- end -}}
+
 {{/*
 Of all that Strimzi's operators act on. It stays with the data, for the next release of that name.
 No label tells a version: Strimzi hands labels on to its pods, and would restart them all.
