@@ -94,6 +94,10 @@ check: $(VENV)/.dev ## lint, formatting, types, import contracts, generated code
 	lint-imports --no-cache
 	pytest -q tests/test_schema_protobuf.py -k fresh
 
+.PHONY: campaign
+campaign: $(VENV)/.dev ## try the pipeline under random faults: make campaign ARGS="--runs 20"
+	@PYTHONPATH=tests:tests/campaign exec python tests/campaign/campaign_run.py $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.dev ## time the programs against their limits: make bench ARGS="compactor store"
 	@PYTHONPATH=tests:tests/cluster exec python tests/bench/run.py $(ARGS)
