@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 
 # first, since a failure in a pipe would go unseen
 rendered=$("${HELM:-helm}" template sensorpipe charts/sensorpipe --namespace sensorpipe --no-hooks \
+    --set compactor.existingSecret=sensorpipe-mqtt-session \
     --set mosquitto.existingSecret=sensorpipe-mosquitto \
     --set kafka.existingSecret=sensorpipe-kafka-passwords \
     --set mongodb.existingSecret=sensorpipe-mongodb)

@@ -42,6 +42,10 @@ secret() {
 
 is_there namespace "$NAMESPACE" || kubectl create namespace "$NAMESPACE"
 
+# with another client id than before, all that the broker holds for the compactor would be lost
+session=$(password)
+if is_there secret sensorpipe-mosquitto; then session=sensorpipe-compactor; fi
+
 compactor=$(password)
 secret sensorpipe-mosquitto \
     generator-password "$(password)" \
@@ -50,6 +54,8 @@ secret sensorpipe-mosquitto \
 
 generator=$(held sensorpipe-mosquitto generator-password)
 secret sensorpipe-broker url "mqtt://generator:$generator@$BROKER"
+
+secret sensorpipe-mqtt-session client-id "$session"
 
 secret sensorpipe-kafka-passwords \
     compactor-password "$(password)" \

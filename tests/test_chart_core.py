@@ -110,6 +110,7 @@ def test_compactor_and_server_are_two_users_of_strimzis_kafka():
     assert environ(objects, SERVER)["SENSORPIPE_KAFKA_USERNAME"] == SERVER
     assert files(objects, COMPACTOR) == {
         "mqtt-url": ("demo-sensorpipe-mosquitto", "compactor-url"),
+        "mqtt-client-id": ("demo-sensorpipe-mosquitto", "compactor-client-id"),
         "kafka-password": ("demo-sensorpipe-kafka-passwords", "compactor-password"),
         **strimzis,
     }
@@ -164,7 +165,7 @@ def test_a_plain_kafka_needs_no_secret():
         "kafka.enabled=false,kafka.external.bootstrap=k:9092,kafka.external.security=PLAINTEXT"
     )
 
-    assert set(files(objects, COMPACTOR)) == {"mqtt-url"}
+    assert set(files(objects, COMPACTOR)) == {"mqtt-url", "mqtt-client-id"}
     assert set(files(objects, SERVER)) == {"mongodb-uri"}
 
 

@@ -145,11 +145,18 @@ def test_passwords_are_long_and_all_different(store: Path) -> None:
 
 
 def test_what_is_there_is_kept(store: Path) -> None:
-    assert make_secrets(store).count("created") == 5
+    assert make_secrets(store).count("created") == 6
     before = secrets(store)
-    assert make_secrets(store).count("kept") == 4
+    assert make_secrets(store).count("kept") == 5
     assert secrets(store) == before
 
     (store / "secret-sensorpipe-broker").unlink()
     assert make_secrets(store).count("kept") == 3
     assert secrets(store) == before
+
+
+def test_a_broker_that_is_there_keeps_the_compactors_session(store: Path) -> None:
+    make_secrets(store)
+    (store / "secret-sensorpipe-mqtt-session").unlink()
+    make_secrets(store)
+    assert secrets(store)["sensorpipe-mqtt-session"] == {"client-id": "sensorpipe-compactor"}

@@ -71,6 +71,40 @@ of one volume, never as a variable: any Secret that is missing holds the pod, an
 {{- end -}}
 {{- end -}}
 
+{{/*
+The Secret with the MQTT client id, since whoever connects with it has the compactor's session:
+empty where nobody named one and the chart makes no Secret for the broker.
+*/}}
+{{- define "sensorpipe.sessionSecret" -}}
+{{- $own := and .Values.mosquitto.enabled (not .Values.mosquitto.existingSecret) -}}
+{{- .Values.compactor.existingSecret | default (ternary (include "sensorpipe.brokerSecret" .) "" $own) -}}
+{{- end -}}
+
+{{/* The key of it. */}}
+{{- define "sensorpipe.sessionKey" -}}
+{{- ternary "client-id" "compactor-client-id" (not (empty .Values.compactor.existingSecret)) -}}
+{{- end -}}
+
+{{/*
+The client id that the chart makes. A broker's Secret without one is from a release that had the
+compactor's name as client id: with another, all that is queued for its session would be lost.
+*/}}
+{{- define "sensorpipe.sessionId" -}}
+{{- $secret := include "sensorpipe.brokerSecret" . -}}
+{{- $held := lookup "v1" "Secret" .Release.Namespace $secret -}}
+{{- $first := ternary "" .Values.compactor.clientId (empty $held) -}}
+{{- include "sensorpipe.password" (list . $secret "compactor-client-id" $first) -}}
+{{- end -}}
+
+{{/* Changes when the client id does. */}}
+{{- define "sensorpipe.sessionVersion" -}}
+{{- if .Values.compactor.existingSecret -}}
+{{- include "sensorpipe.secretVersion" (list $ .Values.compactor.existingSecret "") -}}
+{{- else if include "sensorpipe.sessionSecret" . -}}
+{{- printf "%s/%s" .Release.Namespace (include "sensorpipe.sessionId" .) | sha256sum -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The Secret that leads the server to the database. */}}
 {{- define "sensorpipe.databaseSecret" -}}
 {{- $mongodb := .Values.mongodb -}}

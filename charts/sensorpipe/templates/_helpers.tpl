@@ -116,8 +116,8 @@ capabilities: {drop: [ALL]}
 {{- end -}}
 
 {{/*
-(list . SECRET KEY): what the release's Secret holds, or what is made for it at install: the
-same wherever it is asked for in one rendering.
+(list . SECRET KEY [FIRST]): what the release's Secret holds, or what is made for it at install,
+FIRST if that is given: the same wherever it is asked for in one rendering.
 */}}
 {{- define "sensorpipe.password" -}}
 {{- $root := index . 0 -}}
@@ -128,7 +128,9 @@ same wherever it is asked for in one rendering.
 {{- $id := printf "%s/%s" $secret $key -}}
 {{- if not (hasKey $made $id) -}}
 {{- $held := (lookup "v1" "Secret" $root.Release.Namespace $secret).data | default dict -}}
-{{- $_ := set $made $id (hasKey $held $key | ternary (get $held $key | b64dec) (randAlphaNum 32)) -}}
+{{- $first := "" -}}
+{{- if gt (len .) 3 -}}{{- $first = index . 3 -}}{{- end -}}
+{{- $_ := set $made $id (hasKey $held $key | ternary (get $held $key | b64dec) ($first | default (randAlphaNum 32))) -}}
 {{- end -}}
 {{- get $made $id -}}
 {{- end -}}
