@@ -151,7 +151,7 @@ def test_what_is_there_is_kept(store: Path) -> None:
     assert secrets(store) == before
 
     (store / "secret-sensorpipe-broker").unlink()
-    assert make_secrets(store).count("kept") == 3
+    assert make_secrets(store).count("kept") == 4
     assert secrets(store) == before
 
 
