@@ -9,6 +9,7 @@ from typing import Final
 
 import uvloop
 from prometheus_client import REGISTRY
+from sensorpipe_runtime.service import TaskEndedError, supervise
 from sensorpipe_schema import logs, memory
 from sensorpipe_schema.heartbeat import Heartbeat
 from sensorpipe_schema.mqtt.errors import SessionTakenOverError
@@ -17,7 +18,7 @@ from sensorpipe_schema.settings import naming_what_is_wrong
 
 from sensorpipe_compactor.compactor import Compactor
 from sensorpipe_compactor.dropped import Dropped
-from sensorpipe_compactor.journal import FencedError, Journal
+from sensorpipe_compactor.journal import FencedError, Journal, LogReplacedError
 from sensorpipe_compactor.metrics import CompactorMetrics
 from sensorpipe_compactor.settings import Settings
 
@@ -28,7 +29,7 @@ log = logging.getLogger("sensorpipe_compactor")
 
 
 def main() -> None:
-    """Run the compactor; exit 0 after SIGTERM or SIGINT, 1 if another one took over."""
+    """Run the compactor; exit 0 after SIGTERM or SIGINT, 1 if it cannot go on."""
     with naming_what_is_wrong("sensorpipe-compactor"):
         settings = Settings.read(os.environ)
         logs.setup("sensorpipe-compactor", settings.log_level)
@@ -47,25 +48,26 @@ async def run(settings: Settings) -> int:
     dropped = Dropped(settings.mqtt, settings.client_id)
     REGISTRY.register(CompactorMetrics(compactor, dropped))
     with Observatory(
-        *settings.http, healthy=heartbeat.is_beating, ready=lambda: compactor.subscriber.ready
+        *settings.http,
+        healthy=lambda: heartbeat.is_beating() and compactor.progress.is_made(),
+        ready=lambda: compactor.subscriber.ready,
     ):
-        beating = asyncio.create_task(heartbeat.run(), name="heartbeat")
-        watching = asyncio.create_task(dropped.run(), name="dropped")
-        working = asyncio.create_task(work(compactor), name="work")
+        background = {"heartbeat": heartbeat.run(), "dropped": dropped.run()}
+        working = asyncio.create_task(
+            supervise({"work": work(compactor, stop)}, background, may_end=stop.is_set),
+            name="supervise",
+        )
         stopping = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
-        code = await finish(compactor, working)
-        beating.cancel()
-        watching.cancel()
-    return code
+        stopping.cancel()
+        return await finish(compactor, working)
 
 
-async def work(compactor: Compactor) -> None:
+async def work(compactor: Compactor, stop: asyncio.Event) -> None:
     """Restore what is durable already, then receive and flush."""
     await compactor.begin()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(compactor.subscriber.run(), name="mqtt")
-        group.create_task(compactor.run(), name="flush")
+    tasks = {"mqtt": compactor.subscriber.run(), "flush": compactor.run()}
+    await supervise(tasks, may_end=stop.is_set)
 
 
 async def finish(compactor: Compactor, working: asyncio.Task[None]) -> int:
@@ -84,14 +86,18 @@ async def finish(compactor: Compactor, working: asyncio.Task[None]) -> int:
 def verdict(working: asyncio.Task[None]) -> int:
     """Return the exit code of work that has ended; raise what nobody expected."""
     error = None if working.cancelled() else working.exception()
-    if isinstance(error, BaseExceptionGroup):
-        rivals, others = error.split((FencedError, SessionTakenOverError))
-        if rivals is not None and others is None:
-            log.error("Another compactor took over", extra={"error": repr(rivals.exceptions[0])})
-            return 1
-    if error is not None:
-        raise error
-    return 0
+    match error:
+        case None:
+            return 0
+        case FencedError() | SessionTakenOverError():
+            log.error("Another compactor took over", extra={"error": repr(error)})
+        case LogReplacedError():
+            log.error("Kafka's log was replaced; ending", extra={"error": str(error)})
+        case TaskEndedError():
+            log.error("A task ended unasked; ending", extra={"error": str(error)})
+        case _:
+            raise error
+    return 1
 
 
 if __name__ == "__main__":

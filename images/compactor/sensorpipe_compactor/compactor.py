@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from sensorpipe_runtime.progress import Progress
 from sensorpipe_schema.compacted_reading_pb2 import CompactedReading
 from sensorpipe_schema.mqtt.frames import Message
 from sensorpipe_schema.mqtt.subscriber import Subscriber
@@ -50,6 +51,9 @@ class Compactor:
         self.subscriber = Subscriber(
             settings.mqtt, settings.client_id, [settings.topic_filter], self
         )
+        self.progress = Progress(lambda: self.subscriber.inbox.held > 0)
+        """Moves with each round of the flush loop, and with each attempt at Kafka."""
+        journal.on_attempt = self.progress.moved
         self.partials = 0
         self.readings = 0
         self.early_flushes = 0
@@ -102,6 +106,8 @@ class Compactor:
         while not self._stopping:
             await self._tick()
             await self.flush(everything=self._is_pressed())
+            self.progress.moved()
+            self.progress.look()
         await self.flush(everything=True)
         await self.subscriber.close()
 

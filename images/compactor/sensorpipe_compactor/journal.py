@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
+from sensorpipe_runtime.service import is_being_cancelled
 from sensorpipe_schema import partial
 from sensorpipe_schema.backoff import Backoff
 from sensorpipe_schema.complaint import Complaint
@@ -17,7 +18,7 @@ from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
 
 from sensorpipe_compactor.claim import Claim, Restore, own_message
 from sensorpipe_compactor.subscriptions import Subscriptions
-from sensorpipe_compactor.tail import Tail
+from sensorpipe_compactor.tail import ShorterLogError, Tail
 
 _ATTEMPT_SECONDS: Final = 30.0
 """Then a new producer tries: an old one may be stuck for good (aio-libs/aiokafka#1017)."""
@@ -43,6 +44,13 @@ class FencedError(Exception):
     """Another compactor of our name began a later epoch: what we send does not count any more."""
 
 
+class LogReplacedError(Exception):
+    """Offsets of the compacted topic went back: it was made anew, or has lost its end.
+
+    What is durable, and whether our fence is among it, only a new start finds out.
+    """
+
+
 class Journal:
     """Appends with `acks=all`, one append after the other, each for as long as it takes.
 
@@ -56,6 +64,8 @@ class Journal:
         self.subscriptions = Subscriptions(filters)
         self.retries = 0
         """Attempts that failed and were made again."""
+        self.on_attempt: Callable[[], None] = lambda: None
+        """Called when an attempt begins and when it has failed."""
         self._complaint = Complaint(_log)
         self._settings = settings
         self._name = name
@@ -74,7 +84,10 @@ class Journal:
         self.epoch, self._ends = await self._persist("claim an epoch", lambda: self._claim(restore))
 
     async def append(self, records: list[Record]) -> None:
-        """Return once all records are durable; raise FencedError if they count no more."""
+        """Return once all records are durable.
+
+        Raises FencedError if they count no more, LogReplacedError if that is unknown.
+        """
         written = await self._persist("append", lambda: self._send(records))
         await self._persist("look for a rival", lambda: self._check(written))
 
@@ -94,10 +107,14 @@ class Journal:
         """Make attempts until one succeeds: the broker keeps what we do not acknowledge."""
         backoff = Backoff()
         while True:
+            self.on_attempt()
             try:
                 done = await attempt()
-            except (KafkaError, OSError, TimeoutError) as error:
+            except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                    raise  # one that a client raises inside is a failed attempt
                 self.retries += 1
+                self.on_attempt()
                 reason = await explain(self._settings, error)
                 self._complaint.say(_AGAIN, attempted=what, error=reason)
             else:
@@ -159,10 +176,19 @@ class Journal:
                 offsets.setdefault(metadata.partition, []).append(metadata.offset)
         for partition, ours in offsets.items():
             start, end = self._ends.get(partition, 0), max(ours) + 1
+            if min(ours) < start:
+                raise LogReplacedError(_replaced(partition, start, min(ours)))
             if end - start != len(ours):
-                async with Tail(self._settings, COMPACTED) as tail:
-                    await tail.read(partition, start, end, self._notice)
+                await self._look(partition, start, end)
             self._ends[partition] = end
+
+    async def _look(self, partition: int, start: int, end: int) -> None:
+        """Read what lies between `start` and `end`."""
+        async with Tail(self._settings, COMPACTED) as tail:
+            try:
+                await tail.read(partition, start, end, self._notice)
+            except ShorterLogError as error:
+                raise LogReplacedError(_replaced(partition, end, None)) from error
 
     def _notice(self, record: ConsumerRecord) -> None:
         message = own_message(record, self._name)
@@ -173,8 +199,19 @@ class Journal:
             )
 
 
+def _replaced(partition: int, expected: int, found: int | None) -> str:
+    where = "ends before" if found is None else f"goes on at {found}, before"
+    return (
+        f"partition {partition} of {COMPACTED} {where} the offset {expected} it had reached: the "
+        "topic was deleted and created again, or Kafka lost the end of its log; a restart "
+        "restores what is there and begins a new epoch"
+    )
+
+
 async def _stop(producer: AIOKafkaProducer) -> None:
     try:
         await producer.stop()
-    except (KafkaError, OSError, TimeoutError) as error:
+    except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+            raise
         _log.warning("Kafka producer did not stop", extra={"error": repr(error)})

@@ -1,10 +1,14 @@
 """Reads our own output in Kafka, from its end backwards."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+from sensorpipe_runtime.service import is_being_cancelled
 from sensorpipe_schema.kafka import KafkaSettings
 
 _CHUNK: Final = 2_000
@@ -12,8 +16,18 @@ _CHUNK: Final = 2_000
 
 _WAIT_MS: Final = 500
 
+_START_SECONDS: Final = 30.0
+"""Seconds for connecting."""
+
+_STALL_SECONDS: Final = 10.0
+"""Seconds without a record after which the log may have ended earlier than expected."""
+
 Take = Callable[[ConsumerRecord], None]
 Enough = Callable[[int], bool]
+
+
+class ShorterLogError(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
+    """A log ends before an offset that it once had: it was replaced, or has lost its end."""
 
 
 class Tail:
@@ -30,9 +44,10 @@ class Tail:
 
     async def __aenter__(self) -> Self:
         try:
-            await self._consumer.start()
+            async with asyncio.timeout(_START_SECONDS):
+                await self._consumer.start()
         except BaseException:
-            await self._consumer.stop()
+            await self._stop()
             raise
         return self
 
@@ -42,7 +57,21 @@ class Tail:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._consumer.stop()
+        await self._stop()
+
+    async def _stop(self) -> None:
+        """Stop the consumer.
+
+        aiokafka cancels its own tasks and awaits them. One that never ran raises the
+        CancelledError here, as if somebody cancelled us (aio-libs/aiokafka#647).
+        """
+        await asyncio.sleep(0)  # lets the tasks that `start` made begin
+        try:
+            await self._consumer.stop()
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            await self._consumer._client.close()  # noqa: SLF001  `stop` left it open
 
     async def partitions(self) -> list[int]:
         """Return the topic's partitions."""
@@ -58,18 +87,35 @@ class Tail:
         return {tp.partition: offset for tp, offset in found.items()}
 
     async def read(self, partition: int, start: int, end: int, take: Take) -> None:
-        """Hand the records at offsets from `start` to below `end` to `take`."""
+        """Hand the records at offsets from `start` to below `end` to `take`.
+
+        Raises ShorterLogError if the log ends before `end`.
+        """
         if start >= end:
             return
         tp = TopicPartition(self._topic, partition)
         self._consumer.assign([tp])
         self._consumer.seek(tp, start)
+        moved = time.monotonic()
         while await self._consumer.position(tp) < end:
             found = await self._consumer.getmany(tp, timeout_ms=_WAIT_MS)
             for record in found.get(tp, ()):
                 if record.offset >= end:
                     return
                 take(record)
+            if found:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > _STALL_SECONDS:
+                await self._expect(partition, end)
+                moved = time.monotonic()
+
+    async def _expect(self, partition: int, end: int) -> None:
+        """Raise ShorterLogError if the partition ends before `end`."""
+        found = (await self.ends([partition]))[partition]
+        if found < end:
+            raise ShorterLogError(
+                f"partition {partition} of {self._topic} ends at {found}, before {end}"
+            )
 
     async def search_back(self, ends: dict[int, int], take: Take, enough: Enough) -> dict[int, int]:
         """Hand records to `take` from the ends backwards, until `enough` of each partition.

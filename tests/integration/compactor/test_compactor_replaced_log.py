@@ -1,0 +1,112 @@
+"""The compacted topic is deleted and created again under a running compactor."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+import services
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import UnknownTopicOrPartitionError
+from compactor_parts import kafka_settings, record, seqs_of, until
+from conftest import running
+from sensorpipe_compactor.journal import Journal, LogReplacedError
+from sensorpipe_compactor.tail import ShorterLogError, Tail
+from sensorpipe_schema.compacted_reading_pb2 import CompactedReading
+from sensorpipe_schema.kafka import KafkaSettings, ensure_topics
+from sensorpipe_schema.names import COMPACTED
+from sensorpipe_schema.partial import Origin
+from test_compactor_run import Process, counts, ready, source
+
+
+async def remake(settings: KafkaSettings) -> None:
+    """Delete the compacted topic and create it again, empty."""
+    admin = AIOKafkaAdminClient(**settings.client_options())
+    await admin.start()
+    try:
+        await admin.delete_topics([COMPACTED])
+        async with asyncio.timeout(60):
+            while COMPACTED in await admin.list_topics():  # noqa: ASYNC110  Kafka says nothing
+                await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await ensure_topics(settings, COMPACTED)
+            except UnknownTopicOrPartitionError:
+                await asyncio.sleep(0.05)
+
+
+async def test_an_append_to_a_log_made_anew_says_so_and_a_start_restores_it(tmp_path: Path):
+    restored: list[int] = []
+
+    def restore(message: CompactedReading) -> None:
+        restored.extend(seq for _, _, seq in seqs_of(message))
+
+    async with running(services.kafka(tmp_path)) as kafka:
+        settings = kafka_settings(kafka)
+        journal = Journal(settings, "anew")
+        await asyncio.wait_for(journal.open(restore), 60)
+        await journal.append([record(Origin("anew", journal.epoch, 1, 1), [1, 2])])
+        await remake(settings)
+        again = record(Origin("anew", journal.epoch, 2, 2), [3])
+        with pytest.raises(LogReplacedError, match="goes on at 0, before the offset 2 it had"):
+            await asyncio.wait_for(journal.append([again]), 60)
+        await journal.close()
+        second = Journal(settings, "anew")
+        await asyncio.wait_for(second.open(restore), 60)
+        await second.append([record(Origin("anew", second.epoch, 1, 1), [4])])
+        await second.close()
+        assert restored == [3]
+
+
+async def test_a_tail_that_read_nothing_cancels_nobody(kafka):
+    settings = kafka_settings(kafka)
+    await ensure_topics(settings, COMPACTED)
+    for _ in range(5):
+        async with Tail(settings, COMPACTED) as tail:
+            await tail.read(0, 7, 7, print)
+
+
+async def test_reading_beyond_the_end_of_a_log_ends_with_an_error(
+    kafka, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("sensorpipe_compactor.tail._STALL_SECONDS", 0.1)
+    settings = kafka_settings(kafka)
+    await ensure_topics(settings, COMPACTED)
+    async with Tail(settings, COMPACTED) as tail:
+        end = (await tail.ends([0]))[0]
+        with pytest.raises(ShorterLogError, match=f"ends at {end}, before {end + 9}"):
+            await tail.read(0, end, end + 9, print)
+
+
+async def test_the_process_ends_with_an_error_and_its_next_start_loses_nothing(
+    tmp_path: Path, mosquitto
+):
+    name = "remade"
+    async with (
+        running(services.kafka(tmp_path / "kafka")) as kafka,
+        source(mosquitto.port, name) as readings,
+    ):
+        async with ready(Process(tmp_path, name, mosquitto.port, kafka.port)) as process:
+            readings.publish(200)
+            await process.reaches("acknowledged", 200)
+            await remake(kafka_settings(kafka))
+            lost, before = 200, readings.expected()
+            readings.publish(300)
+            assert await asyncio.wait_for(process.wait(), 60) == 1
+            said = [json.loads(line) for line in process.tail(20).splitlines()]
+            (error,) = [line for line in said if "replaced" in line["message"]]
+            assert error["message"] == "Kafka's log was replaced; ending"
+            assert "was deleted and created again" in error["error"]
+        async with ready(Process(tmp_path, name, mosquitto.port, kafka.port)) as process:
+            await readings.drained()
+            readings.publish(1)
+            await until(lambda: readings.publisher.unacknowledged == 0)
+            expected = {key: 1 for key in readings.expected() if key not in before}
+            async with asyncio.timeout(60):
+                while await counts(kafka, name) != expected:  # noqa: ASYNC110  another process
+                    await asyncio.sleep(0.2)
+            assert len(expected) == readings.sent - lost
+            assert await process.stop(30) == 0
