@@ -8,6 +8,7 @@ import socket
 
 import uvloop
 from prometheus_client import REGISTRY
+from sensorpipe_runtime.service import supervise
 from sensorpipe_schema import logs, memory
 from sensorpipe_schema.settings import naming_what_is_wrong
 
@@ -43,22 +44,28 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         audit = Audit(db, lambda: ingest.leads)
         REGISTRY.register(metrics.AuditMetrics(lambda: audit.findings))
         metrics.watch_kafka(lambda: ingest.assigned)
-        async with asyncio.TaskGroup() as tasks:
-            auditing = tasks.create_task(audit.run(), name="audit")
-            consuming = tasks.create_task(ingest.run(stop), name="consume")
-            consuming.add_done_callback(lambda _: consumed.set())
-            consuming.add_done_callback(lambda _: auditing.cancel())
-            watching = mongodb_watch.watch(db, settings.mongodb_uri)
-            watch = tasks.create_task(watching, name="watch MongoDB")
-            consuming.add_done_callback(lambda _: watch.cancel())
-            app = application(
-                db,
-                page_limit=settings.page_limit,
-                consuming=lambda: not consuming.done(),
-                assigned=lambda: ingest.assigned,
-            )
-            tasks.create_task(http.serve(app, listener, consumed), name="http")
-            log.info("serving", extra={"http": "{}:{}".format(*settings.http)})
+
+        async def consume() -> None:
+            try:
+                await ingest.run(stop)
+            finally:
+                consumed.set()
+
+        app = application(
+            db,
+            page_limit=settings.page_limit,
+            consuming=lambda: not consumed.is_set(),
+            assigned=lambda: ingest.assigned,
+        )
+        log.info("serving", extra={"http": "{}:{}".format(*settings.http)})
+        await supervise(
+            {"consume": consume(), "http": http.serve(app, listener, consumed)},
+            {
+                "audit": audit.run(),
+                "watch MongoDB": mongodb_watch.watch(db, settings.mongodb_uri),
+            },
+            may_end=stop.is_set,
+        )
     log.info("stopped")
 
 

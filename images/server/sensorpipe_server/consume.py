@@ -11,11 +11,12 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from sensorpipe_runtime.service import TaskEndedError, is_being_cancelled, supervise
 from sensorpipe_schema.complaint import Complaint
 from sensorpipe_schema.kafka import KafkaSettings, ensure_topics
 from sensorpipe_schema.kafka_trouble import explain
@@ -100,6 +101,12 @@ class Ingest:
                 reason = await unless(stop, explain(self._settings, errors.exceptions[0]))
                 if reason is not None:
                     complaint.say("no Kafka; trying again", error=reason)
+            except* TaskEndedError as errors:
+                # a library's own cancellation can end a task unheard (aio-libs/aiokafka#647)
+                log.error(  # noqa: TRY400  where it was cancelled the trace does not say
+                    "consuming ended unasked; beginning again with new clients",
+                    extra={"error": str(errors.exceptions[0])},
+                )
             self._membership.on_partitions_revoked(())
             await unless(stop, asyncio.sleep(backoff.next()))
 
@@ -119,18 +126,27 @@ class Ingest:
         letters = KafkaDeadLetters(producer, self._route.dead_letters)
         writer = Writer(consumer, self._membership, self._store, self._fences, letters)
         queue: asyncio.Queue[Claim | None] = asyncio.Queue(maxsize=1)
-        async with asyncio.TaskGroup() as tasks:
-            writing = tasks.create_task(writer.run(queue), name="write")
-            reading = tasks.create_task(reader.run(queue), name="read")
-            await stop.wait()
-            reading.cancel()
+        deadline = asyncio.timeout(None)
+
+        async def write() -> None:
             try:
-                async with asyncio.timeout(STOP_SECONDS):
-                    await queue.put(None)
-                    await asyncio.wait({writing})
+                async with deadline:
+                    await writer.run(queue)
             except TimeoutError:
                 log.warning("stopped before the batch in hand was stored; it is read again")
-                writing.cancel()
+
+        async def finish() -> None:
+            await stop.wait()
+            deadline.reschedule(asyncio.get_running_loop().time() + STOP_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_SECONDS):
+                    await queue.put(None)
+
+        await supervise(
+            {"write": write(), "finish": finish()},
+            {"read": reader.run(queue)},
+            may_end=stop.is_set,
+        )
 
     def _consumer(self) -> AIOKafkaConsumer:
         # Retrying a write may take for ever: what says that this member lives is its heartbeat.
@@ -162,5 +178,9 @@ async def _closing(client: Any) -> AsyncIterator[Any]:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await client.stop()
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            log.info("Kafka client was cancelled by itself while it closed")
         except (TimeoutError, KafkaError, OSError) as error:
             log.info("Kafka client closed without an answer", extra={"error": str(error)})
