@@ -196,3 +196,29 @@ def test_wait_gives_up_on_a_server_that_never_answers():
 def test_wait_and_timeout_are_options_of_the_command():
     done = verify("http://127.0.0.1:1", "--wait", "--timeout", "100ms")
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("src", "shown"),
+    [
+        ("gw01[/dev/ttyUSB0]", "gw01[/dev/ttyUSB0]"),
+        ("[bold]x[/bold]", "[bold]x[/bold]"),
+        ("a\x1b[2Jb", r"a\x1b[2Jb"),
+        ("a\nhall_9 forged", r"a\nhall_9 forged"),
+        ("a\x9bb\u202ec\u2028d", r"a\x9bb\u202ec\u2028d"),
+        ("Köln-°C", "Köln-°C"),
+    ],
+)
+def test_foreign_text_is_shown_escaped(stub, src, shown):
+    stub.answer = integrity(row(src=src))
+    done = verify(stub.url, PYTHONUTF8="1")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 4
+    assert lines[2].startswith(f"facility_1   humidity   {shown} ")
+
+
+def test_a_servers_error_cannot_write_to_the_terminal(stub):
+    stub.status = 500
+    stub.answer = {"detail": "no\x1b[2J\nlost 0"}
+    assert r"500 no\x1b[2J\nlost 0" in verify(stub.url).stderr

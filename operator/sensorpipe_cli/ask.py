@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from sensorpipe_cli import words
+
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
@@ -36,7 +38,8 @@ def get(url: str, seconds: float = 2.0) -> bytes:
             return body
     except HTTPError as error:
         with error:
-            raise AskError(f"{url}: {error.code} {_detail(error)}".rstrip()) from error
+            detail = words.printable(_detail(error))
+            raise AskError(f"{url}: {error.code} {detail}".rstrip()) from error
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__

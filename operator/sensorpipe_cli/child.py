@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from sensorpipe_cli import words
 from sensorpipe_cli.ports import LOOPBACK, accepts, free_port
 
 __all__ = ["Child", "ChildError", "free_port"]
@@ -123,7 +124,7 @@ class Child:
                 text = log.read().decode(errors="replace")
         except FileNotFoundError:
             return ""
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(map(words.printable, text.rstrip("\n").split("\n")[-lines:]))
 
     def epitaph(self) -> str:
         """Say how it ended, with its last log lines."""

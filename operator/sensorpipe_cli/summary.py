@@ -43,7 +43,9 @@ def _figures(figures: Figures, elapsed: float) -> list[str]:
         "windows": words.count(figures.windows),
         "lost": words.count(totals.lost) if totals else "unknown",
         "duplicates": words.count(totals.duplicates) if totals else "unknown",
-        "facilities": f"{len(stored)} ({', '.join(sorted(stored))})" if stored else "0",
+        "facilities": f"{len(stored)} ({words.printable(', '.join(sorted(stored)))})"
+        if stored
+        else "0",
     }
     width = max(map(len, table))
     return [f"{name:<{width}}  {value}" for name, value in table.items() if value]

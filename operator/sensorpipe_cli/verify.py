@@ -71,6 +71,7 @@ def table(integrity: Integrity) -> "Table":
     """Return one row a source, for terminals and, without lines, for pipes."""
     from rich import box  # noqa: PLC0415  --json and --help do without
     from rich.table import Table  # noqa: PLC0415  likewise
+    from rich.text import Text  # noqa: PLC0415  likewise
 
     drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("facility", "sensor", "source"):
@@ -78,7 +79,8 @@ def table(integrity: Integrity) -> "Table":
     for name in ("first", "last", "count", "lost", "duplicates"):
         drawn.add_column(name, justify="right", no_wrap=True)
     for row in integrity.data:
-        drawn.add_row(*_cells(row), style="bold red" if row.lost or row.duplicates else "")
+        cells = map(Text, _cells(row))  # a str would be taken for rich's markup
+        drawn.add_row(*cells, style="bold red" if row.lost or row.duplicates else "")
     return drawn
 
 
@@ -98,7 +100,8 @@ def verdict(totals: Totals, *, intact: bool) -> str:
 def _cells(row: SourceRow) -> list[str]:
     numbers = (row.first, row.last, row.count, row.lost, row.duplicates)
     source = "-" if row.src is None else row.src
-    return [row.facility, row.sensor, source, *("-" if n is None else str(n) for n in numbers)]
+    names = map(words.printable, (row.facility, row.sensor, source))
+    return [*names, *("-" if n is None else str(n) for n in numbers)]
 
 
 def _print(integrity: Integrity) -> None:

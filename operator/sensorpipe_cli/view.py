@@ -88,21 +88,26 @@ def _facilities(figures: Figures, width: int, lines: int) -> Table:
     table.add_column("windows", justify="right")
     table.add_column("last window, UTC", no_wrap=True)
     for sensor in sensors:
-        table.add_column(sensor, justify="right", no_wrap=True)
+        table.add_column(_foreign(sensor), justify="right", no_wrap=True)
     names = sorted(figures.facilities)
     shown = names if len(names) <= lines else names[: lines - 1]
     for name in shown:
         latest = figures.facilities[name]
         if latest is None or not latest.start:
-            table.add_row(name, "0", Text("none yet", "dim"))
+            table.add_row(_foreign(name), "0", Text("none yet", "dim"))
             continue
-        window = f"{words.time_of_day(latest.start)} - {words.time_of_day(latest.end)}"
+        window = _foreign(f"{words.time_of_day(latest.start)} - {words.time_of_day(latest.end)}")
         values = (latest.averages.get(sensor) for sensor in sensors)
         averages = ("-" if value is None else words.average(value) for value in values)
-        table.add_row(name, words.count(latest.windows), window, *averages)
+        table.add_row(_foreign(name), words.count(latest.windows), window, *averages)
     if len(shown) < len(names):
         table.add_row(Text(f"and {len(names) - len(shown)} more", "dim"))
     return table
+
+
+def _foreign(text: str) -> Text:
+    """Return text that others chose: neither rich's markup nor control characters work in it."""
+    return Text(words.printable(text))
 
 
 def _sensors_that_fit(figures: Figures, width: int) -> list[str]:
@@ -125,7 +130,8 @@ def _parts(parts: tuple[PartState, ...]) -> Table:
     table.add_column("state", no_wrap=True, min_width=8)
     table.add_column("address", no_wrap=True, overflow="ellipsis", style="dim")
     for part in _gathered(parts):
-        table.add_row(part.name, Text(part.state, _STYLES.get(part.state, "")), part.address)
+        state = Text(part.state, _STYLES.get(part.state, ""))
+        table.add_row(_foreign(part.name), state, _foreign(part.address))
     return table
 
 
@@ -160,5 +166,5 @@ def _links(links: tuple[tuple[str, str], ...]) -> Table:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(no_wrap=True, overflow="ellipsis")
     for what, url in links:
-        grid.add_row(what, Text(url, f"link {url}" if url.startswith("http") else ""))
+        grid.add_row(Text(what), Text(url, f"link {url}" if url.startswith("http") else ""))
     return grid

@@ -1,6 +1,21 @@
-"""Numbers and times as people read them; all of it plain ASCII."""
+"""Numbers, times and foreign text as people read them."""
 
+import unicodedata
 from datetime import UTC, datetime
+from typing import Final
+
+_UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode's categories of what moves the cursor, reorders text, ends a line, or shows nothing."""
+
+
+def printable(text: str) -> str:
+    r"""Return foreign text for a terminal: what is not printable as `\n`, `\x1b`, `\u202e`."""
+    return "".join(
+        char.encode("unicode_escape").decode()
+        if unicodedata.category(char) in _UNPRINTABLE
+        else char
+        for char in text
+    )
 
 
 def clock(seconds: float) -> str:
