@@ -239,7 +239,15 @@ async def test_integrity_counts_beyond_32_bits(db, client):
     await store(db, one([(far, 1.0), (far + 2, 2.0)]))
     answer = (await client.get("/api/integrity")).json()
     (line,) = answer["data"]
-    assert (line["first"], line["last"], line["lost"]) == (far, far + 2, 1)
+    assert (line["first"], line["last"], line["lost"]) == (far, far + 2, far)
+
+
+async def test_what_is_missing_before_a_sources_first_reading_is_lost(db, client):
+    await store(db, one([(4, 1.0), (5, 1.0), (7, 1.0)]))
+    answer = (await client.get("/api/integrity")).json()
+    (line,) = answer["data"]
+    assert (line["first"], line["count"], line["lost"]) == (4, 3, 4)  # 1, 2, 3 and 6
+    assert answer["totals"]["lost"] == 4
 
 
 async def test_integrity_follows_each_source_through_many_windows(db, client):

@@ -38,8 +38,11 @@ class Ledger:
         return held
 
     def gaps(self) -> Iterator[Interval]:
-        """Yield what is missing between the first and the last."""
-        for (_, last), (first, _) in pairwise(self._union):
+        """Yield what is missing from 1 to the last: every source begins at 1."""
+        held = list(self._union)
+        if held and held[0][0] > 1:
+            yield 1, held[0][0] - 1
+        for (_, last), (first, _) in pairwise(held):
             yield last + 1, first - 1
 
     def audit(self) -> Audit:
