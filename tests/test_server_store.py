@@ -178,3 +178,21 @@ async def test_a_window_deleted_meanwhile_is_inserted_again(db):
     await database.windows(db).delete_many({})
     outcome = await store.write(batch_of(one([(3, 1.0)], number=3)).windows)
     assert (outcome.inserted, await counts(db)) == (1, [1])
+
+
+async def test_a_facility_lists_a_bounded_number_of_sensors_and_stores_them_all(db, monkeypatch):
+    monkeypatch.setattr("sensorpipe_server.facilities.LISTED", 3)
+    store = Store(db)
+    for number, name in enumerate(["e", "d", "c", "b", "a", "d"], start=1):
+        await store.write(batch_of(one([(number, 1.0)], sensor=name, number=number)).windows)
+    assert await database.facilities(db).find().to_list() == [
+        {"_id": "facility_1", "sensors": ["e", "d", "c"]}
+    ]
+    (found,) = await database.windows(db).find().to_list()
+    assert {name: held["count"] for name, held in found["sensors"].items()} == {
+        "e": 1,
+        "d": 2,
+        "c": 1,
+        "b": 1,
+        "a": 1,
+    }

@@ -1,7 +1,7 @@
 """Which sensors each facility has ever had: noted before the first window that has them."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from pymongo import UpdateOne
 
@@ -10,6 +10,9 @@ from sensorpipe_server.window import Window
 
 REMEMBERED: Final = 100_000
 """Facilities with their sensors; beyond that the memory starts anew, which costs some writes."""
+
+LISTED: Final = 10_000
+"""Sensors that are listed of one facility; the windows of all others are stored all the same."""
 
 
 class Facilities:
@@ -33,11 +36,7 @@ class Facilities:
             sensors.setdefault(facility, set()).update(names)
         await self._collection.bulk_write(
             [
-                UpdateOne(
-                    {"_id": facility},
-                    {"$addToSet": {"sensors": {"$each": sorted(names)}}},
-                    upsert=True,
-                )
+                UpdateOne({"_id": facility}, _listing(sorted(names)), upsert=True)
                 for facility, names in sensors.items()
             ],
             ordered=False,
@@ -49,3 +48,15 @@ class Facilities:
     def forget(self) -> None:
         """Note everything again, for the database may have lost it."""
         self._known.clear()
+
+
+def _listing(names: list[str]) -> list[dict[str, Any]]:
+    """Return an update that appends the names not listed yet, as far as the bound allows.
+
+    Without a bound the document outgrows MongoDB's 16 MiB, and no batch that has a new
+    sensor of this facility could be stored again. Names listed already are kept.
+    """
+    held = {"$ifNull": ["$sensors", []]}
+    new = {"$setDifference": [{"$literal": names}, held]}
+    bound = {"$max": [LISTED, {"$size": held}]}
+    return [{"$set": {"sensors": {"$slice": [{"$concatArrays": [held, new]}, bound]}}}]
