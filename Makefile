@@ -20,11 +20,11 @@ help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 .PHONY: up
-up: $(VENV)/.local ## run the whole pipeline on this machine: make up ARGS="--duration 60s"
+up: needs-libcurl $(VENV)/.local ## run the whole pipeline on this machine: make up ARGS="--duration 60s"
 	@exec sensorpipe up $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.dev ## run the tests; what is absent here skips and says which command brings it
+test: needs-libcurl $(VENV)/.dev ## run the tests; what is absent here skips and says which command brings it
 	@exec pytest $(ARGS)
 
 .PHONY: test-promise
@@ -131,6 +131,17 @@ elif [ -z "$$usable" ]; then \
 	echo "$$found comes without venv here; on Debian: apt-get install python3-venv" >&2; exit 1; \
 fi
 endef
+
+# MongoDB's server, as it comes from PyPI, is linked against it; said before anything is downloaded
+.PHONY: needs-libcurl
+needs-libcurl:
+	@$(if $(findstring --mongodb,$(ARGS)),exit 0;) \
+	[ "$$(uname -sm)" != 'Linux x86_64' ] || { $(FIND_PYTHON); \
+	"$$usable" -c 'import ctypes; ctypes.CDLL("libcurl.so.4")' 2>/dev/null || { \
+		echo 'The embedded MongoDB needs the library libcurl.so.4, which is not on this machine;' >&2; \
+		echo 'on Debian and Ubuntu: apt-get install libcurl4' >&2; \
+		echo 'Or use a MongoDB of your own: make up ARGS="--mongodb mongodb://HOST/sensorpipe"' >&2; \
+		exit 1; }; }
 
 # uv installs exactly what uv.lock says. From an index of one's own (pip's or uv's setting) it
 # does so by name, version and hash, since the addresses in uv.lock are PyPI's.

