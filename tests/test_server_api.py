@@ -250,6 +250,17 @@ async def test_what_is_missing_before_a_sources_first_reading_is_lost(db, client
     assert answer["totals"]["lost"] == 4
 
 
+async def test_integrity_checks_sensors_beyond_those_that_are_listed(db, client, monkeypatch):
+    monkeypatch.setattr("sensorpipe_server.facilities.LISTED", 2)
+    for number, name in enumerate("abcd", start=1):
+        await store(db, one([(1, 1.0), (3, 1.0)], sensor=name, number=number))
+    (facility,) = (await client.get("/api/facilities")).json()["data"]
+    assert facility["sensors"] == ["a", "b"]
+    answer = (await client.get("/api/integrity")).json()
+    assert [line["sensor"] for line in answer["data"]] == ["a", "b", "c", "d"]
+    assert (answer["totals"]["count"], answer["totals"]["lost"]) == (8, 4)
+
+
 async def test_integrity_follows_each_source_through_many_windows(db, client):
     messages = [
         one([(3 * n + k, 1.0) for k in (1, 2, 3)], src=src, window=n, compactor=src)

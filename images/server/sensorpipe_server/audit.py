@@ -10,14 +10,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import pymongo
 from pymongo.errors import PyMongoError
 
 from sensorpipe_server import database
 from sensorpipe_server.api.facilities import sensors_by_facility
-from sensorpipe_server.api.reads import in_batches
+from sensorpipe_server.api.reads import fields_of, in_batches
 from sensorpipe_server.database import READ_SECONDS, Database
 from sensorpipe_server.documents import id_range
 from sensorpipe_server.trail import Look, Trail, start_of
@@ -180,7 +180,7 @@ class Audit:
         self, look: Look, name: str, sensors: list[str], since_ms: int, *, limited: bool = False
     ) -> None:
         """Read windows, the newest first, so that what comes meanwhile leaves no gap."""
-        wanted: dict[str, Any] = {f"sensors.{sensor}.sources": 1 for sensor in sensors}
+        wanted = fields_of(sensors, "sources")
         condition = {"_id": id_range(name, since_ms)}
         batches = in_batches(self._windows, condition, wanted, newest_first=True)
         async with aclosing(batches):

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from sensorpipe_server.api.answers import json
 from sensorpipe_server.api.facilities import sensors_by_facility
 from sensorpipe_server.api.params import Params
-from sensorpipe_server.api.reads import in_batches
+from sensorpipe_server.api.reads import fields_of, in_batches
 from sensorpipe_server.database import Collection
 from sensorpipe_server.documents import id_range
 
@@ -127,7 +127,7 @@ class Integrity:
         meanwhile does not make it look as if those before it were missing.
         """
         scan = Scan()
-        wanted = {f"sensors.{name}.{field}": 1 for name in sensors for field in _FIELDS}
+        wanted = fields_of(sensors, *_FIELDS)
         condition = {"_id": id_range(facility)}
         async for batch in in_batches(self._windows, condition, wanted, newest_first=True):
             for document in batch:

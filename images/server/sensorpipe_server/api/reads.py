@@ -8,6 +8,7 @@ import bson
 import pymongo
 from bson.codec_options import CodecOptions
 
+from sensorpipe_server import facilities
 from sensorpipe_server.database import READ_SECONDS, Collection
 from sensorpipe_server.documents import Document
 
@@ -15,6 +16,17 @@ BATCH: Final = 200
 """Documents fetched and handed on at a time."""
 
 UTC_DATES: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
+
+
+def fields_of(sensors: list[str], *fields: str) -> dict[str, Any]:
+    """Return the projection to these fields of a window's sensors.
+
+    A list of sensors that has reached its bound need not name them all: then every sensor is
+    read, whole, since MongoDB projects to fields by name only.
+    """
+    if len(sensors) >= facilities.LISTED:
+        return {"sensors": 1}
+    return {f"sensors.{name}.{field}": 1 for name in sensors for field in fields}
 
 
 async def in_batches(
