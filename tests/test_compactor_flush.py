@@ -24,10 +24,17 @@ class Kafka(Journal):
         self.records: list[Record] = []
         self.there = asyncio.Event()
         self.there.set()
+        self.takes_dead = True
 
     async def append(self, records: list[Record]) -> None:
         await self.there.wait()
         self.records += records
+
+    async def set_apart(self, letters: list[Record]) -> bool:
+        await self.there.wait()
+        if self.takes_dead:
+            self.records += letters
+        return self.takes_dead
 
     def origins(self) -> list[Origin]:
         values = [record.value for record in self.records if record.topic == COMPACTED]
@@ -154,6 +161,29 @@ async def test_a_dead_letter_is_durable_before_it_is_acknowledged():
     (record,) = bench.kafka.records
     assert record.topic == DEAD_READINGS
     assert dict(record.headers)["reason"] == b"bad_topic"
+    assert bench.compactor.dead_letters == {"bad_topic": 1}
+
+
+async def test_dead_letters_that_cannot_be_written_hold_no_readings_back():
+    bench = Bench()
+    bench.kafka.takes_dead = False
+    bench.deliver(1, 2)
+    bench.give([BAD])
+    bench.deliver(3)
+    await bench.flush(everything=True)
+    assert [origin.number for origin in bench.kafka.origins()] == [1]
+    assert bench.compactor.readings == 3
+    assert bench.acknowledged == 2  # in order: the dead letter is not durable yet
+    assert len(bench.compactor.windows.dead) == 1
+    bench.deliver(4)
+    await bench.flush(everything=True)  # before the next attempt at the dead letter
+    assert bench.compactor.readings == 4
+    assert bench.acknowledged == 2
+    bench.kafka.takes_dead = True
+    bench.compactor._dead_again_at = 0.0
+    await bench.flush(everything=True)
+    assert bench.acknowledged == 5
+    assert bench.compactor.windows.dead_bytes == 0
     assert bench.compactor.dead_letters == {"bad_topic": 1}
 
 

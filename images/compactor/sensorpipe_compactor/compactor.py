@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sensorpipe_runtime.progress import Progress
+from sensorpipe_schema.backoff import Backoff
 from sensorpipe_schema.compacted_reading_pb2 import CompactedReading
 from sensorpipe_schema.mqtt.frames import Message
 from sensorpipe_schema.mqtt.subscriber import Subscriber
@@ -60,6 +61,8 @@ class Compactor:
         self.dead_letters: Counter[str] = Counter()
         self.sessions_lost = 0
         self._name = settings.name
+        self._dead_backoff = Backoff(1.0, 30.0, least=0.5)
+        self._dead_again_at = 0.0
         self._settled = 0
         self._had_session = False
         self._stopping = False
@@ -141,15 +144,29 @@ class Compactor:
             self.early_flushes += bool(taken)
         else:
             taken = windows.take_due(time.time_ns() // 1_000_000)
-        dead = windows.take_dead()
+        dead = windows.take_dead() if time.monotonic() >= self._dead_again_at else []
         lowest = windows.lowest_number()
         through = self.subscriber.inbox.received if lowest is None else lowest - 1
-        if taken or dead:
-            await self._append(taken, dead)
+        if taken:
+            await self._append(taken)
+        if dead:
+            self._settle(min(through, dead[0].number - 1))
+            if not await self._set_apart(dead):
+                windows.return_dead(dead)
+                return
         self._settle(through)
 
-    async def _append(self, taken: list[Window], dead: list[DeadLetter]) -> None:
-        records = [dead_letter_record(letter) for letter in dead]
+    async def _set_apart(self, dead: list[DeadLetter]) -> bool:
+        """Try once to make dead letters durable: readings do not wait for them."""
+        if not await self.journal.set_apart([dead_letter_record(letter) for letter in dead]):
+            self._dead_again_at = time.monotonic() + self._dead_backoff.next()
+            return False
+        self._dead_backoff.reset()
+        self.dead_letters.update(letter.reason for letter in dead)
+        return True
+
+    async def _append(self, taken: list[Window]) -> None:
+        records = []
         received = self.subscriber.inbox.at_qos_1
         made = [part for window in taken for part in parts(window)]
         filters = filters_header(self.journal.subscriptions.wanted | self.subscriber.former)
@@ -159,7 +176,6 @@ class Compactor:
         await self.journal.append(records)
         self.partials += len(made)
         self.readings += sum(window.count for window in taken)
-        self.dead_letters.update(letter.reason for letter in dead)
 
     def _settle(self, through: int) -> None:
         self._settled = max(self._settled, through)

@@ -23,6 +23,11 @@ from sensorpipe_compactor.tail import ShorterLogError, Tail
 _ATTEMPT_SECONDS: Final = 30.0
 """Then a new producer tries: an old one may be stuck for good (aio-libs/aiokafka#1017)."""
 
+_DEAD_SECONDS: Final = 10.0
+"""For one attempt to write dead letters, as partials wait for its end."""
+
+_DEAD_WAIT: Final = "Dead letters cannot be written; readings go on"
+
 _STOP_SECONDS: Final = 5.0
 _AGAIN: Final = "Kafka did not take it; trying again"
 
@@ -67,6 +72,8 @@ class Journal:
         self.on_attempt: Callable[[], None] = lambda: None
         """Called when an attempt begins and when it has failed."""
         self._complaint = Complaint(_log)
+        self._dead_complaint = Complaint(_log)
+        self._dead_failed = False
         self._settings = settings
         self._name = name
         self._ends: dict[int, int] = {}
@@ -90,6 +97,29 @@ class Journal:
         """
         written = await self._persist("append", lambda: self._send(records))
         await self._persist("look for a rival", lambda: self._check(written))
+
+    async def set_apart(self, letters: list[Record]) -> bool:
+        """Write dead letters in one attempt of at most 10 s; return whether they are durable.
+
+        They fail apart from the partials. After a failure the topic is ensured again.
+        """
+        try:
+            async with asyncio.timeout(_DEAD_SECONDS):
+                if self._dead_failed:
+                    await ensure_topics(self._settings, DEAD_READINGS)
+                await self._send(letters)
+        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                raise
+            self.retries += 1
+            self._dead_failed = True
+            reason = await explain(self._settings, error)
+            self._dead_complaint.say(_DEAD_WAIT, topic=DEAD_READINGS, error=reason)
+            await self.close()
+            return False
+        self._dead_failed = False
+        self._dead_complaint.settled("Dead letters are written again", topic=DEAD_READINGS)
+        return True
 
     async def close(self) -> None:
         """Let go of the connection."""

@@ -172,8 +172,9 @@ class Windows:
 
     def _bury(self, message: Message, number: int, reason: str, detail: str) -> None:
         kept = message.payload[:MAX_PAYLOAD]
-        self.dead_bytes += len(kept) + len(message.topic)
-        self.dead.append(DeadLetter(number, message.topic, kept, reason, detail))
+        letter = DeadLetter(number, message.topic, kept, reason, detail)
+        self.dead_bytes += _held_bytes(letter)
+        self.dead.append(letter)
 
     def _stream(self, topic: str, facility: str, sensor: str, src: str | None) -> Stream:
         stream = self.streams.by_topic.get(topic, {}).get(src)
@@ -260,6 +261,11 @@ class Windows:
         dead, self.dead, self.dead_bytes = self.dead, [], 0
         return dead
 
+    def return_dead(self, dead: list[DeadLetter]) -> None:
+        """Take dead letters back that could not be written: they are older than all others."""
+        self.dead[:0] = dead
+        self.dead_bytes += sum(_held_bytes(letter) for letter in dead)
+
     def _all(self) -> Iterator[Window]:
         yield from self._sealed
         for facility in self._facilities.values():
@@ -302,6 +308,10 @@ class Windows:
     def _forget_if_idle(self, facility: Facility) -> None:
         if not facility.streams and not facility.windows:
             self._facilities.pop(facility.name, None)
+
+
+def _held_bytes(letter: DeadLetter) -> int:
+    return len(letter.payload) + len(letter.topic)
 
 
 def _checked_until(window: Window, now_ms: int) -> int:

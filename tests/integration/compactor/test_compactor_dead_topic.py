@@ -1,0 +1,36 @@
+"""The topic of dead letters is deleted under a running compactor."""
+
+import asyncio
+from pathlib import Path
+
+import services
+from aiokafka.admin import AIOKafkaAdminClient
+from compactor_parts import kafka_settings, until
+from conftest import running
+from sensorpipe_schema.names import DEAD_READINGS
+from test_compactor_run import Process, counts, ready, source
+
+
+async def test_readings_go_on_without_the_topic_and_it_is_created_again(tmp_path: Path, mosquitto):
+    name = "deadless"
+    async with (
+        running(services.kafka(tmp_path / "kafka")) as kafka,
+        source(mosquitto.port, name) as readings,
+        ready(Process(tmp_path, name, mosquitto.port, kafka.port)) as process,
+    ):
+        admin = AIOKafkaAdminClient(**kafka_settings(kafka).client_options())
+        await admin.start()
+        try:
+            await admin.delete_topics([DEAD_READINGS])
+            readings.publisher.publish(f"sensor_readings/{name}/s", [b"online"])
+            readings.publish(40)
+            await process.reaches("readings", 40)
+            await until(lambda: readings.publisher.unacknowledged == 0)
+            await process.reaches("acknowledged", 41)
+            assert "Dead letters cannot be written" in process.tail(50)
+            assert DEAD_READINGS in await admin.list_topics()
+        finally:
+            await admin.close()
+        async with asyncio.timeout(60):
+            while await counts(kafka, name) != readings.expected():  # noqa: ASYNC110  another process
+                await asyncio.sleep(0.2)
