@@ -187,6 +187,23 @@ async def test_dead_letters_that_cannot_be_written_hold_no_readings_back():
     assert bench.compactor.dead_letters == {"bad_topic": 1}
 
 
+async def test_dead_letters_that_cannot_be_written_are_bounded(monkeypatch: pytest.MonkeyPatch):
+    from sensorpipe_compactor import compactor as module
+
+    monkeypatch.setattr(module, "_MAX_DEAD_BYTES", 10)
+    bench = Bench()
+    bench.kafka.takes_dead = False
+    bench.give([BAD] * 6)
+    await bench.flush()
+    await bench.flush()
+    assert bench.connection.is_paused()
+    bench.kafka.takes_dead = True
+    bench.compactor._dead_again_at = 0.0
+    await bench.flush()
+    assert not bench.connection.is_paused()
+    assert bench.acknowledged == 6
+
+
 async def test_a_silence_proves_nothing_while_nothing_is_acknowledged():
     """A tick with nothing due must not count as the acknowledgement a broker waited for."""
     bench = Bench()

@@ -150,10 +150,10 @@ class Compactor:
         if taken:
             await self._append(taken)
         if dead:
-            self._settle(min(through, dead[0].number - 1))
+            self.subscriber.acknowledge(min(through, dead[0].number - 1))
             if not await self._set_apart(dead):
                 windows.return_dead(dead)
-                return
+                through = min(through, dead[0].number - 1)
         self._settle(through)
 
     async def _set_apart(self, dead: list[DeadLetter]) -> bool:
@@ -184,5 +184,13 @@ class Compactor:
         self.subscriber.acknowledge(through)
         if inbox.held < held:
             self.budget.acknowledged(held, time.monotonic())
-        if not self._stopping:
+        if not self._stopping and not self._is_full():
             self.subscriber.resume()
+
+    def _is_full(self) -> bool:
+        """Whether memory holds all it may, because dead letters cannot be written."""
+        windows = self.windows
+        unsettled = self.subscriber.inbox.received - self._settled
+        return bool(windows.dead) and (
+            unsettled > _MAX_UNSETTLED or windows.dead_bytes > _MAX_DEAD_BYTES
+        )
