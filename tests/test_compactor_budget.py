@@ -1,7 +1,9 @@
 """The learnt in-flight budget, against a simulated broker. Times are simulated, too."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 
 import pytest
 from sensorpipe_compactor.budget import Budget
@@ -17,6 +19,21 @@ def steadily(rate: int) -> Arrivals:
     return lambda ms: (ms + 1) * rate // 1_000 - ms * rate // 1_000
 
 
+def at_random(rate: int) -> Arrivals:
+    """Independent publishers: exponential pauses, the same ones at each call."""
+    random, at = Random(rate), 0.0
+    arrivals: Counter[int] = Counter()
+    while at < 600_000:
+        at += random.expovariate(rate / 1_000)
+        arrivals[int(at)] += 1
+    return arrivals.__getitem__
+
+
+def in_bursts(rate: int, every_s: int) -> Arrivals:
+    """So many publishers that all publish at the same moments."""
+    return lambda ms: rate * every_s if ms % (1_000 * every_s) == 371 else 0
+
+
 def the_demo(ms: int) -> int:
     """Nine sensors, once in 5 s."""
     return 9 if ms % 5_000 == 137 else 0
@@ -30,6 +47,8 @@ class Pipeline:
     arrivals: Arrivals
     kafka_ms: int = 5
     overshoot: int = 0
+    answers_after_ms: int = 0
+    """How long the broker takes to go on once we have acknowledged."""
     budget: Budget = field(default_factory=Budget)
     queued: int = 0
     held: list[int] = field(default_factory=list)
@@ -40,6 +59,7 @@ class Pipeline:
     _looks_at: int = 0
     _taken: int = 0
     _done_at: int | None = None
+    _sends_at: int = 0
 
     def run(self, seconds: int, begin: int = 0) -> "Pipeline":
         for ms in range(begin * 1_000, (begin + seconds) * 1_000):
@@ -52,12 +72,12 @@ class Pipeline:
     def _deliver(self, ms: int) -> None:
         grants = self.grants + (self.overshoot if self.queued > 2 * self.grants else 0)
         count = min(self.queued, grants - len(self.held))
-        if count <= 0:
+        if count <= 0 or ms < self._sends_at:
             return
         self.queued -= count
         self.delivered += count
         self.held += [ms] * count
-        self.budget.received(ms / 1_000)
+        self.budget.received(len(self.held), ms / 1_000)
         self._woken |= self.budget.wants_flush(len(self.held), ms / 1_000)
 
     def _loop(self, ms: int) -> None:
@@ -68,6 +88,7 @@ class Pipeline:
             self._done_at = None
             if self._taken:
                 self.budget.acknowledged(len(self.held), now)
+                self._sends_at = ms + self.answers_after_ms
             del self.held[: self._taken]
             self._looks_at = ms + TICK
         elif self._woken or ms >= self._looks_at:
@@ -100,7 +121,7 @@ def test_with_any_broker_s_limit_messages_keep_flowing(grants: int, rate: int, o
 def test_with_a_well_set_broker_windows_are_not_flushed_early(rate: int):
     pipeline = Pipeline(MAX_IN_FLIGHT, steadily(rate)).run(60)
     assert pipeline.budget.limit == MAX_IN_FLIGHT
-    assert pipeline.early <= 3
+    assert pipeline.early == 0
     assert pipeline.queued == 0
 
 
@@ -114,7 +135,7 @@ def test_a_full_flight_is_flushed_before_it_is_full():
 def test_an_idle_pipeline_is_not_flushed_at_each_silence():
     pipeline = Pipeline(MAX_IN_FLIGHT, the_demo).run(600)
     assert pipeline.budget.limit == MAX_IN_FLIGHT
-    assert pipeline.early <= 4
+    assert pipeline.early == 0
     assert pipeline.queued == 0
 
 
@@ -135,16 +156,47 @@ def test_a_broker_that_grants_more_again_is_noticed():
     assert pipeline.early == early
 
 
-def test_a_reconnect_suspects_every_silence_anew_but_keeps_the_limit():
+@pytest.mark.parametrize("rate", [3, 10, 40])
+@pytest.mark.parametrize(
+    "published",
+    [steadily, at_random, lambda rate: in_bursts(rate, 1), lambda rate: in_bursts(rate, 2)],
+    ids=["one publisher", "many", "many at once each second", "many at once each other second"],
+)
+def test_slow_traffic_makes_one_partial_a_window(published: Callable[[int], Arrivals], rate: int):
+    pipeline = Pipeline(MAX_IN_FLIGHT, published(rate)).run(240)
+    assert pipeline.budget.limit == MAX_IN_FLIGHT
+    assert pipeline.queued == 0
+    assert pipeline.early <= (1 if published(rate)(371) > rate else 0)  # before it knows the pause
+
+
+@pytest.mark.parametrize("every_s", [5, 10, 30])
+def test_rare_bursts_are_flushed_early_once_before_their_pause_is_known(every_s: int):
+    pipeline = Pipeline(MAX_IN_FLIGHT, in_bursts(20, every_s)).run(300)
+    assert pipeline.budget.limit == MAX_IN_FLIGHT
+    assert pipeline.early <= 1
+
+
+@pytest.mark.parametrize("answers_after_ms", [0, 150])
+def test_a_limit_of_10_is_learnt_within_three_seconds(answers_after_ms: int):
+    pipeline = Pipeline(10, steadily(25), kafka_ms=5, answers_after_ms=answers_after_ms).run(3)
+    assert pipeline.budget.limit == 10
+
+
+def test_traffic_that_slows_down_is_flushed_early_only_until_its_pauses_are_known():
+    fast, slow = steadily(400), steadily(3)
+    pipeline = Pipeline(MAX_IN_FLIGHT, lambda ms: (fast if ms < 60_000 else slow)(ms)).run(600)
+    assert pipeline.budget.limit == MAX_IN_FLIGHT
+    assert pipeline.early <= 1
+
+
+def test_a_silence_across_a_reconnect_means_nothing():
     budget = Budget()
-    budget.received(0.0)
-    assert not budget.wants_flush(9, 0.3)  # no broker grants fewer than 10
-    assert not budget.wants_flush(12, 0.1)
-    assert budget.wants_flush(12, 0.3)
-    budget.acknowledged(12, 0.3)
-    budget.received(5.0)
-    assert not budget.wants_flush(12, 5.3)
-    assert budget.wants_flush(13, 5.3)
+    for at in (0.0, 0.1, 0.2):
+        budget.received(1, at)
+    assert not budget.wants_flush(12, 1.1)
+    assert not budget.wants_flush(9, 9.0)  # no broker grants fewer than 10
+    assert budget.wants_flush(12, 1.3)
     budget.reconnected()
-    assert budget.wants_flush(12, 5.3)
-    assert budget.limit == MAX_IN_FLIGHT
+    assert not budget.wants_flush(12, 9.0)
+    budget.received(12, 10.0)
+    assert budget.wants_flush(12, 11.1)

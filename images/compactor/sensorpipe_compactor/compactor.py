@@ -87,7 +87,7 @@ class Compactor:
         """Take a batch; stop reading where it would grow beyond all bounds."""
         self.windows.add(messages, before, time.time_ns() // 1_000_000)
         now, held = time.monotonic(), self.subscriber.inbox.held
-        self.budget.received(now)
+        self.budget.received(held, now)
         if self.budget.wants_flush(held, now) or self.windows.dead:
             self._wake.set()
         if before - self._settled > _MAX_UNSETTLED or self.windows.dead_bytes > _MAX_DEAD_BYTES:
