@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -222,3 +223,21 @@ def test_a_servers_error_cannot_write_to_the_terminal(stub):
     stub.status = 500
     stub.answer = {"detail": "no\x1b[2J\nlost 0"}
     assert r"500 no\x1b[2J\nlost 0" in verify(stub.url).stderr
+
+
+def test_what_is_no_http_cannot_write_to_the_terminal_either():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.recv(65536)
+                client.sendall(b"\x1b[31mFORGED\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        done = verify(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        thread.join()
+    assert done.returncode == 2
+    assert r"\x1b[31mFORGED" in done.stderr
+    assert "\x1b" not in done.stderr

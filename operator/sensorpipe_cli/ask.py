@@ -43,7 +43,7 @@ def get(url: str, seconds: float = 2.0) -> bytes:
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-        raise AskError(f"{url}: {text}") from error
+        raise AskError(f"{url}: {words.printable(text)}") from error
 
 
 def succeeds(url: str) -> bool:
