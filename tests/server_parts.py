@@ -7,14 +7,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import httpx2
 from sensorpipe_cli.child import Child
 from sensorpipe_schema.intervals import join
 from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.partial import Origin, Partial, Summary, encode, fence
 from sensorpipe_schema.sketch import Sketch
 from sensorpipe_server import database
+from sensorpipe_server.api.routes import application
 from sensorpipe_server.batch import Batch
 from sensorpipe_server.fences import Lines
+from sensorpipe_server.store import Store
 
 T0 = 1_731_600_000_000
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -90,3 +93,16 @@ async def fresh_database(mongod: Child) -> AsyncIterator[database.Database]:
     async with database.connect(f"mongodb://127.0.0.1:{mongod.port}/{name}") as client:
         yield database.database(client)
         await client.drop_database(name)
+
+
+@asynccontextmanager
+async def client_of(db, page_limit=20):
+    app = application(db, page_limit=page_limit, consuming=lambda: True, assigned=lambda: True)
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://server") as client:
+        yield client
+
+
+async def store(db, *messages):
+    outcome = await Store(db).write(batch_of(*messages).windows)
+    assert not outcome.refused

@@ -6,9 +6,9 @@ from pathlib import Path
 import services
 from aiokafka.admin import AIOKafkaAdminClient
 from compactor_parts import kafka_settings, until
+from compactor_process import Process, counts, ready, source
 from conftest import running
 from sensorpipe_schema.names import DEAD_READINGS
-from test_compactor_run import Process, counts, ready, source
 
 
 async def test_readings_go_on_without_the_topic_and_it_is_created_again(tmp_path: Path, mosquitto):

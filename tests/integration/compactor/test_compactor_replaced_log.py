@@ -9,6 +9,7 @@ import services
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError
 from compactor_parts import kafka_settings, record, seqs_of, until
+from compactor_process import Process, counts, ready, source
 from conftest import running
 from sensorpipe_compactor.journal import Journal, LogReplacedError
 from sensorpipe_compactor.tail import ShorterLogError, Tail
@@ -16,7 +17,6 @@ from sensorpipe_schema.compacted_reading_pb2 import CompactedReading
 from sensorpipe_schema.kafka import KafkaSettings, ensure_topics
 from sensorpipe_schema.names import COMPACTED
 from sensorpipe_schema.partial import Origin
-from test_compactor_run import Process, counts, ready, source
 
 
 async def remake(settings: KafkaSettings) -> None:

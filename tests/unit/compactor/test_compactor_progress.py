@@ -2,8 +2,8 @@
 
 import asyncio
 
+from compactor_bench import Bench
 from sensorpipe_runtime.progress import Progress
-from test_compactor_flush import Bench
 
 
 async def test_a_flush_that_never_ends_is_a_stall_and_an_attempt_is_none():
