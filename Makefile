@@ -28,7 +28,7 @@ test: needs-libcurl $(VENV)/.dev ## run the tests; what is absent here skips and
 	@exec pytest $(ARGS)
 
 .PHONY: test-promise
-test-promise: $(VENV)/.dev ## run all tests, those that take minutes as well
+test-promise: needs-libcurl $(VENV)/.dev ## run all tests, those that take minutes as well
 	@exec pytest -m "promise or not promise" $(ARGS)
 
 .PHONY: test-kafka
@@ -95,7 +95,7 @@ check: $(VENV)/.dev ## lint, formatting, types, import contracts, generated code
 	pytest -q tests/test_schema_protobuf.py -k fresh
 
 .PHONY: campaign
-campaign: $(VENV)/.dev ## try the pipeline under random faults: make campaign ARGS="--runs 20"
+campaign: needs-libcurl $(VENV)/.dev ## try the pipeline under random faults: make campaign ARGS="--runs 20"
 	@PYTHONPATH=tests:tests/campaign exec python tests/campaign/campaign_run.py $(ARGS)
 
 .PHONY: bench
