@@ -39,14 +39,8 @@ class Pipeline:
         self.generators: dict[str, Child] = {}
 
     def _program(self, name: str, port: int, log: str | None = None, **extra: str) -> Child:
-        environ = dict(
-            os.environ,
-            SENSORPIPE_MQTT_URL=f"mqtt://127.0.0.1:{self.mqtt.port}",
-            SENSORPIPE_KAFKA_BOOTSTRAP=f"127.0.0.1:{self.kafka.port}",
-            SENSORPIPE_MONGODB_URI=f"mongodb://127.0.0.1:{self.mongodb.port}/sensorpipe",
-            SENSORPIPE_HTTP=f"127.0.0.1:{port}",
-            **extra,
-        )
+        where = addresses(self.mqtt.port, self.kafka.port, self.mongodb.port, port)
+        environ = os.environ | where | extra
         argv = [sys.executable, "-m", f"sensorpipe_{name}"]
         path = self.folder / f"{log or name}.log"
         return Child(log or name, argv, path, environ=environ, port=port)
@@ -131,13 +125,7 @@ class Pipeline:
 
     def windows(self, facility: str) -> list[dict[str, Any]]:
         """Return all of a facility's windows from the API, by cursor."""
-        found: list[dict[str, Any]] = []
-        cursor: str | None = ""
-        while cursor is not None:
-            page = self.api(f"/api/sensors/{facility}?limit=20&cursor={cursor}")
-            found += page["data"]
-            cursor = page["pagination"].get("next")
-        return found
+        return windows(f"http://127.0.0.1:{self.server.port}", facility)
 
     async def stored(self, count: int) -> dict[str, Any]:
         """Wait until the server has stored at least so many readings; return its audit."""
@@ -151,6 +139,18 @@ class Pipeline:
 
         await until(enough, f"{count} readings stored", lambda: str(audit.get("totals")), 240)
         return audit
+
+
+def addresses(
+    mqtt: int | None, kafka: int | None, mongodb: int | None, http: int
+) -> dict[str, str]:
+    """Return the settings that lead a program to services on loopback, by their ports."""
+    return {
+        "SENSORPIPE_MQTT_URL": f"mqtt://127.0.0.1:{mqtt}",
+        "SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka}",
+        "SENSORPIPE_MONGODB_URI": f"mongodb://127.0.0.1:{mongodb}/sensorpipe",
+        "SENSORPIPE_HTTP": f"127.0.0.1:{http}",
+    }
 
 
 @asynccontextmanager
@@ -236,6 +236,17 @@ async def until(
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what}\n{state()}")
         await asyncio.sleep(0.1)
+
+
+def windows(server: str, facility: str) -> list[dict[str, Any]]:
+    """Return all windows of a facility that the server at an address has, by cursor."""
+    found: list[dict[str, Any]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = ask(f"{server}/api/sensors/{facility}?limit=20&cursor={cursor}")
+        found += page["data"]
+        cursor = page["pagination"].get("next")
+    return found
 
 
 def ask(url: str) -> Any:

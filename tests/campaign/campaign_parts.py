@@ -12,7 +12,8 @@ from typing import Final
 import pymongo
 import services
 from campaign_proxy import Proxy
-from pipeline import ask_status, until
+from campaign_schedule import TARGETS
+from pipeline import addresses, ask_status, until
 from pymongo.errors import PyMongoError
 from sensorpipe_cli import embedded
 from sensorpipe_cli.child import Child, free_port
@@ -57,9 +58,10 @@ class Parts:
         self.children = {"mosquitto": mosquitto, "kafka": kafka, "mongodb": mongodb}
         for child in self.children.values():
             await child.start()
-        for name, child in self.children.items():
+        for child in self.children.values():
             await child.listening()
-            self.proxies[name] = Proxy(child.port or 0)
+        for name in TARGETS["cut"]:
+            self.proxies[name] = Proxy(self.children[name].port or 0)
             await self.proxies[name].start()
         await asyncio.to_thread(self._initiate)
         for name in ("compactor", "server"):
@@ -86,15 +88,9 @@ class Parts:
         port = free_port()
         clock = self.clock(name)
         clock.write_text("+0\n")
-        mongodb = f"127.0.0.1:{self.proxies['mongodb'].port}"
-        environ = dict(
-            os.environ,
-            SENSORPIPE_MQTT_URL=f"mqtt://127.0.0.1:{self.proxies['mosquitto'].port}",
-            SENSORPIPE_KAFKA_BOOTSTRAP=f"127.0.0.1:{self.children['kafka'].port}",
-            SENSORPIPE_MONGODB_URI=f"mongodb://{mongodb}/sensorpipe?replicaSet=campaign",
-            SENSORPIPE_HTTP=f"127.0.0.1:{port}",
-            SENSORPIPE_MONITORING=f"127.0.0.1:{free_port()}",
-        )
+        mqtt, mongodb = self.proxies["mosquitto"].port, self.proxies["mongodb"].port
+        environ = os.environ | addresses(mqtt, self.children["kafka"].port, mongodb, port)
+        environ["SENSORPIPE_MONGODB_URI"] += "?replicaSet=campaign"
         if FAKETIME.exists():
             environ |= {
                 "LD_PRELOAD": str(FAKETIME),
@@ -117,7 +113,7 @@ class Parts:
         return all(disk.is_mount() for disk in self.disks.values())
 
     def _initiate(self) -> None:
-        """Make the replica set of one, known by the proxy's address, and wait for its primary."""
+        """Make the replica set of one, known by the proxy's address."""
         address = f"127.0.0.1:{self.proxies['mongodb'].port}"
         members = [{"_id": 0, "host": address}]
         with pymongo.MongoClient[dict[str, object]](

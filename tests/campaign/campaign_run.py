@@ -21,7 +21,7 @@ from campaign_ledger import Verdict
 from campaign_parts import Parts, parts
 from campaign_publisher import Publisher
 from campaign_schedule import TARGETS, Fault, schedule
-from pipeline import ask
+from pipeline import windows
 
 _ABOUT: Final = "Try the pipeline under random faults; exit 0 only if every run is clean."
 
@@ -67,25 +67,16 @@ async def _settled(running: Parts, publisher: Publisher) -> Verdict:
     give_up = time.monotonic() + SETTLE_SECONDS
     while True:
         try:
-            answers = await asyncio.to_thread(_windows, running.api, publisher.ledger.facilities)
+            answers = {
+                facility: await asyncio.to_thread(windows, running.api, facility)
+                for facility in publisher.ledger.facilities
+            }
         except OSError:  # it is being started again
             answers = {}
         verdict = publisher.ledger.judge(answers)
         if verdict.clean or time.monotonic() > give_up:
             return verdict
         await asyncio.sleep(1)
-
-
-def _windows(api: str, facilities: list[str]) -> dict[str, list[dict[str, Any]]]:
-    answers: dict[str, list[dict[str, Any]]] = {}
-    for facility in facilities:
-        answers[facility] = []
-        cursor: str | None = ""
-        while cursor is not None:
-            page = ask(f"{api}/api/sensors/{facility}?limit=20&cursor={cursor}")
-            answers[facility] += page["data"]
-            cursor = page["pagination"].get("next")
-    return answers
 
 
 async def _verify(running: Parts) -> tuple[int, dict[str, Any]]:
