@@ -30,6 +30,11 @@ def is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def is_our_cancellation(error: BaseException) -> bool:
+    """Whether an error is the cancellation of the current task, which must be passed on."""
+    return isinstance(error, asyncio.CancelledError) and is_being_cancelled()
+
+
 async def supervise(
     main: Work, background: Work | None = None, *, may_end: Callable[[], bool] = lambda: False
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
-from sensorpipe_runtime.service import is_being_cancelled
+from sensorpipe_runtime.service import is_our_cancellation
 from sensorpipe_schema import partial
 from sensorpipe_schema.backoff import Backoff
 from sensorpipe_schema.complaint import Complaint
@@ -27,6 +27,9 @@ _DEAD_SECONDS: Final = 10.0
 """For one attempt to write dead letters, as partials wait for its end."""
 
 _DEAD_WAIT: Final = "Dead letters cannot be written; readings go on"
+
+_FAILURES: Final = (KafkaError, OSError, TimeoutError, asyncio.CancelledError)
+"""What a failed attempt raises: a client's own tasks can raise the last (aio-libs/aiokafka#647)."""
 
 _STOP_SECONDS: Final = 5.0
 _AGAIN: Final = "Kafka did not take it; trying again"
@@ -108,8 +111,8 @@ class Journal:
                 if self._dead_failed:
                     await ensure_topics(self._settings, DEAD_READINGS)
                 await self._send(letters)
-        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+        except _FAILURES as error:
+            if is_our_cancellation(error):
                 raise
             self.retries += 1
             self._dead_failed = True
@@ -140,9 +143,9 @@ class Journal:
             self.on_attempt()
             try:
                 done = await attempt()
-            except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
-                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-                    raise  # one that a client raises inside is a failed attempt
+            except _FAILURES as error:
+                if is_our_cancellation(error):
+                    raise
                 self.retries += 1
                 self.on_attempt()
                 reason = await explain(self._settings, error)
@@ -241,7 +244,7 @@ def _replaced(partition: int, expected: int, found: int | None) -> str:
 async def _stop(producer: AIOKafkaProducer) -> None:
     try:
         await producer.stop()
-    except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
-        if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+    except _FAILURES as error:
+        if is_our_cancellation(error):
             raise
         _log.warning("Kafka producer did not stop", extra={"error": repr(error)})
