@@ -6,13 +6,16 @@ UV := $(VENV)/.uv/bin/uv
 KAFKA_LIBS := .cache/kafka/libs
 STRIMZI := .cache/strimzi
 LIBRARIES := .cache/bench/libraries
-CLUSTER := python tests/cluster/cluster_run.py
-CHART_GO := PYTHONPATH=tests/cluster python tests/chart_go.py
+CONNECT_LIBS := .cache/connect/libs
+CLUSTER := python tests/devcluster/cluster_run.py
+CHART_GO := PYTHONPATH=tests:tests/devcluster python -m support.chart.go
+ACTIONLINT := v1.7.8
 ARGS ?=
 
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 export UV_PYTHON_DOWNLOADS := never
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help
 help: ## list the targets
@@ -20,15 +23,19 @@ help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 .PHONY: up
-up: needs-libcurl $(VENV)/.local ## run the whole pipeline on this machine: make up ARGS="--duration 60s"
+up: $(VENV)/.local ## run the whole pipeline on this machine: make up ARGS="--duration 60s"
 	@exec sensorpipe up $(ARGS)
 
 .PHONY: test
-test: needs-libcurl $(VENV)/.dev ## run the tests; what is absent here skips and says which command brings it
+test: $(VENV)/.dev ## run the tests; what is absent here skips and says which command brings it
 	@exec pytest $(ARGS)
 
+.PHONY: test-unit
+test-unit: $(VENV)/.dev ## run the tests that start no process and use no socket, with fewer random examples
+	@exec pytest tests/unit --hypothesis-profile=quick $(ARGS)
+
 .PHONY: test-promise
-test-promise: needs-libcurl $(VENV)/.dev ## run all tests, those that take minutes as well
+test-promise: $(VENV)/.dev ## run all tests, those that take minutes as well
 	@exec pytest -m "promise or not promise" $(ARGS)
 
 .PHONY: test-kafka
@@ -67,7 +74,7 @@ manifests: ## render manifests/development.yaml from the chart: make manifests [
 
 .PHONY: test-programs
 test-programs: $(VENV)/.dev ## build what a cluster of the tests' own runs, helm included (Go; minutes)
-	@$(CLUSTER) prepare
+	@$(CLUSTER) programs
 
 .PHONY: cluster-up
 cluster-up: $(VENV)/.dev ## start a cluster that stays, for the cluster tests or for you
@@ -87,25 +94,46 @@ images: $(VENV)/.dev ## build the images of all programs: make images ARGS="gene
 	@$(CLUSTER) images $(ARGS)
 
 .PHONY: check
-check: $(VENV)/.dev ## lint, formatting, types, import contracts, generated code
+check: $(VENV)/.dev ## lint, formatting, types, import contracts, generated code, documentation
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports --no-cache
-	pytest -q tests/test_schema_protobuf.py -k fresh
+	pytest -q tests/repo/test_schema_protobuf.py -k fresh
+	python docs/reference.py --check
+	mkdocs build --quiet --site-dir .cache/site
+
+.PHONY: check-workflows
+check-workflows: ## lint the GitHub workflows by actionlint (Go)
+	@go run github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT) $(wildcard .github/workflows/*.yml)
+
+.PHONY: docs
+docs: $(VENV)/.dev ## serve the documentation at http://127.0.0.1:8000
+	@exec mkdocs serve $(ARGS)
+
+.PHONY: reference
+reference: $(VENV)/.dev ## bring the generated parts of docs/ up to date
+	@exec python docs/reference.py
+
+.PHONY: picture
+picture: $(VENV)/.dev ## make docs/live-view.svg anew from a run of 90 s, in a terminal
+	@exec python docs/picture.py
 
 .PHONY: campaign
-campaign: needs-libcurl $(VENV)/.dev ## try the pipeline under random faults: make campaign ARGS="--runs 20"
+campaign: $(VENV)/.dev ## try the pipeline under random faults: make campaign ARGS="--runs 20"
 	@PYTHONPATH=tests:tests/campaign exec python tests/campaign/campaign_run.py $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.dev ## time the programs against their limits: make bench ARGS="compactor store"
-	@PYTHONPATH=tests:tests/cluster exec python tests/bench/run.py $(ARGS)
+	@PYTHONPATH=tests:tests/devcluster exec python tests/bench/run.py $(ARGS)
 
 .PHONY: bench-libraries
 bench-libraries: $(LIBRARIES)/.complete ## time the libraries in use against those first named
-	@PYTHONPATH=tests:tests/bench:tests/cluster exec $(LIBRARIES)/bin/python \
+	@PYTHONPATH=tests:tests/bench:tests/devcluster exec $(LIBRARIES)/bin/python \
 		tests/bench/libraries/bench_libraries.py
+
+.PHONY: bench-connect
+bench-connect: $(CONNECT_LIBS)/.complete ## bring Kafka Connect for the bench (Java 17 and Maven; about 40 MB)
 
 .PHONY: lock
 lock: $(VENV)/.dev ## update uv.lock to the newest versions pyproject.toml allows
@@ -132,17 +160,6 @@ elif [ -z "$$usable" ]; then \
 fi
 endef
 
-# MongoDB's server, as it comes from PyPI, is linked against it; said before anything is downloaded
-.PHONY: needs-libcurl
-needs-libcurl:
-	@$(if $(findstring --mongodb,$(ARGS)),exit 0;) \
-	[ "$$(uname -sm)" != 'Linux x86_64' ] || { $(FIND_PYTHON); \
-	"$$usable" -c 'import ctypes; ctypes.CDLL("libcurl.so.4")' 2>/dev/null || { \
-		echo 'The embedded MongoDB needs the library libcurl.so.4, which is not on this machine;' >&2; \
-		echo 'on Debian and Ubuntu: apt-get install libcurl4' >&2; \
-		echo 'Or use a MongoDB of your own: make up ARGS="--mongodb mongodb://HOST/sensorpipe"' >&2; \
-		exit 1; }; }
-
 # uv installs exactly what uv.lock says. From an index of one's own (pip's or uv's setting) it
 # does so by name, version and hash, since the addresses in uv.lock are PyPI's.
 define SYNC
@@ -163,12 +180,12 @@ $(UV):
 	@$(BIN)/python -m pip config get global.index-url >$(VENV)/.uv/index 2>/dev/null || true
 
 $(VENV)/.local: pyproject.toml uv.lock | $(UV)
-	@echo 'Setting up .venv: the programs with MQTT broker, Kafka and MongoDB, about 95 MB, once'
+	@echo 'Setting up .venv: the programs with MQTT broker, Kafka and MongoDB, about 100 MB, once'
 	@$(call SYNC,--no-dev --extra local,--inexact)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml uv.lock | $(UV)
-	@echo 'Setting up .venv: the programs and what tests them, about 140 MB, once'
+	@echo 'Setting up .venv: the programs and what tests them, about 145 MB, once'
 	@$(call SYNC)
 	@touch $(VENV)/.local $@
 
@@ -182,12 +199,20 @@ $(LIBRARIES)/.complete: pyproject.toml uv.lock tests/bench/libraries/requirement
 		-r tests/bench/libraries/requirements.txt
 	@touch $@
 
-$(KAFKA_LIBS)/.complete: tests/kafka/pom.xml
+$(KAFKA_LIBS)/.complete: tests/support/kafka/pom.xml
 	@command -v java >/dev/null && command -v mvn >/dev/null || { \
 		echo 'Kafka needs Java 17 and Maven: apt-get install openjdk-17-jre-headless maven' >&2; \
 		exit 1; }
-	mvn --quiet --batch-mode --file tests/kafka/pom.xml dependency:copy-dependencies \
+	mvn --quiet --batch-mode --file tests/support/kafka/pom.xml dependency:copy-dependencies \
 		-DoutputDirectory=$(CURDIR)/$(KAFKA_LIBS) -DincludeScope=runtime
+	@touch $@
+
+$(CONNECT_LIBS)/.complete: tests/bench/connect/pom.xml
+	@command -v java >/dev/null && command -v mvn >/dev/null || { \
+		echo 'Kafka Connect needs Java 17 and Maven:' \
+			'apt-get install openjdk-17-jre-headless maven' >&2; exit 1; }
+	mvn --quiet --batch-mode --file tests/bench/connect/pom.xml dependency:copy-dependencies \
+		-DoutputDirectory=$(CURDIR)/$(CONNECT_LIBS) -DincludeScope=runtime
 	@touch $@
 
 # the first Java >= 21: CRDs that no Java here can make, the tests do without, and say so
@@ -202,11 +227,11 @@ endef
 
 STRIMZI_CRDS := kafka.Kafka nodepool.KafkaNodePool topic.KafkaTopic user.KafkaUser
 
-$(STRIMZI)/.complete: tests/strimzi/pom.xml
+$(STRIMZI)/.complete: tests/support/strimzi/pom.xml
 	@command -v mvn >/dev/null || { \
 		echo "Strimzi's CRDs need Maven: apt-get install maven" >&2; exit 1; }
 	@$(FIND_JAVA_21); rm -rf $(STRIMZI); mkdir -p $(STRIMZI)/crds && \
-	mvn --quiet --batch-mode --file tests/strimzi/pom.xml dependency:copy-dependencies \
+	mvn --quiet --batch-mode --file tests/support/strimzi/pom.xml dependency:copy-dependencies \
 		-DoutputDirectory=$(CURDIR)/$(STRIMZI)/libs -DincludeScope=runtime && \
 	"$$found" -cp '$(STRIMZI)/libs/*' io.strimzi.crdgenerator.CrdGenerator \
 		--label app:strimzi --target-kube 1.16+ --crd-api-version v1 --api-versions v1 \

@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 CLUSTER=sensorpipe-demo
 STRIMZI=1.2.0
 NAMESPACE=sensorpipe
+APPS='operator generator compactor server'
 PORT=${PORT:-8080}
 KUBECONFIG=${TMPDIR:-/tmp}/$CLUSTER.kubeconfig
 export KUBECONFIG
@@ -36,16 +37,28 @@ create() {
     fi
 }
 
+# Before the cluster is made: what fails here leaves nothing behind. Tagged by the image's own
+# digest, so that a demo after a change of source restarts what has changed.
 build() {
-    for app in operator generator compactor server; do
+    tags=
+    for app in $APPS; do
         say "building the image of the $app"
-        docker build --quiet --file images/Dockerfile --build-arg "APP=$app" \
-            --tag "sensorpipe-$app:$(version)" . >/dev/null
-        kind load docker-image "sensorpipe-$app:$(version)" --name "$CLUSTER" >/dev/null
+        # BuildKit, which older engines use only if asked, knows the Dockerfile's mounts
+        image=$(DOCKER_BUILDKIT=1 docker build --quiet --file images/Dockerfile \
+            --build-arg "APP=$app" .)
+        tag=$(printf %s "${image#sha256:}" | cut -c1-12)
+        docker tag "$image" "sensorpipe-$app:$tag"
+        tags="$tags $app=$tag"
     done
 }
 
-version() { sed -n 's/^appVersion: *//p' charts/sensorpipe/Chart.yaml; }
+load() {
+    for built in $tags; do
+        kind load docker-image "sensorpipe-${built%=*}:${built#*=}" --name "$CLUSTER" >/dev/null
+        set -- "$@" --set-string "${built%=*}.image.tag=${built#*=}"
+    done
+    images=$*
+}
 
 install() {
     kubectl create namespace "$NAMESPACE" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
@@ -54,12 +67,11 @@ install() {
     say "helm: installing Strimzi $STRIMZI"
     helm upgrade --install strimzi oci://quay.io/strimzi-helm/strimzi-kafka-operator \
         --version "$STRIMZI" --namespace strimzi --create-namespace --wait \
-        --set "watchNamespaces={$NAMESPACE}" \
-        --set 'extraEnvs[0].name=STRIMZI_POD_SECURITY_PROVIDER_CLASS' \
-        --set 'extraEnvs[0].value=restricted' >/dev/null
+        --set "watchNamespaces={$NAMESPACE}" >/dev/null
     say 'helm: installing sensorpipe (Kafka takes the longest)'
+    # unquoted, since they are several words
     helm upgrade --install sensorpipe charts/sensorpipe --namespace "$NAMESPACE" \
-        --wait --timeout 10m >/dev/null
+        --wait --timeout 10m $images >/dev/null
 }
 
 show() {
@@ -87,7 +99,8 @@ if [ "${1:-up}" = down ]; then
     kind delete cluster --name "$CLUSTER"
     exit
 fi
-create
 build
+create
+load
 install
 show

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes the generated protobuf code; tests/test_schema_protobuf.py checks that it is fresh.
+# Writes the generated protobuf code; tests/repo/test_schema_protobuf.py checks that it is fresh.
 set -euo pipefail
 cd "$(dirname "$0")"
 python -m grpc_tools.protoc --proto_path=. --python_out="${1:-sensorpipe_schema}" \

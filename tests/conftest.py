@@ -1,25 +1,34 @@
+import os
 from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
 
 import cluster_choice
 import pytest
 import pytest_asyncio
-import services
 from cluster_client import Cluster
 from cluster_home import UnavailableError
-from sensorpipe_cli import embedded
-from sensorpipe_cli.child import Child, free_port
+from hypothesis import settings
+from sensorpipe_cli.runner import embedded
+from sensorpipe_cli.runner.child import Child, free_port
+from support import isolation, services
+from support.services import running
+
+settings.register_profile("a busy machine", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=10)
+settings.load_profile("a busy machine")
+
+_TESTS: Final = Path(__file__).parent
+
+os.environ.setdefault("SENSORPIPE_MONITORING", "127.0.0.1:0")
+"""For all servers that a test does not give a port for metrics: they run side by side."""
 
 
-@asynccontextmanager
-async def running(child: Child) -> AsyncIterator[Child]:
-    """Start a service, wait until it listens, and stop it afterwards."""
-    await child.start()
-    try:
-        await child.listening()
-        yield child
-    finally:
-        await child.stop()
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test the marker that its folder is named after."""
+    for item in items:
+        item.add_marker(item.path.relative_to(_TESTS).parts[0])
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -76,9 +85,9 @@ def pytest_runtest_setup() -> Generator[None, object, object]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call() -> Generator[None, object, object]:
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Skip what turns out while a test runs to be impossible on this machine or cluster."""
-    with skipping():
+    with skipping(), isolation.enforced(on=item.get_closest_marker("unit") is not None):
         return (yield)
 
 

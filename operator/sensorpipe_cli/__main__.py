@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line."""
     try:
-        from sensorpipe_cli.commands import run  # noqa: PLC0415  its libraries are an extra
+        from sensorpipe_cli.main import run  # noqa: PLC0415  its libraries are an extra
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise

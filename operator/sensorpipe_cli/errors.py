@@ -1,19 +1,21 @@
-"""What ends a command early, and with which exit code."""
+"""The exit codes, and the error that ends a command before it starts."""
 
 from typing import Final
 
 OK: Final = 0
 """Every reading is stored exactly once."""
 FAULT: Final = 1
-"""Readings are lost, doubled or not stored; or a part of the pipeline ended by itself."""
+"""Readings are lost, duplicate, refused or not stored; or a process of the pipeline crashed."""
 UNUSABLE: Final = 2
-"""Nothing was started or judged: bad files or options, or a server that cannot be asked."""
+"""Nothing was started or verified: bad files or options, or the server cannot be reached."""
+SET_ASIDE: Final = 3
+"""Nothing is lost or duplicate, but there are dead letters."""
 INTERRUPTED: Final = 130
 """Ctrl-C before everything was up, or a second one, which stops at once."""
 
 
 class UnusableError(Exception):
-    """Nothing can begin; `problems` are all the reasons at once, a line each."""
+    """A command cannot start; `problems` holds all the reasons, one line each."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))

@@ -1,1 +1,1 @@
-"""Turns Sensors into generator pods that publish, and says how they are."""
+"""The operator: runs a Sensor's generators as pods and reports their state in its status."""

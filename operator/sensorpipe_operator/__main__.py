@@ -1,6 +1,5 @@
-"""`sensorpipe-operator`: turns Sensors into generators until SIGTERM."""
+"""`sensorpipe-operator`: runs generators for Sensors until SIGTERM."""
 
-import asyncio
 import logging
 import os
 from datetime import UTC, datetime
@@ -8,30 +7,28 @@ from functools import partial
 
 import uvloop
 from prometheus_client import REGISTRY
-from sensorpipe_schema import logs
-from sensorpipe_schema.observe import Observatory
-from sensorpipe_schema.settings import naming_what_is_wrong
+from sensorpipe_runtime import logs
+from sensorpipe_runtime.monitoring_server import MonitoringServer
+from sensorpipe_runtime.service import supervise
+from sensorpipe_runtime.settings import exit_on_settings_error
 
-from sensorpipe_operator import resync
-from sensorpipe_operator.cluster import Cluster, ClusterError
+from sensorpipe_operator.cache import Cache, Namespaces
 from sensorpipe_operator.health import Health
-from sensorpipe_operator.lasting import while_lasting
-from sensorpipe_operator.listening import listen
+from sensorpipe_operator.kube_api import KubeApi
 from sensorpipe_operator.metrics import OperatorMetrics
-from sensorpipe_operator.mirror import Mirror
-from sensorpipe_operator.reconcile import Reconciler
+from sensorpipe_operator.reconcile.reconciler import Reconciler
 from sensorpipe_operator.settings import Settings
-from sensorpipe_operator.watching import Watching
-from sensorpipe_operator.work import WorkQueue
-
-_RETRY_SECONDS = 2.0
+from sensorpipe_operator.watch import resync
+from sensorpipe_operator.watch.event_sink import EventSink
+from sensorpipe_operator.watch.run_kopf import run_kopf
+from sensorpipe_operator.workqueue import WorkQueue
 
 log = logging.getLogger("sensorpipe_operator")
 
 
 def main() -> None:
     """Run the operator; exit 0 after SIGTERM or SIGINT."""
-    with naming_what_is_wrong("sensorpipe-operator"):
+    with exit_on_settings_error("sensorpipe-operator"):
         settings = Settings.read(os.environ)
         logs.setup("sensorpipe-operator", settings.log_level)
         logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
@@ -39,74 +36,81 @@ def main() -> None:
 
 
 async def run(settings: Settings) -> None:
-    """Watch and work until told to stop."""
-    mirror, queue, metrics = Mirror(), WorkQueue(), OperatorMetrics(REGISTRY)
-    watching = Watching(mirror, queue)
-    _measure(metrics, mirror, queue, watching, settings)
-    async with Cluster.connect(settings.workers + 2) as cluster:
-        health = Health(
-            cluster, mirror, settings.namespaces, silence=lambda: watching.silence_seconds
-        )
+    """Watch and reconcile until SIGTERM or SIGINT."""
+    cache, queue, metrics = Cache(), WorkQueue(), OperatorMetrics(REGISTRY)
+    namespaces = Namespaces(settings.namespaces)
+    sink = EventSink(cache, queue)
+    _add_gauges(
+        metrics, cache=cache, queue=queue, sink=sink, namespaces=namespaces, settings=settings
+    )
+    async with KubeApi.connect(settings.workers + 2) as api:
+        health = Health(api, cache, namespaces, silence=lambda: sink.silence_seconds)
         reconciler = Reconciler(
-            cluster,
-            mirror,
+            api,
+            cache,
             queue,
             settings=settings.generator,
             metrics=metrics,
             clock=lambda: datetime.now(UTC),
         )
-        with Observatory(*settings.http, healthy=health.alive, ready=health.ready):
-            workers = [
-                asyncio.create_task(queue.work(reconciler.reconcile), name=f"worker {i}")
-                for i in range(settings.workers)
-            ]
-            listing = resync.resync(
-                cluster,
-                mirror,
+        list_first = partial(resync.fill, api, cache, queue, namespaces)
+        with MonitoringServer(
+            *settings.http, healthy=partial(_alive, queue, health), ready=health.ready
+        ):
+            background = {
+                f"worker {number}": queue.run_worker(reconciler.reconcile)
+                for number in range(settings.workers)
+            }
+            background["resync"] = resync.resync(
+                api,
+                cache,
                 queue,
                 metrics,
-                namespaces=settings.namespaces,
+                namespaces=namespaces,
                 every_seconds=settings.resync_ms / 1000,
-                asked=watching.began_anew,
+                requested=sink.list_needed,
             )
-            lister = asyncio.create_task(listing, name="resync")
-            first = partial(_first_list, cluster, mirror, queue, settings)
-            listening = listen(watching, settings.namespaces, first)
-            await while_lasting(listening, [*workers, lister])
-    log.info("operator stopped")
+            background["retry"] = resync.retry_refused(api, cache, queue, namespaces)
+            watches = run_kopf(sink, namespaces, list_first)
+            # the watches end only after a signal, nothing else does
+            await supervise({"watches": watches}, background, may_end=lambda: True)
+    log.info("Operator stopped")
 
 
-def _measure(
+def _add_gauges(
     metrics: OperatorMetrics,
-    mirror: Mirror,
+    *,
+    cache: Cache,
     queue: WorkQueue,
-    watching: Watching,
+    sink: EventSink,
+    namespaces: Namespaces,
     settings: Settings,
 ) -> None:
-    """Have what is known told to whoever scrapes."""
-    metrics.watch("queue", "Sensors that wait to be looked at.", lambda: len(queue))
-    resync_seconds = settings.resync_ms / 1000
-    metrics.watch("resync_seconds", "Between two lists, at most.", lambda: resync_seconds)
-    metrics.watch("sensors", "Sensors that are known.", lambda: mirror.count("Sensor"))
-    metrics.watch(
-        "silence_seconds", "Since a watch told anything.", lambda: watching.silence_seconds
+    """Add the gauges of what the operator's parts know."""
+    metrics.add_gauge("queue", "Sensors waiting to be reconciled.", lambda: len(queue))
+    metrics.add_gauge("sensors", "Sensors in the cache.", lambda: len(cache.sensors()))
+    metrics.add_gauge(
+        "refused_namespaces",
+        "Configured namespaces to which the API server refuses access.",
+        lambda: len(namespaces.refused),
+    )
+    metrics.add_gauge(
+        "resync_seconds",
+        "Longest time between two lists of all objects, in seconds.",
+        lambda: settings.resync_ms / 1000,
+    )
+    metrics.add_gauge(
+        "silence_seconds", "Seconds since the last watch event.", lambda: sink.silence_seconds
     )
 
 
-async def _first_list(
-    cluster: Cluster, mirror: Mirror, queue: WorkQueue, settings: Settings
-) -> None:
-    """Learn what is there; wait for an API server, and for the definition of Sensors."""
-    while True:
-        try:
-            await resync.fill(cluster, mirror, queue, settings.namespaces)
-        except ClusterError as error:
-            log.warning("waiting for the cluster", extra={"error": str(error)})
-            await asyncio.sleep(_RETRY_SECONDS)
-            continue
-        fields = {"sensors": mirror.count("Sensor"), "namespaces": settings.namespaces or "all"}
-        log.info("operator started", extra=fields)
-        return
+def _alive(queue: WorkQueue, health: Health) -> bool | str:
+    """Whether the operator makes progress and its cache is current; called from another thread."""
+    if not queue.progress.is_made():
+        text = "Sensors are waiting, but no reconciliation started or ended for a minute"
+        log.error(text, extra={"waiting": len(queue)})
+        return text
+    return health.alive()
 
 
 if __name__ == "__main__":

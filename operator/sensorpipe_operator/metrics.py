@@ -1,4 +1,4 @@
-"""The operator's metrics."""
+"""The operator's Prometheus metrics."""
 
 import time
 from collections.abc import Callable
@@ -9,45 +9,58 @@ _PREFIX = "sensorpipe_operator"
 
 
 class OperatorMetrics:
-    """Reconciles, errors, writes, and what waits."""
+    """Counts reconciliations, failures, writes and changes that no watch event reported.
+
+    Durations are in seconds of `clock`, which must be monotonic.
+    """
 
     def __init__(
         self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.reconciles = Counter(
-            f"{_PREFIX}_reconciles", "Sensors looked at.", ["result"], registry=registry
+            f"{_PREFIX}_reconciles", "Reconciliations by result.", ["result"], registry=registry
         )
         self.errors = Counter(
-            f"{_PREFIX}_errors", "Attempts that failed.", ["reason"], registry=registry
+            f"{_PREFIX}_errors",
+            "Failed reconciliations by the reason of the failure.",
+            ["reason"],
+            registry=registry,
         )
         self.seconds = Histogram(
-            f"{_PREFIX}_reconcile_seconds", "Time for one Sensor.", registry=registry
+            f"{_PREFIX}_reconcile_seconds",
+            "Seconds that one reconciliation of a Sensor took.",
+            registry=registry,
         )
         self.writes = Counter(
-            f"{_PREFIX}_writes", "Objects written, and statuses.", ["kind"], registry=registry
+            f"{_PREFIX}_writes",
+            "Objects and statuses written to the API server, by kind.",
+            ["kind"],
+            registry=registry,
         )
         self.missed = Counter(
-            f"{_PREFIX}_missed", "Changes found by listing, told by no watch.", registry=registry
+            f"{_PREFIX}_missed",
+            "Changes found by resync that no watch event reported.",
+            registry=registry,
         )
         self._registry = registry
         self._clock = clock
-        self._listed_at = clock()
-        self.watch(
+        self._resynced_at = clock()
+        self.add_gauge(
             "list_age_seconds",
-            "Since everything was last listed, or since the start.",
-            lambda: clock() - self._listed_at,
+            "Seconds since the last complete list of all objects, or since the start.",
+            lambda: clock() - self._resynced_at,
         )
 
     def reconciled(self, seconds: float, *, done: bool) -> None:
-        """Count one reconcile."""
+        """Count one reconciliation that took so many seconds; it is retried unless `done`."""
         self.reconciles.labels("done" if done else "again").inc()
         self.seconds.observe(seconds)
 
-    def listed(self, news: int) -> None:
-        """Count a list of everything that was news of so many Sensors."""
-        self._listed_at = self._clock()
-        self.missed.inc(news)
+    def resynced(self, changed: int) -> None:
+        """Count a complete list of all objects that found `changed` Sensors to be out of date."""
+        self._resynced_at = self._clock()
+        self.missed.inc(changed)
 
-    def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """Add a gauge that is read whenever somebody asks."""
+    def add_gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """Add a gauge whose value is computed at each scrape; `text` is its HELP text."""
         Gauge(f"{_PREFIX}_{name}", text, registry=self._registry).set_function(value)

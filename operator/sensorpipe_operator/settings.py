@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from sensorpipe_schema.settings import Environment
+from sensorpipe_runtime.settings import Environment
 
 _is_namespace: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII).fullmatch
 _is_object_name: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII).fullmatch
@@ -15,35 +15,41 @@ _is_data_key: Final = re.compile(r"[A-Za-z0-9._-]{1,253}", re.ASCII).fullmatch
 
 @dataclass(frozen=True, slots=True)
 class GeneratorSettings:
-    """What all generator pods have in common."""
+    """What all generator pods have in common, whatever their Sensor."""
 
     image: str
+    """Image of the generator pods."""
     pull_policy: str
+    """When nodes pull the image."""
     pull_secrets: tuple[str, ...]
+    """Names of Secrets to pull the image with, separated by commas."""
     broker_secret: str
-    """A Secret in each Sensor's namespace; its key `url` is the broker's address."""
+    """Name of the Secret in each Sensor's namespace whose key `url` is the broker's address."""
     broker_ca_key: str
-    """The key of that Secret that holds the broker's CA certificates, if it needs any."""
+    """Key of that Secret with the broker's CA certificates; empty for the system's CAs."""
     log_level: str
+    """Least severe level that generators log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the operator needs to know."""
+    """All settings of the operator."""
 
     namespaces: tuple[str, ...]
-    """Where it looks for Sensors; empty for the whole cluster."""
+    """Namespaces whose Sensors are reconciled; empty for the whole cluster."""
     generator: GeneratorSettings
     http: tuple[str, int]
+    """Address and port of `/metrics`, `/healthz` and `/readyz`."""
     workers: int
-    """Sensors that are worked on at the same time."""
+    """Number of Sensors reconciled at the same time."""
     resync_ms: int
-    """How often everything is listed, in case a change was never told."""
+    """Longest time between two lists of all objects, which find missed changes, in milliseconds."""
     log_level: str
+    """Least severe level that is logged."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """Read `SENSORPIPE_*`, or raise SettingsError."""
+        """Read the settings from variables `SENSORPIPE_*`; raises SettingsError with all faults."""
         env = Environment(environ)
         settings = cls(
             namespaces=env.parse("SENSORPIPE_WATCH_NAMESPACES", _namespaces, ""),

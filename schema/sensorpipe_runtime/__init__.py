@@ -1,1 +1,1 @@
-"""What every program stands on: tasks, health, logs, TLS, settings; no contract of the pipeline."""
+"""What every program runs on: tasks, settings, logs, health, MQTT and Kafka clients, TLS."""

@@ -1,49 +1,51 @@
-"""Runs the tasks of a program: none of them ends unnoticed."""
+"""Runs the tasks of a program, and notices when one of them ends."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+CANCEL_AGAIN_SECONDS = 10.0
+"""Seconds after which a task that was cancelled and still runs is cancelled again."""
+
 Work = Mapping[str, Coroutine[Any, Any, object]]
 """Coroutines by the name of the task that runs each."""
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class TaskEndedError(Exception):
-    """A task that must run until the program stops has returned or was cancelled by itself."""
+    """A task that must run until the program stops has returned, or was cancelled from inside."""
 
     def __init__(self, task: str, how: str) -> None:
-        super().__init__(f"the task {task!r} {how} although nothing asked it to end")
+        super().__init__(f"the task {task!r} {how} before it was asked to end")
         self.task = task
 
 
 def is_being_cancelled() -> bool:
-    """Whether somebody cancelled the current task.
+    """Whether the current task was cancelled from outside.
 
-    A CancelledError while this is False is the inner affair of something that was
-    awaited: a library that awaits a task which it has cancelled itself
-    (aio-libs/aiokafka#647).
+    A CancelledError while this is False comes from what was awaited: a library that awaits a
+    task which it has cancelled itself (aio-libs/aiokafka#647).
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def is_our_cancellation(error: BaseException) -> bool:
-    """Whether an error is the cancellation of the current task, which must be passed on."""
+    """Whether an error is the cancellation of the current task, which must be raised again."""
     return isinstance(error, asyncio.CancelledError) and is_being_cancelled()
 
 
 async def supervise(
     main: Work, background: Work | None = None, *, may_end: Callable[[], bool] = lambda: False
 ) -> None:
-    """Run coroutines side by side, and return when all of `main` have ended as they may.
+    """Run coroutines concurrently, and return when all of `main` have returned.
 
-    Tasks of `main` may return once `may_end()` is true. Those of `background` never
-    may; they are cancelled at the end. Raises TaskEndedError where a task returns
-    before it may, or is cancelled by anything but this; raises the exception of the
-    first task that fails. No task is left running, also where this is cancelled.
+    Tasks of `main` may return once `may_end()` is true. Those of `background` must never
+    return; they are cancelled at the end. Raises TaskEndedError if a task returns too early
+    or is cancelled by anything else, and the exception of the first task that fails. No task
+    is left running, also where this is cancelled.
     """
     endless = {_task(name, work) for name, work in (background or {}).items()}
     running = {_task(name, work) for name, work in main.items()}
@@ -64,7 +66,7 @@ def _task(name: str, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
 def _look_at(
     ended: set[asyncio.Task[object]], endless: set[asyncio.Task[object]], *, may_end: bool
 ) -> None:
-    """Raise what is wrong with the tasks that have ended; log what cannot be raised, too."""
+    """Raise the first problem of the tasks that have ended; log the others."""
     problems = [
         problem
         for task in sorted(ended, key=asyncio.Task.get_name)
@@ -72,7 +74,7 @@ def _look_at(
     ]
     problems.sort(key=lambda problem: isinstance(problem, TaskEndedError))  # causes come first
     for other in problems[1:]:
-        _log.error("Another task ended, too", extra={"error": repr(other)})
+        log.error("Another task ended as well", extra={"error": repr(other)})
     if problems:
         raise problems[0]
 
@@ -86,10 +88,17 @@ def _problem(task: asyncio.Task[object], *, may_return: bool) -> BaseException |
 
 
 async def _cancel(tasks: set[asyncio.Task[object]]) -> None:
-    """Cancel what still runs, and wait for its end; errors of the end are logged."""
-    left = [task for task in tasks if not task.done()]
-    for task in left:
-        task.cancel()
-    for error in await asyncio.gather(*left, return_exceptions=True):
-        if isinstance(error, Exception):
-            _log.error("A task failed while it was ended", extra={"error": repr(error)})
+    """Cancel the tasks that still run, and wait for their end; log how they fail.
+
+    A library can swallow a cancellation, so that its task goes on: such a task is cancelled again.
+    """
+    ended = left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+        for task in left:
+            log.warning("A cancelled task still runs", extra={"task": task.get_name()})
+    for task in ended:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("A task failed during its cancellation", extra={"error": repr(error)})

@@ -1,1 +1,1 @@
-"""What the programs share: names, messages, sketch, MQTT link, settings, logs, metrics."""
+"""The contract between the programs: names, readings, partials, sketches, Sensors."""

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63ompacted_reading.proto\x12\rsensorpipe.v1\"\xaa\x01\n\x10\x43ompactedReading\x12\x10\n\x08\x66\x61\x63ility\x18\x01 \x01(\t\x12\x17\n\x0fwindow_start_ms\x18\x02 \x01(\x03\x12\x15\n\rwindow_end_ms\x18\x03 \x01(\x03\x12%\n\x06origin\x18\x04 \x01(\x0b\x32\x15.sensorpipe.v1.Origin\x12-\n\x07sensors\x18\x05 \x03(\x0b\x32\x1c.sensorpipe.v1.SensorSummary\"L\n\x06Origin\x12\x11\n\tcompactor\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0e\n\x06number\x18\x03 \x01(\x04\x12\x10\n\x08received\x18\x04 \x01(\x04\"\xb1\x01\n\rSensorSummary\x12\x0e\n\x06sensor\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12\x0c\n\x04mean\x18\x03 \x01(\x01\x12\n\n\x02m2\x18\x04 \x01(\x01\x12\x0b\n\x03min\x18\x05 \x01(\x01\x12\x0b\n\x03max\x18\x06 \x01(\x01\x12%\n\x06sketch\x18\x07 \x01(\x0b\x32\x15.sensorpipe.v1.Sketch\x12&\n\x07sources\x18\x08 \x03(\x0b\x32\x15.sensorpipe.v1.Source\"w\n\x06Sketch\x12\x15\n\rpositive_keys\x18\x01 \x03(\x11\x12\x17\n\x0fpositive_counts\x18\x02 \x03(\x04\x12\x15\n\rnegative_keys\x18\x03 \x03(\x11\x12\x17\n\x0fnegative_counts\x18\x04 \x03(\x04\x12\r\n\x05zeros\x18\x05 \x01(\x04\"%\n\x06Source\x12\x0b\n\x03src\x18\x01 \x01(\t\x12\x0e\n\x06\x62ounds\x18\x02 \x03(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63ompacted_reading.proto\x12\rsensorpipe.v1\"\xe0\x01\n\x10\x43ompactedReading\x12\x10\n\x08\x66\x61\x63ility\x18\x01 \x01(\t\x12\x17\n\x0fwindow_start_ms\x18\x02 \x01(\x03\x12\x15\n\rwindow_end_ms\x18\x03 \x01(\x03\x12%\n\x06origin\x18\x04 \x01(\x0b\x32\x15.sensorpipe.v1.Origin\x12-\n\x07sensors\x18\x05 \x03(\x0b\x32\x1c.sensorpipe.v1.SensorSummary\x12\x10\n\x08itemized\x18\x06 \x01(\x08\x12\"\n\x05holds\x18\x07 \x03(\x0b\x32\x13.sensorpipe.v1.Held\"#\n\x04Held\x12\x0b\n\x03run\x18\x01 \x01(\x06\x12\x0e\n\x06\x62ounds\x18\x02 \x03(\x04\"K\n\x06Origin\x12\x11\n\tcompactor\x18\x01 \x01(\t\x12\x0b\n\x03run\x18\x02 \x01(\x06\x12\x0e\n\x06number\x18\x03 \x01(\x04\x12\x11\n\tnewest_ms\x18\x04 \x01(\x03\"\xb1\x01\n\rSensorSummary\x12\x0e\n\x06sensor\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12\x0c\n\x04mean\x18\x03 \x01(\x01\x12\n\n\x02m2\x18\x04 \x01(\x01\x12\x0b\n\x03min\x18\x05 \x01(\x01\x12\x0b\n\x03max\x18\x06 \x01(\x01\x12%\n\x06sketch\x18\x07 \x01(\x0b\x32\x15.sensorpipe.v1.Sketch\x12&\n\x07sources\x18\x08 \x03(\x0b\x32\x15.sensorpipe.v1.Source\"w\n\x06Sketch\x12\x15\n\rpositive_keys\x18\x01 \x03(\x11\x12\x17\n\x0fpositive_counts\x18\x02 \x03(\x04\x12\x15\n\rnegative_keys\x18\x03 \x03(\x11\x12\x17\n\x0fnegative_counts\x18\x04 \x03(\x04\x12\r\n\x05zeros\x18\x05 \x01(\x04\"5\n\x06Source\x12\x0b\n\x03src\x18\x01 \x01(\t\x12\x0e\n\x06\x62ounds\x18\x02 \x03(\x04\x12\x0e\n\x06values\x18\x03 \x03(\x01\"p\n\x06Rollup\x12\x0f\n\x07windows\x18\x01 \x01(\x04\x12\x13\n\x0breceived_ms\x18\x02 \x01(\x03\x12,\n\x07sensors\x18\x03 \x03(\x0b\x32\x1b.sensorpipe.v1.RollupSensor\x12\x12\n\nunreadable\x18\x04 \x01(\x04\"N\n\x0cRollupSensor\x12-\n\x07summary\x18\x01 \x01(\x0b\x32\x1c.sensorpipe.v1.SensorSummary\x12\x0f\n\x07windows\x18\x02 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,13 +32,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'compacted_reading_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COMPACTEDREADING']._serialized_start=43
-  _globals['_COMPACTEDREADING']._serialized_end=213
-  _globals['_ORIGIN']._serialized_start=215
-  _globals['_ORIGIN']._serialized_end=291
-  _globals['_SENSORSUMMARY']._serialized_start=294
-  _globals['_SENSORSUMMARY']._serialized_end=471
-  _globals['_SKETCH']._serialized_start=473
-  _globals['_SKETCH']._serialized_end=592
-  _globals['_SOURCE']._serialized_start=594
-  _globals['_SOURCE']._serialized_end=631
+  _globals['_COMPACTEDREADING']._serialized_end=267
+  _globals['_HELD']._serialized_start=269
+  _globals['_HELD']._serialized_end=304
+  _globals['_ORIGIN']._serialized_start=306
+  _globals['_ORIGIN']._serialized_end=381
+  _globals['_SENSORSUMMARY']._serialized_start=384
+  _globals['_SENSORSUMMARY']._serialized_end=561
+  _globals['_SKETCH']._serialized_start=563
+  _globals['_SKETCH']._serialized_end=682
+  _globals['_SOURCE']._serialized_start=684
+  _globals['_SOURCE']._serialized_end=737
+  _globals['_ROLLUP']._serialized_start=739
+  _globals['_ROLLUP']._serialized_end=851
+  _globals['_ROLLUPSENSOR']._serialized_start=853
+  _globals['_ROLLUPSENSOR']._serialized_end=931
 # @@protoc_insertion_point(module_scope)

@@ -7,30 +7,42 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CompactedReading(_message.Message):
-    __slots__ = ("facility", "window_start_ms", "window_end_ms", "origin", "sensors")
+    __slots__ = ("facility", "window_start_ms", "window_end_ms", "origin", "sensors", "itemized", "holds")
     FACILITY_FIELD_NUMBER: _ClassVar[int]
     WINDOW_START_MS_FIELD_NUMBER: _ClassVar[int]
     WINDOW_END_MS_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     SENSORS_FIELD_NUMBER: _ClassVar[int]
+    ITEMIZED_FIELD_NUMBER: _ClassVar[int]
+    HOLDS_FIELD_NUMBER: _ClassVar[int]
     facility: str
     window_start_ms: int
     window_end_ms: int
     origin: Origin
     sensors: _containers.RepeatedCompositeFieldContainer[SensorSummary]
-    def __init__(self, facility: _Optional[str] = ..., window_start_ms: _Optional[int] = ..., window_end_ms: _Optional[int] = ..., origin: _Optional[_Union[Origin, _Mapping]] = ..., sensors: _Optional[_Iterable[_Union[SensorSummary, _Mapping]]] = ...) -> None: ...
+    itemized: bool
+    holds: _containers.RepeatedCompositeFieldContainer[Held]
+    def __init__(self, facility: _Optional[str] = ..., window_start_ms: _Optional[int] = ..., window_end_ms: _Optional[int] = ..., origin: _Optional[_Union[Origin, _Mapping]] = ..., sensors: _Optional[_Iterable[_Union[SensorSummary, _Mapping]]] = ..., itemized: _Optional[bool] = ..., holds: _Optional[_Iterable[_Union[Held, _Mapping]]] = ...) -> None: ...
+
+class Held(_message.Message):
+    __slots__ = ("run", "bounds")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    BOUNDS_FIELD_NUMBER: _ClassVar[int]
+    run: int
+    bounds: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, run: _Optional[int] = ..., bounds: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Origin(_message.Message):
-    __slots__ = ("compactor", "epoch", "number", "received")
+    __slots__ = ("compactor", "run", "number", "newest_ms")
     COMPACTOR_FIELD_NUMBER: _ClassVar[int]
-    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
-    RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_MS_FIELD_NUMBER: _ClassVar[int]
     compactor: str
-    epoch: int
+    run: int
     number: int
-    received: int
-    def __init__(self, compactor: _Optional[str] = ..., epoch: _Optional[int] = ..., number: _Optional[int] = ..., received: _Optional[int] = ...) -> None: ...
+    newest_ms: int
+    def __init__(self, compactor: _Optional[str] = ..., run: _Optional[int] = ..., number: _Optional[int] = ..., newest_ms: _Optional[int] = ...) -> None: ...
 
 class SensorSummary(_message.Message):
     __slots__ = ("sensor", "count", "mean", "m2", "min", "max", "sketch", "sources")
@@ -67,9 +79,31 @@ class Sketch(_message.Message):
     def __init__(self, positive_keys: _Optional[_Iterable[int]] = ..., positive_counts: _Optional[_Iterable[int]] = ..., negative_keys: _Optional[_Iterable[int]] = ..., negative_counts: _Optional[_Iterable[int]] = ..., zeros: _Optional[int] = ...) -> None: ...
 
 class Source(_message.Message):
-    __slots__ = ("src", "bounds")
+    __slots__ = ("src", "bounds", "values")
     SRC_FIELD_NUMBER: _ClassVar[int]
     BOUNDS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
     src: str
     bounds: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, src: _Optional[str] = ..., bounds: _Optional[_Iterable[int]] = ...) -> None: ...
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, src: _Optional[str] = ..., bounds: _Optional[_Iterable[int]] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class Rollup(_message.Message):
+    __slots__ = ("windows", "received_ms", "sensors", "unreadable")
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_MS_FIELD_NUMBER: _ClassVar[int]
+    SENSORS_FIELD_NUMBER: _ClassVar[int]
+    UNREADABLE_FIELD_NUMBER: _ClassVar[int]
+    windows: int
+    received_ms: int
+    sensors: _containers.RepeatedCompositeFieldContainer[RollupSensor]
+    unreadable: int
+    def __init__(self, windows: _Optional[int] = ..., received_ms: _Optional[int] = ..., sensors: _Optional[_Iterable[_Union[RollupSensor, _Mapping]]] = ..., unreadable: _Optional[int] = ...) -> None: ...
+
+class RollupSensor(_message.Message):
+    __slots__ = ("summary", "windows")
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    summary: SensorSummary
+    windows: int
+    def __init__(self, summary: _Optional[_Union[SensorSummary, _Mapping]] = ..., windows: _Optional[int] = ...) -> None: ...

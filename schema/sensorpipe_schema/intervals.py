@@ -1,15 +1,13 @@
-"""Sets and multisets of sequence numbers, as sorted closed intervals `(first, last)`."""
+"""Sets of sequence numbers, as sorted closed intervals `(first, last)`."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Iterable, Iterator
 
 Interval = tuple[int, int]
 
 
 class IntervalSet:
-    """A set of integers that costs memory by gaps, not by members."""
+    """A set of integers, whose size in memory depends on its gaps, not on its members."""
 
     __slots__ = ("_firsts", "_lasts")
 
@@ -29,7 +27,7 @@ class IntervalSet:
         return at >= 0 and number <= self._lasts[at]
 
     def __len__(self) -> int:
-        """Return how many intervals (not members) the set holds."""
+        """Return the number of intervals, not of members."""
         return len(self._firsts)
 
     def __iter__(self) -> Iterator[Interval]:
@@ -39,14 +37,14 @@ class IntervalSet:
         return f"IntervalSet({list(self)})"
 
     def add(self, number: int) -> bool:
-        """Add one member; False if it was there already."""
+        """Add one member; return False if it was a member already."""
         if number in self:
             return False
         self.add_range(number, number)
         return True
 
     def add_range(self, first: int, last: int) -> None:
-        """Add all of `first … last`."""
+        """Add all numbers from `first` to `last`."""
         if self._lasts and first == self._lasts[-1] + 1:
             self._lasts[-1] = last
             return
@@ -58,13 +56,13 @@ class IntervalSet:
         self._firsts[low:high] = [first]
         self._lasts[low:high] = [last]
 
-    def forget_lowest(self) -> Interval:
-        """Remove and return the lowest interval."""
-        return self._firsts.pop(0), self._lasts.pop(0)
+    def forget_lowest(self, count: int) -> None:
+        """Remove the `count` lowest intervals."""
+        del self._firsts[:count], self._lasts[:count]
 
 
 def join(intervals: Iterable[Interval]) -> list[Interval]:
-    """Sort intervals and join those that touch; overlaps stay, for they are duplicates."""
+    """Sort intervals and join adjacent ones; overlaps are kept, since they are duplicates."""
     joined: list[Interval] = []
     for first, last in sorted(intervals):
         if joined and first == joined[-1][1] + 1:
@@ -72,27 +70,3 @@ def join(intervals: Iterable[Interval]) -> list[Interval]:
         else:
             joined.append((first, last))
     return joined
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What a multiset of sequence numbers says about loss: DESIGN 5, `/api/integrity`."""
-
-    first: int
-    last: int
-    count: int
-    lost: int
-    duplicates: int
-
-    @classmethod
-    def of(cls, intervals: Sequence[Interval]) -> Self:
-        """Audit at least one interval: gaps in the union are lost, overlaps duplicates."""
-        ordered = sorted(intervals)
-        first, reached = ordered[0][0], ordered[0][0] - 1
-        count = lost = distinct = 0
-        for low, high in ordered:
-            count += high - low + 1
-            lost += max(0, low - reached - 1)
-            distinct += max(0, high - max(reached, low - 1))
-            reached = max(reached, high)
-        return cls(first, reached, count, lost, count - distinct)

@@ -1,4 +1,4 @@
-"""Count, mean and spread of a set of numbers, mergeable without loss."""
+"""Count, mean, variance, minimum and maximum of a set of numbers, which can be merged."""
 
 import math
 from collections.abc import Iterable
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 CountMeanM2 = tuple[int, float, float]
+"""Count, mean and sum of squared deviations from the mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +22,16 @@ class Moments:
     @classmethod
     def of(cls, values: Iterable[float]) -> Self:
         """Return the moments of at least one value, in two exact-sum passes."""
-        held = list(values)
-        if not held:
+        numbers = list(values)
+        if not numbers:
             raise ValueError("moments need at least one value")
-        count, low, high = len(held), min(held), max(held)
+        count, low, high = len(numbers), min(numbers), max(numbers)
         try:
-            mean = math.fsum(held) / count
+            mean = math.fsum(numbers) / count
         except OverflowError:
-            mean = 2 * math.fsum(value / count / 2 for value in held)
-        mean = min(max(mean, low), high)  # rounding may have carried it a little outside
-        m2 = _sum_of_squares(value - mean for value in held)
+            mean = 2 * math.fsum(value / count / 2 for value in numbers)
+        mean = min(max(mean, low), high)  # rounding may move it slightly outside
+        m2 = _sum_of_squares(value - mean for value in numbers)
         return cls(count, mean, m2, low, high)
 
     def merge(self, other: Self) -> Self:
@@ -47,11 +48,11 @@ class Moments:
 
 
 def merged(some: CountMeanM2, others: CountMeanM2) -> CountMeanM2:
-    """Return count, mean and m2 of two sets together.
+    """Return count, mean and `m2` of two sets together.
 
     Chan, Golub, LeVeque: "Updating Formulae and a Pairwise Algorithm for
-    Computing Sample Variances" (1979). Means are weighed where their
-    difference leaves the range of a double.
+    Computing Sample Variances" (1979). Where the difference of the means exceeds the range
+    of a double, the mean is their weighted sum.
     """
     count, mean, m2 = some
     more_count, more_mean, more_m2 = others
@@ -65,7 +66,7 @@ def merged(some: CountMeanM2, others: CountMeanM2) -> CountMeanM2:
 
 
 def _sum_of_squares(deviations: Iterable[float]) -> float:
-    """Sum squares exactly; infinite where a double cannot hold the sum."""
+    """Return the sum of squares, rounded once; infinite if it exceeds the range of a double."""
     try:
         return math.fsum(deviation * deviation for deviation in deviations)
     except OverflowError:

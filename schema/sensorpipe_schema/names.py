@@ -1,4 +1,4 @@
-"""Topics and the names in them (DESIGN 2 and 3)."""
+"""Topics and the names in them: docs/design.md, Readings and Compacted readings."""
 
 import re
 from typing import Final
@@ -19,7 +19,7 @@ _is_name = re.compile(NAME_PATTERN, re.ASCII).fullmatch
 
 
 class BadTopicError(ValueError):
-    """A topic that no reading can have; `reason` is the dead letter's reason."""
+    """An MQTT topic that is not one of readings; `reason` is the reason of the dead letter."""
 
     def __init__(self, reason: str, topic: str) -> None:
         super().__init__(f"{reason}: {topic!r} is not {READINGS_PREFIX}/FACILITY/SENSOR")
@@ -37,7 +37,7 @@ def reading_topic(facility: str, sensor: str) -> str:
 
 
 def split_topic(topic: str) -> tuple[str, str]:
-    """Return (facility, sensor) of a reading's topic, or raise BadTopicError."""
+    """Return facility and sensor of the MQTT topic of a reading, or raise BadTopicError."""
     parts = topic.split("/")
     if len(parts) != 3 or parts[0] != READINGS_PREFIX:  # noqa: PLR2004  three levels
         raise BadTopicError("bad_topic", topic)

@@ -6,22 +6,28 @@ from typing import Annotated, Any, Final
 import msgspec
 
 MAX_PAYLOAD: Final = 8 * 1024
-"""Bytes; a longer payload is no reading."""
+"""Largest size of the payload of a reading, in bytes."""
 
 MAX_AGE_MS: Final = 7 * 24 * 3600 * 1000
-"""A reading older than this is no reading: its window may already be out of everybody's reach."""
+"""Largest age of a reading in milliseconds; older ones become dead letters."""
 
 MAX_AHEAD_MS: Final = 60 * 1000
-"""A reading further ahead of the clock than this would move its facility's time for good."""
+"""Largest time in milliseconds that a reading may be ahead of the compactor's clock.
+
+One far in the future would close all windows of its facility until then.
+"""
+
+AHEAD: Final = "ahead_of_time"
+"""Reason of the dead letter of a reading that is too far ahead of the clock."""
 
 MAX_SRC: Final = 128
-"""Characters of a `src`."""
+"""Largest number of characters of a `src`."""
 
 MAX_SEQ: Final = 2**63 - 1
 
 
 class Reading(msgspec.Struct, gc=False):
-    """A decoded payload: `ts` in unix milliseconds; `seq` is 0 where it was not given."""
+    """A decoded payload: `ts` in unix milliseconds; `seq` is 0 if it is not given."""
 
     ts: int
     val: float
@@ -30,7 +36,7 @@ class Reading(msgspec.Struct, gc=False):
 
 
 class BadReadingError(ValueError):
-    """A payload that is not a reading; `reason` is the dead letter's reason."""
+    """A payload that is not a valid reading; `reason` is the reason of the dead letter."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -38,7 +44,7 @@ class BadReadingError(ValueError):
 
 
 decode_fast: Final = msgspec.json.Decoder(Reading).decode
-"""Decode without checks of time and size; raises what `explain` turns into a BadReadingError."""
+"""Decode a payload without checking time and size; `explain` translates what it raises."""
 
 _any_json: Final = msgspec.json.Decoder(Any).decode
 _encode: Final = msgspec.json.Encoder().encode
@@ -47,7 +53,7 @@ _bad_key: Final = re.compile(r"at `\$\.(\w+)`").search
 
 
 def decode(payload: bytes, now_ms: int) -> Reading:
-    """Decode and check one payload, or raise BadReadingError."""
+    """Decode and check a payload at the time `now_ms` (unix), or raise BadReadingError."""
     if len(payload) > MAX_PAYLOAD:
         raise BadReadingError("too_large", f"{len(payload)} bytes; at most {MAX_PAYLOAD}")
     try:
@@ -57,7 +63,7 @@ def decode(payload: bytes, now_ms: int) -> Reading:
     if reading.ts < now_ms - MAX_AGE_MS:
         raise BadReadingError("too_old", f"ts {reading.ts} is more than 7 days ago")
     if reading.ts > now_ms + MAX_AHEAD_MS:
-        raise BadReadingError("ahead_of_time", f"ts {reading.ts} is more than 1 minute ahead")
+        raise BadReadingError(AHEAD, f"ts {reading.ts} is more than 1 minute ahead")
     return reading
 
 
@@ -70,18 +76,18 @@ def encode(reading: Reading) -> bytes:
 
 
 def explain(payload: bytes, error: Exception) -> BadReadingError:
-    """Say why a payload could not be decoded, as one of a small set of reasons."""
+    """Return why a payload could not be decoded, with one of a fixed set of reasons."""
     try:
         _any_json(payload)
     except (ValueError, RecursionError) as not_json:
-        # a number that no double can hold is JSON all the same
+        # a number that does not fit a double is still JSON
         if "out of range" not in str(not_json):
             return BadReadingError("not_json", str(not_json))
     return BadReadingError(_reason(str(error)), str(error))
 
 
 def _reason(problem: str) -> str:
-    """Return the reason for a problem as msgspec words it: a key that is missing or bad."""
+    """Return the reason for an error message of msgspec: a missing or wrong key."""
     if missing := _missing_key(problem):
         return f"no_{missing[1]}"
     bad = _bad_key(problem)

@@ -1,26 +1,26 @@
 """The Sensor, `sensorpipe.dev/v1alpha1`: simulated devices of one facility and what they measure.
 
-The tables below are the rules; the custom resource definition has the same.
+The tables below are the rules; the custom resource definition contains the same.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sensorpipe_schema import quantity
 from sensorpipe_schema.names import NAME_PATTERN, NAME_RULE
 from sensorpipe_schema.shape import (
+    Array,
+    Boolean,
     Duration,
     Field,
     FieldProblem,
-    Flag,
-    Listing,
-    Mapped,
+    Integer,
     Problems,
     Quantity,
     Record,
+    StringMap,
     Text,
-    Whole,
+    quantity,
     shown,
 )
 from sensorpipe_schema.signal_spec import SIGNAL, Signal
@@ -31,7 +31,7 @@ DEFAULT_NAMESPACE: Final = "default"
 
 
 class SensorError(ValueError):
-    """Everything that is wrong with one Sensor."""
+    """All problems of one Sensor, one per line."""
 
     def __init__(self, problems: Problems) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -49,7 +49,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What Kubernetes knows every object by."""
+    """Standard metadata of a Kubernetes object."""
 
     name: str
     namespace: str | None
@@ -59,7 +59,7 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """How much of each compute resource, as Kubernetes writes it."""
+    """Amounts of compute resources, as Kubernetes quantities; None if not given."""
 
     cpu: str | int | None
     memory: str | int | None
@@ -68,7 +68,7 @@ class Amounts:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Compute resources of one generator; what is None keeps the operator's default."""
+    """Compute resources of one generator; None keeps the operator's default."""
 
     limits: Amounts | None
     requests: Amounts | None
@@ -76,7 +76,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class SensorSpec:
-    """What is simulated: `count` devices, each of which measures everything once an interval."""
+    """What is simulated: `count` devices, each of which sends all measurements every interval."""
 
     facility: str
     count: int
@@ -89,25 +89,25 @@ class SensorSpec:
 
     @property
     def runs(self) -> bool:
-        """Whether it is to publish anything."""
+        """Whether generators should run."""
         return not self.suspend and self.replicas > 0
 
     @property
     def readings_per_second(self) -> float:
-        """Readings a second that are wanted of all devices together."""
+        """Readings per second of all devices together."""
         return self.count * len(self.measurements) * 1000 / self.interval_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """A checked Sensor."""
+    """A valid Sensor."""
 
     metadata: Metadata
     spec: SensorSpec
 
     @property
     def name(self) -> str:
-        """Its `metadata.name`."""
+        """The Sensor's `metadata.name`."""
         return self.metadata.name
 
     @property
@@ -116,9 +116,14 @@ class Sensor:
         return self.metadata.namespace or DEFAULT_NAMESPACE, self.metadata.name
 
     @classmethod
-    def parse(cls, manifest: object) -> "Sensor":
-        """Read a manifest as YAML or JSON hold it, or raise SensorError with all that is wrong."""
-        problems: Problems = []
+    def parse(cls, manifest: object, *, strict: bool = True) -> "Sensor":
+        """Read a manifest, or raise SensorError with all problems.
+
+        With `strict`, an unknown field is an error, since it may be misspelt. Without it,
+        unknown fields are ignored: in a cluster, the definition of Sensors may be newer. An
+        unknown kind of signal is always an error.
+        """
+        problems = Problems(strict=strict)
         _check_kind(manifest, problems)
         sensor = None if problems else _SENSOR.read(manifest, "", problems)
         if not isinstance(sensor, cls) or problems:
@@ -129,7 +134,7 @@ class Sensor:
         return sensor
 
     def to_manifest(self) -> dict[str, Any]:
-        """Return the manifest with every default spelt out; `parse` gives this Sensor again."""
+        """Return the manifest with all defaults filled in; `parse` reads it back."""
         return {"apiVersion": API_VERSION, "kind": KIND, **_SENSOR.write(self)}
 
 
@@ -174,16 +179,16 @@ _SPEC: Final = Record(
     SensorSpec,
     {
         "facility": Field(_NAME, "The facility's name in the topic and in the API."),
-        "count": Field(Whole(1, 100_000), "Devices; each sends every measurement.", 1),
+        "count": Field(Integer(1, 100_000), "Devices; each sends every measurement.", 1),
         "interval": Field(
             Duration("10ms", "1h"), "Between two readings of a device.", attribute="interval_ms"
         ),
-        "seed": Field(Whole(0, 2**53 - 1), "The same seed gives the same values.", 0),
-        "replicas": Field(Whole(0, 100), "Generators that share the devices.", 1),
-        "suspend": Field(Flag(), "True stops the generators.", default=False),
+        "seed": Field(Integer(0, 2**53 - 1), "The same seed gives the same values.", 0),
+        "replicas": Field(Integer(0, 100), "Generators that share the devices.", 1),
+        "suspend": Field(Boolean(), "True stops the generators.", default=False),
         "resources": Field(_RESOURCES, "Compute resources of one generator.", None),
         "measurements": Field(
-            Listing(_MEASUREMENT, 1, 32, unique="name"), "What each device measures."
+            Array(_MEASUREMENT, 1, 32, unique="name"), "What each device measures."
         ),
     },
 )
@@ -193,16 +198,17 @@ _METADATA: Final = Record(
     {
         "name": Field(_DNS_LABEL, "Unique within the namespace."),
         "namespace": Field(_DNS_LABEL, "Where Kubernetes keeps it.", None),
-        "labels": Field(Mapped(), "Labels.", None),
-        "annotations": Field(Mapped(), "Annotations.", None),
+        "labels": Field(StringMap(), "Labels.", None),
+        "annotations": Field(StringMap(), "Annotations.", None),
     },
-    # what a server adds: so that the output of `kubectl get -o yaml` can be read
+    # added by the API server: so that the output of `kubectl get -o yaml` can be read
     ignored=frozenset(
         (
             "creationTimestamp",
             "deletionGracePeriodSeconds",
             "deletionTimestamp",
             "finalizers",
+            "generateName",
             "generation",
             "managedFields",
             "ownerReferences",
@@ -224,7 +230,7 @@ _SENSOR: Final = Record(
 
 
 def _check_kind(manifest: object, problems: Problems) -> None:
-    """Report whatever is no Sensor at all, whose fields would say nothing."""
+    """Report a manifest that is not a Sensor; its fields are then not checked."""
     rule = f"only kind: {KIND} of {API_VERSION} is taken"
     if not isinstance(manifest, dict):
         problems.append(FieldProblem("", f"{rule}; got {shown(manifest)}"))
@@ -234,7 +240,7 @@ def _check_kind(manifest: object, problems: Problems) -> None:
 
 
 def _check_requests(resources: Resources | None, problems: Problems) -> None:
-    """Report each request above its limit."""
+    """Report each request that exceeds its limit."""
     if resources is None or resources.limits is None or resources.requests is None:
         return
     for name in ("cpu", "memory", "ephemeral_storage"):

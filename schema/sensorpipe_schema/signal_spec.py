@@ -1,27 +1,27 @@
-"""What a measurement's signal may be, as a Sensor states it.
+"""The signals of a Sensor's measurements.
 
-`spec.measurements[].signal` holds exactly one of these; a sum holds the others.
+`spec.measurements[].signal` is exactly one of these; a sum contains the others.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-from sensorpipe_schema.shape import Choice, Duration, Field, Listing, Number, Record, Shape
+from sensorpipe_schema.shape import Array, Duration, Field, Number, OneOf, Record, Shape
 
 MAX_PARTS: Final = 16
-"""Signals in a sum. A sum of sums would be one sum, so it holds none."""
+"""Largest number of signals in a sum, which cannot contain another sum."""
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """Always the same value."""
+    """A signal that always has the same value."""
 
     value: float
 
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """Independent values, normally distributed."""
+    """Independent, normally distributed values."""
 
     mean: float
     stdev: float
@@ -29,7 +29,7 @@ class Normal:
 
 @dataclass(frozen=True, slots=True)
 class Sine:
-    """A sine wave; `phase` is a fraction of the period, so 0.25 begins at the crest."""
+    """A sine wave; `phase` is a fraction of the period: 0.25 starts at the crest."""
 
     mean: float
     amplitude: float
@@ -39,7 +39,7 @@ class Sine:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """A trend that begins at `start` and rises by `per_hour`."""
+    """A line that starts at `start` and rises by `per_hour` in each hour."""
 
     start: float
     per_hour: float
@@ -47,7 +47,7 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class RandomWalk:
-    """Begins at `start`; each interval adds a normal step of standard deviation `step`."""
+    """A walk from `start`: each interval adds a normal step with standard deviation `step`."""
 
     start: float
     step: float
@@ -57,7 +57,7 @@ Simple = Constant | Normal | Sine | Linear | RandomWalk
 
 
 class Sum(tuple[Simple, ...]):
-    """The sum of its signals, each with noise of its own."""
+    """The sum of several signals, each with its own noise."""
 
     __slots__ = ()
 
@@ -110,7 +110,7 @@ _TYPES: Final[dict[type, str]] = {
     RandomWalk: "randomWalk",
 }
 
-SIGNAL: Final = Choice(
-    {**_SIMPLE, "sum": Listing(Choice(_SIMPLE, _TYPES), 1, MAX_PARTS, make=Sum)},
+SIGNAL: Final = OneOf(
+    {**_SIMPLE, "sum": Array(OneOf(_SIMPLE, _TYPES), 1, MAX_PARTS, make=Sum)},
     {**_TYPES, Sum: "sum"},
 )

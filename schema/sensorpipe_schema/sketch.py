@@ -6,15 +6,22 @@ the grouping of partials change nothing.
 """
 
 import math
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, chain
 from typing import Final, Self
 
 RELATIVE_ERROR: Final = 0.01
+"""Largest error of a quantile, as a share of its value."""
+
 GAMMA: Final = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
+"""Ratio of the upper bounds of two neighbouring buckets."""
+
 LOG_GAMMA: Final = math.log(GAMMA)
+"""Natural logarithm of GAMMA."""
 
 MAX_BUCKETS: Final = 2048
-"""Per sign; enough for magnitudes that differ by a factor of 6e17 without any collapsing."""
+"""Largest number of buckets per sign; without collapsing, magnitudes can differ by 6e17."""
 
 _MIDDLE: Final = math.log(2 / (1 + GAMMA))
 _LOG_MAX: Final = math.log(math.nextafter(math.inf, 0))
@@ -23,7 +30,7 @@ Buckets = dict[int, int]
 
 
 class Sketch:
-    """Counts of values by bucket: key `ceil(log |v| / log gamma)`, apart for each sign."""
+    """Counts of values by bucket, per sign; the bucket of v is `ceil(log |v| / log gamma)`."""
 
     __slots__ = ("negative", "positive", "zeros")
 
@@ -56,7 +63,7 @@ class Sketch:
 
     @property
     def count(self) -> int:
-        """How many values it holds."""
+        """Number of values counted."""
         return sum(self.positive.values()) + sum(self.negative.values()) + self.zeros
 
     def add(self, value: float) -> None:
@@ -82,26 +89,22 @@ class Sketch:
         self.zeros += other.zeros
 
     def quantile(self, q: float) -> float:
-        """Return the value at quantile `q` (0 … 1) within 1 %; nan where there are no values."""
-        rank = q * (self.count - 1)
-        for value, count in self._ascending():
-            rank -= count
-            if rank < 0:
-                return value
-        return math.nan
+        """Return the value at quantile `q` (0 to 1) within 1 %; nan if there are no values."""
+        return self.quantiles(q)[0]
 
-    def _ascending(self) -> Iterable[tuple[float, int]]:
-        """Yield (value, count) of each bucket from the lowest value to the highest."""
-        for key in sorted(self.negative, reverse=True):
-            yield -_middle(key), self.negative[key]
-        if self.zeros:
-            yield 0.0, self.zeros
-        for key in sorted(self.positive):
-            yield _middle(key), self.positive[key]
+    def quantiles(self, *points: float) -> list[float]:
+        """Return the values at quantiles (0 … 1) within 1 %; nan where there are no values."""
+        below, above = sorted(self.negative, reverse=True), sorted(self.positive)
+        counts = map(self.negative.__getitem__, below), map(self.positive.__getitem__, above)
+        reached = list(accumulate(chain(counts[0], (self.zeros,), counts[1])))
+        if not reached[-1]:
+            return [math.nan] * len(points)
+        places = (bisect_right(reached, point * (reached[-1] - 1)) for point in points)
+        return [_value_at(place, below, above) for place in places]
 
 
 def collapse(buckets: Buckets) -> None:
-    """Keep MAX_BUCKETS buckets by adding the smallest magnitudes to the lowest one kept."""
+    """Reduce to MAX_BUCKETS buckets: the smallest magnitudes are added to the lowest one kept."""
     excess = len(buckets) - MAX_BUCKETS
     if excess <= 0:
         return
@@ -111,6 +114,16 @@ def collapse(buckets: Buckets) -> None:
         buckets[lowest_kept] += buckets.pop(key)
 
 
+def _value_at(place: int, below: Sequence[int], above: Sequence[int]) -> float:
+    """Return the value of a place among negative buckets, the one of zeros and positive ones."""
+    if place < len(below):
+        return -_middle(below[place])
+    if place == len(below):
+        return 0.0
+    place -= len(below) + 1
+    return _middle(above[min(place, len(above) - 1)])  # beyond it by rounding alone
+
+
 def _middle(key: int) -> float:
-    """Return the value within 1 % of everything in the bucket."""
+    """Return a value within 1 % of all values of the bucket."""
     return math.exp(min(key * LOG_GAMMA + _MIDDLE, _LOG_MAX))

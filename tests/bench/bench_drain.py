@@ -9,12 +9,13 @@ from itertools import chain
 from pathlib import Path
 
 import bench_wire
-import services
+import psutil
 from bench_process import cpu_seconds, program
 from bench_result import Aim, Part
 from bench_tcp import flows
 from bench_workload import TOPICS, closing, payloads
-from conftest import running
+from support import services
+from support.services import running
 
 READINGS = int(os.environ.get("BENCH_READINGS", "500000"))
 REPEATS = int(os.environ.get("BENCH_REPEATS", "3"))
@@ -73,7 +74,11 @@ async def drain(
     }
     try:
         async with program(client_id, argv, folder, environ) as child:
-            return await asyncio.to_thread(_watch, child.pid, broker, count)
+            try:
+                return await asyncio.to_thread(_watch, child.pid, broker, count)
+            except psutil.NoSuchProcess as error:
+                await child.wait()
+                raise RuntimeError(child.exit_report()) from error
     finally:
         bench_wire.remove_session(broker, client_id)
 

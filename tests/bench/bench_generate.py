@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import bench_wire
-import services
 from bench_process import cpu_seconds, program
 from bench_result import Aim, Part
 from bench_scrape import counter
 from bench_workload import TOPICS, payloads
-from conftest import running
-from sensorpipe_cli.child import Child
+from sensorpipe_cli.runner.child import Child
+from support import services
+from support.services import running
 
 SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
 REPEATS = int(os.environ.get("BENCH_REPEATS", "3"))

@@ -9,14 +9,14 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-import services
 from bench_process import memory_mb, program
 from bench_result import Aim, Part
 from bench_scrape import answer
 from bench_workload import FACILITIES, SENSORS
-from conftest import running
-from sensorpipe_cli import embedded
-from sensorpipe_cli.child import Child, free_port
+from sensorpipe_cli.runner import embedded
+from sensorpipe_cli.runner.child import Child, free_port
+from support import services
+from support.services import running
 
 SECONDS = float(os.environ.get("BENCH_LATENCY_SECONDS", "60"))
 LATENESS = 2.0

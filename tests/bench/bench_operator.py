@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import cluster_choice
-import operator_process
 import pytest
 from bench_process import memory_mb
 from bench_result import Aim, Part
 from cluster_client import Cluster
 from cluster_home import UnavailableError
-from operator_process import Namespace, Operator, eventually
-from operator_proxy import spoilable
-from sensorpipe_operator import builders
-from sensorpipe_operator.cluster import DEPLOYMENTS, SENSORS
-from sensorpipe_operator.cluster import Cluster as Api
+from sensorpipe_operator.desired import builders
+from sensorpipe_operator.kube_api import KubeApi
+from sensorpipe_operator.names import Kind
 from sensorpipe_operator.settings import Settings
 from sensorpipe_schema.sensor import API_VERSION, Sensor
+from support.kube import operator_process
+from support.kube.operator_process import Namespace, Operator, eventually
+from support.kube.operator_proxy import spoilable
 
 SENSORS_EACH = int(os.environ.get("BENCH_SENSORS", "1000"))
 AT_ONCE = 20
@@ -140,7 +140,7 @@ async def _each(do: Callable[[int], Awaitable[object]]) -> None:
             tasks.create_task(worker())
 
 
-async def _post(api: Api, namespace: str, number: int) -> dict[str, Any]:
+async def _post(api: KubeApi, namespace: str, number: int) -> dict[str, Any]:
     body = {
         "apiVersion": API_VERSION,
         "kind": "Sensor",
@@ -152,26 +152,26 @@ async def _post(api: Api, namespace: str, number: int) -> dict[str, Any]:
             "measurements": [{"name": "t", "signal": {"normal": {"mean": 20, "stdev": 1}}}],
         },
     }
-    path = f"{SENSORS[0]}/namespaces/{namespace}/{SENSORS[1]}"
+    path = Kind.SENSOR.resource.path(namespace)
     return await api._call("POST", path, {"fieldManager": "bench"}, body)
 
 
-async def _directly(api: Api, namespace: str) -> float:
+async def _directly(api: KubeApi, namespace: str) -> float:
     """Make for each Sensor what the operator would; return the seconds it took."""
 
     async def do(number: int) -> None:
         body = await _post(api, namespace, number)
         made = Sensor.parse(body)
-        for child in builders.children(made, body["metadata"]["uid"], _GENERATORS):
-            await api.apply(child, force=False)
-        await api.patch_status(body, {"observedGeneration": 1, "replicas": 0, "readyReplicas": 0})
+        for child in builders.build_children(made, body["metadata"]["uid"], _GENERATORS):
+            await api.create(child)
+        await api.apply_status(body, {"observedGeneration": 1, "replicas": 0, "readyReplicas": 0})
 
     began = time.monotonic()
     await _each(do)
     return time.monotonic() - began
 
 
-async def _complete(api: Api, namespace: str, operator: Operator) -> None:
+async def _complete(api: KubeApi, namespace: str, operator: Operator) -> None:
     """Wait until every Sensor has its Deployment and its status.
 
     The operator is asked how far it is, and the API server once it says that it is done: to
@@ -181,8 +181,8 @@ async def _complete(api: Api, namespace: str, operator: Operator) -> None:
         await asyncio.sleep(_POLL)
         if await asyncio.to_thread(_status_writes, operator) < SENSORS_EACH:
             continue
-        deployments, _ = await api.list(DEPLOYMENTS, namespace)
-        sensors, _ = await api.list(SENSORS, namespace)
+        deployments, _ = await api.list(Kind.DEPLOYMENT, namespace)
+        sensors, _ = await api.list(Kind.SENSOR, namespace)
         told = sum("observedGeneration" in body.get("status", {}) for body in sensors)
         if len(deployments) == told == SENSORS_EACH:
             return

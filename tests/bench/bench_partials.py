@@ -1,9 +1,9 @@
 """The partials that are stored: windows of 10,000 readings of each of three sensors."""
 
-import random
 from collections.abc import Iterator
 from functools import cache
 
+import numpy as np
 from aiokafka import AIOKafkaProducer
 from bench_workload import SENSORS
 from sensorpipe_schema import partial
@@ -16,16 +16,21 @@ FACILITIES = 30
 WINDOW_MS = 10_000
 READINGS = 10_000
 START_MS = 1_790_000_000_000
+RUN = 0x5E25_01D3_77AA_4C19
+"""Random, as a compactor's: a small number would take less room."""
+VARIETY = 101
+"""Different summaries of a sensor: too many for two of the same to be compressed together."""
 
 
 @cache
-def _value_sets() -> list[tuple[Moments, Sketch]]:
-    chance = random.Random(1)
-    sets = []
-    for _, mean in SENSORS:
-        values = [chance.gauss(mean, mean / 20) for _ in range(READINGS)]
-        sets.append((Moments.of(values), Sketch.of(values)))
-    return sets
+def summaries(variant: int) -> list[tuple[str, Moments, Sketch]]:
+    """Return the sensors of a window; there are `VARIETY` variants, from 0 on."""
+    chance = np.random.default_rng(variant)
+    made = []
+    for name, mean in SENSORS:
+        values = chance.normal(mean, mean / 20, READINGS).tolist()
+        made.append((name, Moments.of(values), Sketch.of(values)))
+    return made
 
 
 def partials(count: int, compactor: str, first_number: int) -> Iterator[tuple[str, bytes]]:
@@ -38,9 +43,9 @@ def partials(count: int, compactor: str, first_number: int) -> Iterator[tuple[st
         first = number * READINGS + 1
         sensors = {
             name: Summary(moments, sketch, {compactor: [(first, first + READINGS - 1)]})
-            for (name, _), (moments, sketch) in zip(SENSORS, _value_sets(), strict=True)
+            for name, moments, sketch in summaries(index % VARIETY)
         }
-        origin = Origin(compactor, 1, number)
+        origin = Origin(compactor, RUN, number, start + WINDOW_MS)
         window = Partial(facility, start, start + WINDOW_MS, origin, sensors)
         yield facility, partial.encode(window)
 

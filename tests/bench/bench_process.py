@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
-from sensorpipe_cli.child import Child, free_port
+from sensorpipe_cli.runner.child import Child, free_port
 
 
 @asynccontextmanager
@@ -15,7 +15,11 @@ async def program(
     name: str, argv: list[str], folder: Path, environ: Mapping[str, str]
 ) -> AsyncIterator[Child]:
     """Run a Python program with these settings, and stop it afterwards."""
-    settings = {"SENSORPIPE_HTTP": f"127.0.0.1:{free_port()}", "SENSORPIPE_LOG_LEVEL": "WARNING"}
+    settings = {
+        "SENSORPIPE_HTTP": f"127.0.0.1:{free_port()}",
+        "SENSORPIPE_MONITORING": "127.0.0.1:0",
+        "SENSORPIPE_LOG_LEVEL": "WARNING",
+    }
     child = Child(
         name,
         [sys.executable, *argv],

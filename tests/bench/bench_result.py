@@ -14,6 +14,8 @@ class Row:
     """Per second."""
     cpu_us: list[float] = field(default_factory=list)
     """CPU of the measured process, per item."""
+    mb: float | None = None
+    """Highest resident memory of the measured process, where it was watched."""
 
     @property
     def rate(self) -> float:
@@ -25,10 +27,12 @@ class Row:
         """The median CPU of an item, in µs."""
         return median(self.cpu_us)
 
-    def add(self, rate: float, cpu_us: float) -> None:
+    def add(self, rate: float, cpu_us: float, mb: float | None = None) -> None:
         """Add one measurement."""
         self.rates.append(rate)
         self.cpu_us.append(cpu_us)
+        if mb is not None:
+            self.mb = max(self.mb or 0, mb)
 
 
 @dataclass
@@ -47,6 +51,15 @@ class Aim:
 
 
 @dataclass
+class Figure:
+    """A value that no bound is set for."""
+
+    text: str
+    value: float
+    unit: str = ""
+
+
+@dataclass
 class Part:
     """One part of the benchmark."""
 
@@ -54,6 +67,7 @@ class Part:
     how: str
     """What was measured and how, in a sentence."""
     rows: list[Row] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
     aims: list[Aim] = field(default_factory=list)
     limit: str | None = None
     """The row that the others' rates are divided by."""
@@ -66,6 +80,10 @@ class Part:
         self.rows.append(Row(name))
         return self.rows[-1]
 
+    def has(self, name: str) -> bool:
+        """Return whether a contender was measured."""
+        return any(row.name == name for row in self.rows)
+
     def ratio(self, name: str) -> float:
         """Return a contender's rate as a share of the limit's."""
         return self.row(name).rate / self.row(self.limit or name).rate
@@ -75,18 +93,27 @@ class Part:
         width = max([len(row.name) for row in self.rows], default=0)
         lines = ["", self.title, self.how]
         if self.rows:
+            memory = f"  {'MB':>5}" if self._memory_seen else ""
             lines.append(
-                f"  {'':{width}}  {'per second':>10}  {'ratio':>5}  {'CPU µs':>6}  all runs"
+                f"  {'':{width}}  {'per second':>10}  {'ratio':>5}  {'CPU µs':>6}{memory}  all runs"
             )
-        for row in self.rows:
-            runs = ", ".join(f"{rate:,.0f}" for rate in row.rates)
-            figures = f"{row.rate:>10,.0f}  {self.ratio(row.name):>5.2f}  {row.cpu:>6.2f}"
-            lines.append(f"  {row.name:{width}}  {figures}  {runs}")
+        lines += [f"  {row.name:{width}}  {self._figures(row)}" for row in self.rows]
+        for each in self.figures:
+            lines.append(f"  {each.text}: {each.value:,.5g} {each.unit}".rstrip())
         for aim in self.aims:
             sign = "≤" if aim.at_most else "≥"
             verdict = "met" if aim.met else "MISSED"
             lines.append(f"  aim: {aim.text} {sign} {aim.bound:g}: {aim.value:.3g}, {verdict}")
         return "\n".join(lines)
+
+    @property
+    def _memory_seen(self) -> bool:
+        return any(row.mb is not None for row in self.rows)
+
+    def _figures(self, row: Row) -> str:
+        runs = ", ".join(f"{rate:,.0f}" for rate in row.rates)
+        memory = f"  {'' if row.mb is None else f'{row.mb:.0f}':>5}" if self._memory_seen else ""
+        return f"{row.rate:>10,.0f}  {self.ratio(row.name):>5.2f}  {row.cpu:>6.2f}{memory}  {runs}"
 
     def json(self) -> dict[str, Any]:
         """Return the part for a file."""
@@ -95,8 +122,11 @@ class Part:
             "how": self.how,
             "limit": self.limit,
             "rows": [
-                {"name": row.name, "per_second": row.rates, "cpu_us": row.cpu_us}
+                {"name": row.name, "per_second": row.rates, "cpu_us": row.cpu_us, "mb": row.mb}
                 for row in self.rows
+            ],
+            "figures": [
+                {"text": each.text, "value": each.value, "unit": each.unit} for each in self.figures
             ],
             "aims": [
                 {"text": aim.text, "value": aim.value, "bound": aim.bound, "met": aim.met}

@@ -4,10 +4,10 @@ import os
 from collections.abc import Sequence
 
 import uvloop
-from sensorpipe_schema import memory
-from sensorpipe_schema.mqtt.endpoint import Endpoint
-from sensorpipe_schema.mqtt.frames import Message
-from sensorpipe_schema.mqtt.subscriber import Subscriber
+from sensorpipe_runtime import gc_tuning
+from sensorpipe_runtime.mqtt.endpoint import Endpoint
+from sensorpipe_runtime.mqtt.frames import Message
+from sensorpipe_runtime.mqtt.subscriber import Subscriber
 
 
 class OnlyAcknowledging:
@@ -29,5 +29,5 @@ class OnlyAcknowledging:
         """Nothing to do: the session is there."""
 
 
-memory.settle()
+gc_tuning.freeze_and_relax()
 uvloop.run(OnlyAcknowledging().subscriber.run())

@@ -11,7 +11,8 @@ import aiomqtt
 from aiokafka import AIOKafkaProducer
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from sensorpipe_schema import memory, partial, reading
+from sensorpipe_runtime import gc_tuning
+from sensorpipe_schema import partial, reading
 from sensorpipe_schema.intervals import IntervalSet
 from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.names import COMPACTED, split_topic
@@ -81,6 +82,8 @@ async def main() -> None:
         protocol=aiomqtt.ProtocolVersion.V5,
         clean_start=False,
         properties=session,
+        # the SUBACK comes behind the whole backlog, which takes longer than the default of 10 s
+        timeout=120,
     )
     windows = Windows()
     async with producer, client:
@@ -92,5 +95,5 @@ async def main() -> None:
                 await producer.send(COMPACTED, partial.encode(closed), facility.encode())
 
 
-memory.settle()
+gc_tuning.freeze_and_relax()
 asyncio.run(main())

@@ -9,15 +9,17 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import bench_api
 import bench_drain
 import bench_generate
 import bench_latency
 import bench_operator
+import bench_size
 import bench_store
 import pytest
 from bench_machine import machine
 from bench_result import Part
-from services import ROOT
+from support.services import ROOT
 
 PARTS: dict[str, Callable[[Path], Awaitable[list[Part]]]] = {
     "compactor": bench_drain.run,
@@ -25,6 +27,8 @@ PARTS: dict[str, Callable[[Path], Awaitable[list[Part]]]] = {
     "generator": bench_generate.run,
     "latency": bench_latency.run,
     "operator": bench_operator.run,
+    "size": bench_size.run,
+    "api": bench_api.run,
 }
 
 

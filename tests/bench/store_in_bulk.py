@@ -1,59 +1,42 @@
-"""MongoDB's limit: stored windows written again by bulk writes alone, as durable as the server's.
+"""MongoDB's limit: stored documents inserted once more by bulk writes alone, as durable as the
+server's.
 
-`store_in_bulk.py URI SOURCE TARGET KIND BATCH` prints JSON: seconds and CPU seconds. KIND is
-`insert`, `replace`, or `guarded`: replaced only where the stored `rev` is the one expected.
+`store_in_bulk.py URI SOURCE TARGET BEFORE BATCH` prints JSON: seconds and CPU seconds for all
+documents but the first so many, which are inserted beforehand. They come in the order in which
+they were stored.
 """
 
 import json
 import sys
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import uvloop
-from pymongo import ReplaceOne, UpdateOne
-from sensorpipe_schema import memory
-from sensorpipe_server import database
-from sensorpipe_server.database import Collection
-from sensorpipe_server.documents import Document
+from sensorpipe_runtime import gc_tuning
+from sensorpipe_server.storage.mongodb import database
+from sensorpipe_server.storage.mongodb.database import Collection
 
 
-async def main(uri: str, source: str, target: str, kind: str, batch: str) -> None:
-    """Write all documents of a collection to another one, a batch after the other."""
+async def main(uri: str, source: str, target: str, before: str, batch: str) -> None:
+    """Insert the documents of a collection into another one, a batch after the other."""
     async with database.connect(uri) as client:
         db = database.database(client)
-        documents = await db[source].find().sort("_id").to_list()
+        documents = await db[source].find().hint([("$natural", 1)]).to_list()
         copy = db.get_collection(target, write_concern=database.DURABLE)
         await copy.drop()
-        if kind != "insert":
-            await copy.insert_many([{**document, "rev": 0} for document in documents])
-        items = [_operation(document, kind) for document in documents]
-        size = int(batch)
-        memory.settle()
+        await _insert(copy, documents[: int(before)], 10_000)
+        timed = documents[int(before) :]
+        gc_tuning.freeze_and_relax()
         began, cpu = time.perf_counter(), time.process_time()
-        for at in range(0, len(items), size):
-            await _write(copy, items[at : at + size], kind)
+        await _insert(copy, timed, int(batch))
         seconds, used = time.perf_counter() - began, time.process_time() - cpu
         await copy.drop()
-    print(json.dumps([seconds, used]))
+    print(json.dumps([seconds, used, len(timed)]))
 
 
-def _operation(document: Document, kind: str) -> Any:
-    key = {"_id": document["_id"]}
-    if kind == "insert":
-        return document
-    if kind == "replace":
-        return ReplaceOne(key, document)
-    guarded = {"$cond": [{"$eq": ["$rev", 0]}, {"$literal": document}, "$$ROOT"]}
-    return UpdateOne(key, [{"$replaceWith": guarded}])
-
-
-async def _write(copy: Collection, items: Sequence[Any], kind: str) -> None:
-    if kind == "insert":
-        await copy.insert_many(items, ordered=False)
-    else:
-        written = await copy.bulk_write(items, ordered=False)
-        assert written.modified_count == len(items)
+async def _insert(copy: Collection, documents: list[dict[str, Any]], size: int) -> None:
+    for at in range(0, len(documents), size):
+        await copy.insert_many(documents[at : at + size], ordered=False)
 
 
 if __name__ == "__main__":

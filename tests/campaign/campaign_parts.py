@@ -4,24 +4,26 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import pymongo
-import services
 from campaign_proxy import Proxy
+from campaign_publisher import FACILITIES
 from campaign_schedule import TARGETS
-from pipeline import addresses, ask_status, until
 from pymongo.errors import PyMongoError
-from sensorpipe_cli import embedded
-from sensorpipe_cli.child import Child, free_port
-
-FAKETIME: Final = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
-"""What steps a program's clock; Debian's package faketime."""
+from sensorpipe_cli.runner import embedded
+from sensorpipe_cli.runner.child import Child, free_port
+from support import services
+from support.pipeline import addresses, ask, ask_status, until
+from support.stepped_clock import FAKETIME
 
 _DISK: Final = "size=900m"
+_SETTLE_SECONDS: Final = 10.0
 _BLOCK: Final = 64 * 1024
 _PERSISTENT: Final = f"{services.MOSQUITTO_TUNED}persistence true\nautosave_interval 1\n"
 
@@ -43,6 +45,16 @@ class Parts:
         return self.folder / f"{name}.clock"
 
     @property
+    def max_sources(self) -> Path:
+        """The file that holds how many sources a compactor remembers from its next start on."""
+        return self.folder / "max-sources"
+
+    @property
+    def bootstrap(self) -> str:
+        """Address of Kafka."""
+        return f"127.0.0.1:{self.children['kafka'].port}"
+
+    @property
     def api(self) -> str:
         """Address of the server."""
         return f"http://127.0.0.1:{self.children['server'].port}"
@@ -50,6 +62,7 @@ class Parts:
     async def start(self) -> None:
         """Start everything, and wait until it is ready."""
         self._mount()
+        self.max_sources.write_text("100000\n")
         folder = self.folder / "mosquitto"
         mosquitto = services.mosquitto(folder, f"{_PERSISTENT}persistence_location {folder}/\n")
         mongodb = embedded.mongod(free_port(), self.disks["mongodb"], self.folder)
@@ -68,6 +81,10 @@ class Parts:
             self.children[name] = self.program(name)
             await self.children[name].start()
         # a broker keeps nothing for a compactor that has not subscribed yet
+        await self.ready()
+
+    async def ready(self) -> None:
+        """Wait until the compactor takes readings; raise AssertionError after 90 s."""
         await until(self._is_ready, "the compactor is ready", self.children["compactor"].tail)
 
     def _is_ready(self) -> bool:
@@ -98,6 +115,7 @@ class Parts:
                 "FAKETIME_NO_CACHE": "1",
                 "DONT_FAKE_MONOTONIC": "1",
             }
+        environ["SENSORPIPE_MAX_SOURCES_FILE"] = str(self.max_sources)
         argv = [sys.executable, "-m", f"sensorpipe_{name}"]
         return Child(name, argv, self.folder / f"{log or name}.log", environ=environ, port=port)
 
@@ -148,3 +166,22 @@ def step_down(port: int) -> None:
             client.admin.command("replSetStepDown", 2, force=True)
         except PyMongoError:  # it answers by closing connections, too
             return
+
+
+def settle(port: int) -> None:
+    """Wait until MongoDB has found itself in its replica set; not where it ends, or for ever."""
+    address = f"mongodb://127.0.0.1:{port}/?directConnection=true"
+    give_up = time.monotonic() + _SETTLE_SECONDS
+    with (
+        suppress(PyMongoError),
+        pymongo.MongoClient[dict[str, object]](address, serverSelectionTimeoutMS=2000) as client,
+    ):
+        while "setName" not in client.admin.command("hello") and time.monotonic() < give_up:
+            time.sleep(0.1)  # a poll of another program
+
+
+def stored(api: str) -> int:
+    """Return where the newest window of all facilities ends, in unix ms; 0 without windows."""
+    pages = (ask(f"{api}/api/sensors/{facility}?limit=1")["data"] for facility in FACILITIES)
+    ends = (window["window"]["end_time"] for page in pages for window in page)
+    return max((round(datetime.fromisoformat(end).timestamp() * 1000) for end in ends), default=0)

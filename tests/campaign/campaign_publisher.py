@@ -32,9 +32,12 @@ class Publisher:
         self.ledger = Ledger()
         self._rate = rate
         self._chance = random.Random(seed)
+        self._chance_again = random.Random(seed)
         self._run = f"{seed:x}-{time.time_ns():x}"
         self._seq: Counter[tuple[str, str]] = Counter()
-        self._under_way: dict[int, Reading] = {}
+        self._acknowledged: list[Reading] = []
+        self._under_way: dict[int, Reading | None] = {}
+        """What waits for its acknowledgement; None for what was acknowledged before."""
         self._early: set[int] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -64,6 +67,25 @@ class Publisher:
         self._client.loop_stop()
         return self._waiting()
 
+    def resend(self, count: int, until_ms: int) -> None:
+        """Send some readings that were acknowledged before, with a `ts` below `until_ms`, again.
+
+        As a device does that has not kept what the broker said. The ledger has them already.
+        """
+        with self._lock:
+            known = [reading for reading in self._acknowledged if reading.ts < until_ms]
+        for reading in self._chance_again.sample(known, min(count, len(known))):
+            self._send(reading, again=True)
+
+    def crowd(self, sources: int) -> None:
+        """Publish one reading from each of so many further sources."""
+        began = time.time_ns()
+        for number in range(sources):
+            facility, sensor = self._chance_again.choice(list(product(FACILITIES, SENSORS)))
+            value = round(self._chance_again.gauss(20, 5), 6)
+            src = f"crowd-{number}-{began:x}"
+            self._send(Reading(facility, sensor, src, 1, began // 1_000_000, value))
+
     def _waiting(self) -> int:
         with self._lock:
             return len(self._under_way)
@@ -88,24 +110,33 @@ class Publisher:
             ts=time.time_ns() // 1_000_000 - late,
             value=round(self._chance.gauss(20, 5), 6),
         )
+        self._send(reading)
+
+    def _send(self, reading: Reading, *, again: bool = False) -> None:
         body = {"ts": reading.ts, "val": reading.value, "src": reading.src, "seq": reading.seq}
-        topic = f"sensor_readings/{facility}/{sensor}"
+        topic = f"sensor_readings/{reading.facility}/{reading.sensor}"
         number = self._client.publish(topic, json.dumps(body), qos=1).mid
         with self._lock:
             if number in self._early:  # its acknowledgement was faster than we
                 self._early.discard(number)
-                self.ledger.note(reading)
+                self._note(None if again else reading)
             else:
-                self._under_way[number] = reading
+                self._under_way[number] = None if again else reading
+
+    def _note(self, reading: Reading | None) -> None:
+        if reading is not None:
+            self.ledger.note(reading)
+            self._acknowledged.append(reading)
 
     def _on_publish(
         self, _client: paho.Client, _data: Any, number: int, code: ReasonCode, _: Properties
     ) -> None:
         with self._lock:
+            is_early = number not in self._under_way
             reading = self._under_way.pop(number, None)
             if code.is_failure:
                 return  # refused: the broker has not accepted it
-            if reading is None:
+            if is_early:
                 self._early.add(number)
             else:
-                self.ledger.note(reading)
+                self._note(reading)

@@ -16,12 +16,13 @@ import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from campaign_faults import Faults
+import campaign_topic
+from campaign_faults import STOP_SECONDS, Faults
 from campaign_ledger import Verdict
 from campaign_parts import Parts, parts
 from campaign_publisher import Publisher
 from campaign_schedule import TARGETS, Fault, schedule
-from pipeline import windows
+from support.pipeline import windows
 
 _ABOUT: Final = "Try the pipeline under random faults; exit 0 only if every run is clean."
 
@@ -33,6 +34,9 @@ RATE: Final = 300
 
 SETTLE_SECONDS: Final = 90.0
 """For all that was acknowledged to be stored after that."""
+
+LAST_SECONDS: Final = 20.0
+"""For the last look, when the server has read everything."""
 
 
 class Outcome(NamedTuple):
@@ -47,8 +51,8 @@ class Outcome(NamedTuple):
 async def run(seed: int, faults: list[Fault], rate: int, folder: Path) -> Outcome:
     """Publish while the faults happen, and judge what is stored afterwards."""
     async with parts(folder) as running:
-        hitting = Faults(running)
         publisher = Publisher(running.children["mosquitto"].port or 0, seed, rate)
+        hitting = Faults(running, publisher)
         async with asyncio.TaskGroup() as tasks:
             reviving = tasks.create_task(hitting.revive(), name="revive")
             publisher.start()
@@ -63,8 +67,16 @@ async def run(seed: int, faults: list[Fault], rate: int, folder: Path) -> Outcom
 
 
 async def _settled(running: Parts, publisher: Publisher) -> Verdict:
+    """Judge once all is stored, or time is up, and nothing more can be counted twice."""
+    await _clean(running, publisher, SETTLE_SECONDS)
+    await running.children["compactor"].stop(STOP_SECONDS)  # it writes what it still holds
+    await campaign_topic.is_read(running.bootstrap)
+    return await _clean(running, publisher, LAST_SECONDS)
+
+
+async def _clean(running: Parts, publisher: Publisher, seconds: float) -> Verdict:
     """Judge until it is clean or time is up."""
-    give_up = time.monotonic() + SETTLE_SECONDS
+    give_up = time.monotonic() + seconds
     while True:
         try:
             answers = {

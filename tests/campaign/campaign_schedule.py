@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-TARGETS: Final = {
+USUAL: Final = {
     "kill": ("compactor", "server", "kafka", "mongodb"),
     "restart": ("compactor", "server", "kafka", "mongodb", "mosquitto"),
     "stop": ("compactor", "server", "kafka", "mongodb", "mosquitto"),
@@ -17,10 +17,25 @@ TARGETS: Final = {
     "remake": ("topic",),
     "fill disk": ("kafka", "mongodb"),
 }
-"""Kinds of fault, and the parts that each may hit."""
+"""Kinds of fault that a run tries, and the parts that each may hit."""
+
+LASTING: Final = {
+    "partitions": ("topic", "server"),
+    "resend": ("devices",),
+    "expire": ("topic",),
+    "ahead": ("compactor",),
+    "forget": ("compactor",),
+    "anew": ("kafka",),
+}
+"""Kinds of fault that take from a program what it could still know of readings counted before."""
+
+TARGETS: Final = USUAL | LASTING
 
 CLOCK_STEPS: Final = (-3600, -30, 30, 7200)
 """Seconds by which a clock is stepped."""
+
+AHEAD_STEPS: Final = (3000, 7200, 36_000)
+"""Seconds by which a clock is ahead from a program's start; Kafka takes up to an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +49,11 @@ class Fault:
     step: int = 0
 
     def __str__(self) -> str:
-        step = f" by {self.step:+d} s" if self.kind == "clock" else ""
+        step = f" by {self.step:+d} s" if self.kind in {"clock", "ahead"} else ""
         return f"after {self.after:.2f} s: {self.kind} {self.target}{step} for {self.seconds:.2f} s"
 
 
-def schedule(seed: int, faults: int, kinds: Sequence[str] = tuple(TARGETS)) -> list[Fault]:
+def schedule(seed: int, faults: int, kinds: Sequence[str] = tuple(USUAL)) -> list[Fault]:
     """Return the faults of a run: the same for the same arguments, whatever ran before."""
     chance = random.Random(seed)
     return [_fault(chance, chance.choice(kinds)) for _ in range(faults)]
@@ -50,5 +65,5 @@ def _fault(chance: random.Random, kind: str) -> Fault:
         kind=kind,
         target=chance.choice(TARGETS[kind]),
         seconds=chance.uniform(0.5, 6),
-        step=chance.choice(CLOCK_STEPS),
+        step=chance.choice(AHEAD_STEPS if kind == "ahead" else CLOCK_STEPS),
     )

@@ -6,7 +6,8 @@
       (include "sensorpipe.wrongDatabase" . | splitList "\n")
       (include "sensorpipe.wrongServer" . | splitList "\n")
       (include "sensorpipe.wrongNames" . | splitList "\n")
-      (include "sensorpipe.wrongCluster" . | splitList "\n") -}}
+      (include "sensorpipe.wrongCluster" . | splitList "\n")
+      (include "sensorpipe.wrongUpgrade" . | splitList "\n") -}}
 {{- $problems := list -}}
 {{- range $found -}}{{- with trim . -}}{{- $problems = append $problems . -}}{{- end -}}{{- end -}}
 {{- if $problems -}}
@@ -96,6 +97,17 @@ server.autoscaling.minReplicas: {{ $scaling.minReplicas }} is more than server.a
 {{- $resources := .Values.server.resources -}}
 {{- if and (eq $scaling.by "cpu") (not (or (dig "requests" "cpu" "" $resources) (dig "limits" "cpu" "" $resources))) }}
 server.autoscaling.by: `cpu` is measured against server.resources.requests.cpu, which is not set
+{{- end }}
+{{- $retention := .Values.server.retention -}}
+{{- if lt (include "sensorpipe.hours" $retention.windows | int64) 192 }}
+server.retention.windows: {{ $retention.windows }} is less than 8d, and readings may come 7d late
+{{- end }}
+{{- $below := "windows" -}}
+{{- range list "5m" "1h" "1d" }}
+{{- if lt (include "sensorpipe.hours" (get $retention .) | int64) (include "sensorpipe.hours" (get $retention $below) | int64) }}
+server.retention.{{ . }}: {{ get $retention . }} is less than server.retention.{{ $below }}, {{ get $retention $below }}
+{{- end }}
+{{- $below = . -}}
 {{- end }}
 {{- end -}}
 

@@ -39,7 +39,8 @@ There is a PodMonitor, but nobody may read metrics: networkPolicy.metricsFrom is
 {{- if .Values.kafka.enabled }}
 {{- if eq (int .Values.kafka.replicas) 1 }}
 
-Kafka is one broker with one copy of each record: right for trying it out.
+Kafka is one broker with one copy of each record: right for trying it out. An upgrade cannot
+change that.
 {{- else if ge (int .Values.kafka.minInsyncReplicas) (int .Values.kafka.replicationFactor) }}
 
 While any Kafka broker is away nothing can be written: kafka.minInsyncReplicas is as large as

@@ -7,32 +7,41 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from sensorpipe_runtime.progress import Progress
-from sensorpipe_schema.backoff import Backoff
-from sensorpipe_schema.compacted_reading_pb2 import CompactedReading
-from sensorpipe_schema.mqtt.frames import Message
-from sensorpipe_schema.mqtt.subscriber import Subscriber
-from sensorpipe_schema.partial import MAX_IN_FLIGHT, Origin, pairs
+from sensorpipe_runtime.backoff import Backoff
+from sensorpipe_runtime.liveness import Progress
+from sensorpipe_runtime.mqtt.frames import MAX_IN_FLIGHT, Message
+from sensorpipe_runtime.mqtt.subscriber import Subscriber
+from sensorpipe_runtime.throttled_log import ThrottledLogger
+from sensorpipe_schema.reading import MAX_AHEAD_MS
 
-from sensorpipe_compactor.budget import Budget
-from sensorpipe_compactor.journal import Journal
-from sensorpipe_compactor.records import dead_letter_record, partial_record
-from sensorpipe_compactor.reduce import parts, reduce_window
+from sensorpipe_compactor.buffers import DeadLetter
+from sensorpipe_compactor.clocks.instant import Instant
+from sensorpipe_compactor.inflight_limit import Budget
+from sensorpipe_compactor.itemizing_log import ItemizingLog
+from sensorpipe_compactor.output.journal import Journal
+from sensorpipe_compactor.output.records import dead_letter_record
+from sensorpipe_compactor.output.writer import Writer
 from sensorpipe_compactor.settings import Settings
-from sensorpipe_compactor.subscriptions import filters_header
-from sensorpipe_compactor.windows import DeadLetter, Window, Windows
+from sensorpipe_compactor.sources import Streams
+from sensorpipe_compactor.windows import Windows
 
 _TICK: Final = 0.05
-"""Seconds between two looks at the clock."""
+"""Seconds between two rounds of the flush loop, if nothing wakes it."""
 
 _MAX_UNSETTLED: Final = 4 * MAX_IN_FLIGHT
 """Messages held in memory; only QoS 0 can exceed what a broker has in flight. Then we read on
 once something is durable."""
 
-_MAX_DEAD_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of dead letters held in memory, likewise."""
+_MAX_KEPT_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of dead letters, and of readings ahead of our clock, held in memory, likewise."""
 
-_log = logging.getLogger(__name__)
+_MAX_DEAD_AT_ONCE: Final = 2_000
+"""Dead letters that one attempt writes at most. All or none of an attempt count as written, so
+one that cannot end in time must not begin anew with all of them."""
+
+_CLOCK_BEHIND: Final = "This machine's clock is behind all sources: their readings are held"
+
+log = logging.getLogger(__name__)
 
 
 class Compactor:
@@ -47,50 +56,79 @@ class Compactor:
 
     def __init__(self, settings: Settings, journal: Journal) -> None:
         self.journal = journal
-        self.windows = Windows(settings.window_ms, settings.lateness_ms)
+        streams = Streams(settings.max_sources)
+        self.windows = Windows(settings.window_ms, settings.lateness_ms, streams)
+        self._writer = Writer(journal, self.windows, settings.name)
         self.budget = Budget()
         self.subscriber = Subscriber(
             settings.mqtt, settings.client_id, [settings.topic_filter], self
         )
+        self.subscriber.former = journal.subscriptions.former
         self.progress = Progress(lambda: self.subscriber.inbox.held > 0)
         """Moves with each round of the flush loop, and with each attempt at Kafka."""
         journal.on_attempt = self.progress.moved
-        self.partials = 0
-        self.readings = 0
+        journal.clock_ahead_s = self._clock_ahead_s
         self.early_flushes = 0
+        """Flushes of windows that were not due."""
         self.dead_letters: Counter[str] = Counter()
+        """Dead letters that are durable, by reason."""
         self.sessions_lost = 0
-        self._name = settings.name
+        """Connections at which the broker had forgotten our session."""
+        self.clock_behind_s: int | None = None
+        """Seconds by which our clock was found behind all sources, whose readings wait for it."""
+        self._clock_log = ThrottledLogger(log)
+        self._itemizing_log = ItemizingLog(settings.window_ms)
         self._dead_backoff = Backoff(1.0, 30.0, least=0.5)
         self._dead_again_at = 0.0
+        self._dead_at_once = _MAX_DEAD_AT_ONCE
+        self._dead_under_way = 0
         self._settled = 0
         self._had_session = False
         self._stopping = False
         self._wake = asyncio.Event()
 
-    async def begin(self) -> None:
-        """Begin an epoch: restore what is durable, and learn what the session may hold."""
-        await self.journal.open(self.restore)
-        self.subscriber.former = set(self.journal.subscriptions.former)
+    @property
+    def partials(self) -> int:
+        """Partials that are durable."""
+        return self._writer.partials
 
-    def restore(self, message: CompactedReading) -> None:
-        """Take note of an own partial that is durable already."""
-        for entry in message.sensors:
-            for source in entry.sources:
-                intervals = pairs(source.bounds)
-                self.windows.restore(message.facility, entry.sensor, source.src, intervals)
-            self._had_session = True
+    @property
+    def readings(self) -> int:
+        """Readings that are durable."""
+        return self._writer.readings
+
+    @property
+    def itemized(self) -> int:
+        """Readings that are durable one by one, since they may be in another partial as well."""
+        return self._writer.itemized
+
+    @property
+    def dead_letters_waiting(self) -> int:
+        """Dead letters that are not durable: nothing behind the first of them is acknowledged."""
+        return len(self.windows.dead) + self._dead_under_way
+
+    async def begin(self) -> None:
+        """Begin a run: learn which readings may be durable, and what the session may hold."""
+        await self.journal.open()
+        self.windows.line = self.journal.line
+        self._had_session = self.journal.found > 0
+
+    def readiness(self) -> bool | str:
+        """Return whether readings are taken; where our clock forbids it, say so."""
+        if self.clock_behind_s is not None:
+            return f"this machine's clock is {self.clock_behind_s} s behind all sources"
+        return self.subscriber.ready
 
     # What the subscriber calls.
 
     def on_messages(self, messages: Sequence[Message], before: int) -> None:
         """Take a batch; stop reading where it would grow beyond all bounds."""
-        self.windows.add(messages, before, time.time_ns() // 1_000_000)
+        self.windows.add(messages, before, read_clocks())
         now, held = time.monotonic(), self.subscriber.inbox.held
         self.budget.received(held, now)
         if self.budget.wants_flush(held, now) or self.windows.dead:
             self._wake.set()
-        if before - self._settled > _MAX_UNSETTLED or self.windows.dead_bytes > _MAX_DEAD_BYTES:
+        if self._is_full:
             self.subscriber.pause()
             self._wake.set()
 
@@ -99,7 +137,7 @@ class Compactor:
         self.budget.reconnected()
         if self._had_session and not session_present:
             self.sessions_lost += 1
-            _log.warning("The broker has forgotten our session; readings may be lost")
+            log.warning("The broker has forgotten our session; readings may be lost")
         self._had_session = True
 
     # The flush loop.
@@ -112,6 +150,9 @@ class Compactor:
             self.progress.moved()
             self.progress.look()
         await self.flush(everything=True)
+        while self.windows.dead and self._may_set_apart():
+            await self.flush(everything=True)  # one takes a part of the dead letters
+            self.progress.moved()
         await self.subscriber.close()
 
     def stop(self) -> None:
@@ -121,7 +162,7 @@ class Compactor:
         self._wake.set()
 
     async def _tick(self) -> None:
-        """Wait until somebody is in a hurry, or a moment has passed."""
+        """Wait until a flush is wanted, or 50 ms have passed."""
         try:
             async with asyncio.timeout(_TICK):
                 await self._wake.wait()
@@ -131,51 +172,70 @@ class Compactor:
 
     def _is_pressed(self) -> bool:
         """Whether to flush before time: the broker waits for us, or memory fills up."""
-        inbox = self.subscriber.inbox
-        if inbox.received - self._settled > _MAX_UNSETTLED:
-            return True
-        return self.budget.wants_flush(inbox.held, time.monotonic())
+        held = self.subscriber.inbox.held
+        return self._is_full or self.budget.wants_flush(held, time.monotonic())
 
     async def flush(self, *, everything: bool) -> None:
         """Make the windows that are due (or all) durable, then acknowledge what that allows."""
-        windows = self.windows
+        windows, now = self.windows, read_clocks()
+        self._compare_clocks(now)
+        self._itemizing_log.update(windows.line, now, self.itemized)
+        windows.reused.warn_if_due(now.steady_ms)
         if everything:
             taken = windows.take_all()
             self.early_flushes += bool(taken)
         else:
-            taken = windows.take_due(time.time_ns() // 1_000_000)
-        dead = windows.take_dead() if time.monotonic() >= self._dead_again_at else []
+            taken = windows.take_due(now)
+        dead = windows.take_dead(self._dead_at_once) if self._may_set_apart() else []
         lowest = windows.lowest_number()
         through = self.subscriber.inbox.received if lowest is None else lowest - 1
         if taken:
-            await self._append(taken)
+            filters = self.journal.subscriptions.header()
+            await self._writer.write(taken, filters)
+            if windows.dead:  # it may hold readings of the windows taken
+                through = min(through, windows.dead[0].number - 1)
         if dead:
             self.subscriber.acknowledge(min(through, dead[0].number - 1))
-            if not await self._set_apart(dead):
+            self._dead_under_way = len(dead)
+            is_apart = await self._set_apart(dead)
+            self._dead_under_way = 0
+            if not is_apart:
                 windows.return_dead(dead)
                 through = min(through, dead[0].number - 1)
+            elif windows.dead:
+                self._wake.set()  # for the rest
         self._settle(through)
+
+    def _compare_clocks(self, now: Instant) -> None:
+        """Take out what waited for our clock; say so while all sources are ahead of it."""
+        behind = self.windows.judge_ahead(now)
+        if behind is None:
+            self.clock_behind_s = None
+            self._clock_log.resolved("This machine's clock agrees with the sources again")
+        elif self.clock_behind_s is None:
+            self.clock_behind_s = round(behind / 1000)
+        if self.clock_behind_s is not None:
+            self._clock_log.warning(_CLOCK_BEHIND, behind_seconds=self.clock_behind_s)
+
+    def _clock_ahead_s(self) -> int:
+        """Return by how many seconds our clock is ahead of all sources; 0 if by few or none."""
+        lead = self.windows.clock.lead_ms(read_clocks())
+        return round(-lead / 1000) if lead is not None and lead < -MAX_AHEAD_MS else 0
+
+    def _may_set_apart(self) -> bool:
+        """Whether the pause after an attempt at dead letters that failed is over."""
+        return time.monotonic() >= self._dead_again_at
 
     async def _set_apart(self, dead: list[DeadLetter]) -> bool:
         """Try once to make dead letters durable: readings do not wait for them."""
         if not await self.journal.set_apart([dead_letter_record(letter) for letter in dead]):
             self._dead_again_at = time.monotonic() + self._dead_backoff.next()
+            self._dead_at_once = max(1, self._dead_at_once // 2)  # there may be no time for more
             return False
         self._dead_backoff.reset()
+        self._dead_at_once = min(2 * self._dead_at_once, _MAX_DEAD_AT_ONCE)
         self.dead_letters.update(letter.reason for letter in dead)
         return True
-
-    async def _append(self, taken: list[Window]) -> None:
-        records = []
-        received = self.subscriber.inbox.at_qos_1
-        made = [part for window in taken for part in parts(window)]
-        filters = filters_header(self.journal.subscriptions.wanted | self.subscriber.former)
-        for number, window in enumerate(made, self.partials + 1):
-            origin = Origin(self._name, self.journal.epoch, number, received)
-            records.append(partial_record(reduce_window(window, origin), [filters]))
-        await self.journal.append(records)
-        self.partials += len(made)
-        self.readings += sum(window.count for window in taken)
 
     def _settle(self, through: int) -> None:
         self._settled = max(self._settled, through)
@@ -184,13 +244,16 @@ class Compactor:
         self.subscriber.acknowledge(through)
         if inbox.held < held:
             self.budget.acknowledged(held, time.monotonic())
-        if not self._stopping and not self._is_full():
+        if not self._stopping and not self._is_full:
             self.subscriber.resume()
 
+    @property
     def _is_full(self) -> bool:
-        """Whether memory holds all it may, because dead letters cannot be written."""
-        windows = self.windows
+        """Whether memory holds all it may."""
         unsettled = self.subscriber.inbox.received - self._settled
-        return bool(windows.dead) and (
-            unsettled > _MAX_UNSETTLED or windows.dead_bytes > _MAX_DEAD_BYTES
-        )
+        return unsettled > _MAX_UNSETTLED or self.windows.kept_bytes > _MAX_KEPT_BYTES
+
+
+def read_clocks() -> Instant:
+    """Return the present on the wall clock and on the monotonic clock, in milliseconds."""
+    return Instant(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)

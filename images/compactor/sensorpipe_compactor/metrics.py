@@ -1,18 +1,18 @@
-"""The compactor's counters for Prometheus, read when they are asked for."""
+"""The compactor's metrics for Prometheus, read at each scrape."""
 
 from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from sensorpipe_compactor.broker_drops import Dropped
 from sensorpipe_compactor.compactor import Compactor
-from sensorpipe_compactor.dropped import Dropped
 
 _PREFIX = "sensorpipe_compactor"
 
 
 class CompactorMetrics(Collector):
-    """Costs the hot path nothing: the numbers are kept anyway."""
+    """The compactor's totals as Prometheus metrics, read at each scrape, off the hot path."""
 
     def __init__(self, compactor: Compactor, dropped: Dropped) -> None:
         self._compactor = compactor
@@ -25,7 +25,7 @@ class CompactorMetrics(Collector):
         for name, text, value in self._gauges():
             yield GaugeMetricFamily(f"{_PREFIX}_{name}", text, value)
         dead = CounterMetricFamily(
-            f"{_PREFIX}_dead_letters", "Messages that are no readings", labels=["reason"]
+            f"{_PREFIX}_dead_letters", "Messages that are not valid readings", labels=["reason"]
         )
         for reason, count in list(self._compactor.dead_letters.items()):
             dead.add_metric([reason], count)
@@ -41,12 +41,22 @@ class CompactorMetrics(Collector):
             ("received", "Messages received, repeats included", inbox.received),
             ("acknowledged", "Messages acknowledged, being durable", inbox.acknowledged),
             ("readings", "Readings made durable", compactor.readings),
+            (
+                "itemized",
+                "Readings made durable one by one, as they may be in another partial as well",
+                compactor.itemized,
+            ),
             ("duplicates", "Readings dropped as durable or held already", windows.duplicates),
+            (
+                "reused",
+                "Readings dropped whose publisher counts from 1 again under its old src",
+                windows.reused.total,
+            ),
             ("late", "Readings of windows that were closed before", windows.late),
             ("partials", "Partials made durable", compactor.partials),
             (
                 "early_flushes",
-                "Flushes before time, for the broker's sake",
+                "Early flushes because the broker's in-flight window was nearly full",
                 compactor.early_flushes,
             ),
             ("kafka_retries", "Attempts at Kafka that failed", compactor.journal.retries),
@@ -59,6 +69,17 @@ class CompactorMetrics(Collector):
         compactor = self._compactor
         return [
             ("held", "Messages in flight to us, unacknowledged", compactor.subscriber.inbox.held),
+            (
+                "dead_letters_waiting",
+                "Dead letters that cannot be written yet; nothing behind them is acknowledged",
+                compactor.dead_letters_waiting,
+            ),
+            ("held_ahead", "Readings held as ahead of our clock", len(compactor.windows.ahead)),
+            (
+                "clock_behind_seconds",
+                "Seconds by which our clock is behind all sources, while readings wait for it",
+                compactor.clock_behind_s or 0,
+            ),
             ("budget", "Messages the broker lets be in flight", compactor.budget.limit),
             ("streams", "Publishers' runs remembered", len(compactor.windows.streams)),
             ("connected", "Whether MQTT is connected", int(compactor.subscriber.ready)),

@@ -1,49 +1,29 @@
 """Reduces the readings of a window to a partial, with numpy."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.partial import Origin, Partial, Summary
-from sensorpipe_schema.sketch import LOG_GAMMA, MAX_BUCKETS, Buckets, Sketch, collapse
+from sensorpipe_schema.sketch import LOG_GAMMA, Buckets, Sketch, collapse
 
-from sensorpipe_compactor.windows import Bucket, Window
+from sensorpipe_compactor.buffers import Window
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
-MAX_SKETCHES: Final = 500_000
-"""Bytes that the sketches of one partial may take, beside names and intervals."""
-
-_BUCKET_BYTES: Final = 5
-
-
-def parts(window: Window) -> Iterator[Window]:
-    """Yield the window, or several with some of its sensors, so that Kafka takes each."""
-    group: dict[str, Bucket] = {}
-    size = 0
-    for sensor, bucket in window.buckets.items():
-        sketch_size = _BUCKET_BYTES * min(len(bucket.values), 2 * MAX_BUCKETS)
-        if group and size + sketch_size > MAX_SKETCHES:
-            yield replace(window, buckets=group)
-            group, size = {}, 0
-        group[sensor] = bucket
-        size += sketch_size
-    yield replace(window, buckets=group)
-
-
 def reduce_window(window: Window, origin: Origin) -> Partial:
     """Return the partial of everything the window holds."""
-    partial = Partial(window.facility, window.start_ms, window.end_ms, origin)
+    start, end, itemized = window.start_ms, window.end_ms, window.itemized
+    partial = Partial(window.facility, start, end, origin, itemized=itemized)
     for sensor, bucket in window.buckets.items():
         values = np.array(bucket.values, dtype=np.float64)
         partial.sensors[sensor] = Summary(
             moments(values),
             sketch(values),
             {src: list(intervals) for src, intervals in bucket.sources.items()},
+            bucket.values_by_src if itemized else {},
         )
     return partial
 

@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
-from sensorpipe_schema.kafka import KafkaSettings
-from sensorpipe_schema.mqtt.endpoint import Endpoint
+from sensorpipe_runtime.kafka.client import KafkaSettings
+from sensorpipe_runtime.mqtt.endpoint import Endpoint
+from sensorpipe_runtime.settings import Environment
 from sensorpipe_schema.names import READINGS_FILTER
-from sensorpipe_schema.settings import Environment
+
+from sensorpipe_compactor.sources import MAX_STREAMS
+
+MAX_SOURCES: Final = 100_000_000
+"""Largest number of sources that the setting `SENSORPIPE_MAX_SOURCES` takes."""
 
 _MAX_NAME: Final = 128
 
@@ -19,21 +24,29 @@ class Settings:
     """What a compactor needs to know."""
 
     mqtt: Endpoint
+    """Address of the MQTT broker: `mqtt[s]://[USER:PASSWORD@]HOST[:PORT]`."""
     client_id: str = field(repr=False)
     """Names the broker's session: whoever connects with it takes the session, so it is a secret."""
     name: str
     """Names the compactor in partials, fences and logs: one active process for each."""
     topic_filter: str
+    """Topics of the readings that it takes, as an MQTT filter; not a shared subscription."""
     kafka: KafkaSettings
     window_ms: int
+    """Length of a window of event time."""
     lateness_ms: int
+    """How long, in event time, a window waits after its end for late readings."""
+    max_sources: int
+    """Largest number of sources remembered; what others send again is itemized."""
     http: tuple[str, int]
+    """Where metrics and health listen, `HOST:PORT`."""
     log_level: str
+    """Least severe level that is logged."""
 
     @classmethod
-    def read(cls, variables: Mapping[str, str]) -> "Settings":
+    def read(cls, environ: Mapping[str, str]) -> Self:
         """Read the environment; raise SettingsError naming each variable that is wrong."""
-        env = Environment(variables)
+        env = Environment(environ)
         client_id = env.parse("SENSORPIPE_MQTT_CLIENT_ID", _client_id, _NAME)
         settings = cls(
             mqtt=Endpoint.read(env),
@@ -43,6 +56,7 @@ class Settings:
             kafka=KafkaSettings.read(env),
             window_ms=env.milliseconds("SENSORPIPE_WINDOW", "10s"),
             lateness_ms=env.milliseconds("SENSORPIPE_LATENESS", "2s"),
+            max_sources=env.whole("SENSORPIPE_MAX_SOURCES", MAX_STREAMS, 1, MAX_SOURCES),
             http=env.address("SENSORPIPE_HTTP", "0.0.0.0:9090"),
             log_level=env.log_level(),
         )

@@ -1,13 +1,14 @@
 """Event-time windows: takes batches of messages, says which windows are due, hands them out."""
 
+import json
+from bisect import insort
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
-from sensorpipe_schema.intervals import Interval, IntervalSet
-from sensorpipe_schema.mqtt.frames import Message, Refused
+from sensorpipe_runtime.mqtt.frames import Message, Refused
 from sensorpipe_schema.names import BadTopicError, reading_topic, split_topic
 from sensorpipe_schema.reading import (
+    AHEAD,
     MAX_AGE_MS,
     MAX_AHEAD_MS,
     MAX_PAYLOAD,
@@ -17,108 +18,71 @@ from sensorpipe_schema.reading import (
     decode_fast,
 )
 
-from sensorpipe_compactor.streams import Stream, Streams
+from sensorpipe_compactor.buffers import (
+    Ahead,
+    Bucket,
+    DeadLetter,
+    Facility,
+    Stream,
+    Window,
+    bare,
+    held_bytes,
+)
+from sensorpipe_compactor.clocks.clock_check import ClockCheck, Wrong
+from sensorpipe_compactor.clocks.instant import Instant
+from sensorpipe_compactor.epoch.line import Line
+from sensorpipe_compactor.reused import Reused
+from sensorpipe_compactor.sources import Streams
 
 MAX_WINDOW_COST: Final = 300_000
-"""Bytes that a window's names and intervals may take in its partial; then it is sealed.
+"""Bytes that a window's names and intervals may take in its partial by default.
 
 Kafka takes messages of up to 1 MB by default; the sketches get the rest.
 """
 
 _NEARLY_TOO_OLD_MS: Final = 3_600_000
 
-_INTERVAL_COST: Final = 12
-_SOURCE_COST: Final = 24
+_LONGEST: Final = 2
+"""Times window and lateness for which a window stays open at most: a facility whose time stands
+still would hold it, and every PUBACK behind it, for ever."""
+
 _SENSOR_COST: Final = 256
+"""Bytes that a sensor takes in a partial, apart from its sketch and sources."""
 
-
-@dataclass(slots=True)
-class Bucket:
-    """The readings of one sensor in one window, not yet reduced."""
-
-    window: "Window"
-    values: list[float] = field(default_factory=list)
-    sources: dict[str, IntervalSet] = field(default_factory=dict)
-    streams: set[Stream] = field(default_factory=set)
-
-    def intervals(self, src: str | None) -> IntervalSet:
-        """Return the intervals of one source; readings without identity have none to note."""
-        if src is None:
-            return IntervalSet()
-        held = self.sources.get(src)
-        if held is None:
-            held = self.sources[src] = IntervalSet()
-            self.window.cost += len(src.encode()) + _SOURCE_COST
-        self.window.cost += _INTERVAL_COST
-        return held
-
-
-@dataclass(slots=True)
-class Window:
-    """One facility's window, or what came of it since the last flush."""
-
-    facility: str
-    start_ms: int
-    end_ms: int
-    first_number: int
-    """The number of its first message: nothing from there on may be acknowledged before it."""
-    opened_ms: int
-    late: bool
-    """Whether the window had been closed before: these readings came late."""
-    buckets: dict[str, Bucket] = field(default_factory=dict)
-    cost: int = 0
-
-    @property
-    def count(self) -> int:
-        """How many readings it holds."""
-        return sum(len(bucket.values) for bucket in self.buckets.values())
-
-
-@dataclass(slots=True)
-class Facility:
-    """A facility's own time and its open windows; nobody else's clock moves it."""
-
-    name: str
-    newest_ms: int = 0
-    """The highest `ts` seen."""
-    closed_ms: int = 0
-    """The end of the latest window closed."""
-    heard_ms: int = 0
-    """When something last came, on our clock."""
-    held: int = 0
-    streams: int = 0
-    windows: dict[int, Window] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message that is no reading, with its number and why."""
-
-    number: int
-    topic: str
-    payload: bytes
-    reason: str
-    detail: str
+_NOTED_STEP_MS: Final = 1_000
+"""Of a batch, the first reading tells how our clock compares, and those so much younger."""
 
 
 class Windows:
-    """All facilities' windows. Times are unix milliseconds, given by the caller."""
+    """All facilities' windows. The caller says what time it is."""
 
     def __init__(self, window_ms: int, lateness_ms: int, streams: Streams | None = None) -> None:
         self.dead: list[DeadLetter] = []
-        self.dead_bytes = 0
+        self.ahead: list[Ahead] = []
+        self.kept_bytes = 0
+        """Bytes of dead letters and of messages that are ahead."""
+        self.clock = ClockCheck()
+        self.line = Line()
+        """What may be durable already comes before it."""
+        self.max_cost = MAX_WINDOW_COST
+        """Bytes that a window's names and intervals may take; beyond it the window is sealed."""
         self.duplicates = 0
+        """Readings dropped because their `seq` is durable or held already."""
+        self.reused = Reused()
         self.late = 0
+        """Readings of windows that had been closed before."""
         self.streams = streams if streams is not None else Streams()
         self._window_ms = window_ms
         self._lateness_ms = lateness_ms
         self._facilities: dict[str, Facility] = {}
         self._sealed: list[Window] = []
+        self._noted_at = self._noted_ts = 0
 
     # Taking readings.
 
-    def add(self, messages: Sequence[Message], before: int, now_ms: int) -> None:
+    def add(self, messages: Sequence[Message], before: int, now: Instant) -> None:
         """Take a batch whose messages have the numbers from `before + 1`."""
+        self._look_at_line(now)
         by_topic, decode_payload, longest = self.streams.by_topic, decode_fast, MAX_PAYLOAD
         number = before
         for message in messages:
@@ -136,45 +100,101 @@ class Windows:
                     stream.next += stream.step
                     stream.append(reading.val)
                     facility = stream.facility
+                    facility.is_heard = True
                     if ts > facility.newest_ms:  # noqa: PLR1730  max() costs four times this
                         facility.newest_ms = ts
                     continue
             except (KeyError, ValueError, RecursionError):
-                pass  # a new stream, or no reading: the way around finds out
-            self._add_with_care(message, number, now_ms)
+                pass  # a new stream, or no reading: the slow path finds out
+            self._add_slow_path(message, number, now)
 
-    def restore(self, facility: str, sensor: str, src: str, intervals: list[Interval]) -> None:
-        """Take note of readings that are durable in Kafka already."""
-        topic = reading_topic(facility, sensor)
-        stream = self._stream(topic, facility, sensor, src)
-        self.streams.restore(stream, intervals)
+    def judge_ahead(self, now: Instant) -> int | None:
+        """Decide what becomes of the messages that are ahead of our clock.
 
-    def _add_with_care(self, message: Message, number: int, now_ms: int) -> None:
+        They are readings once our clock has reached them, and dead letters where their
+        source's clock is wrong. Where ours is, they wait: then return by how many
+        milliseconds it is behind; None otherwise.
+        """
+        self._look_at_line(now)
+        if not self.ahead:
+            return None
+        wrong = self.clock.judge(now)
+        kept, self.ahead = self.ahead, []
+        for each in kept:
+            if wrong is Wrong.THEIRS or each.ts <= now.wall_ms + MAX_AHEAD_MS:
+                self.kept_bytes -= held_bytes(each.message)
+                self._add_slow_path(each.message, each.number, now, is_judged=True)
+            else:
+                self.ahead.append(each)
+        return self.clock.behind_ms(now) if self.ahead and wrong is Wrong.OURS else None
+
+    def _look_at_line(self, now: Instant) -> None:
+        """Find out where the line is before readings are taken that a step of our clock lets in."""
+        self.line.look(now, self.clock)
+        if self.line.ms != self.streams.floor_ms:
+            self.streams.move_floor(self.line.ms)
+
+    def _keep_ahead(self, message: Message, number: int, now: Instant) -> None:
+        reading = decode_fast(message.payload)
+        facility, _ = split_topic(message.topic)
+        self.clock.note(_source_of(facility, reading), reading.ts, now)
+        self.kept_bytes += held_bytes(message)
+        self.ahead.append(Ahead(number, bare(message), reading.ts))
+
+    def _add_slow_path(
+        self, message: Message, number: int, now: Instant, *, is_judged: bool = False
+    ) -> None:
         topic, payload = message.topic, message.payload
         if isinstance(message, Refused):
-            self._bury(message, number, message.reason, "the MQTT packet is not valid")
+            self._dead_letter(message, number, message.reason, "the MQTT packet is not valid")
             return
         try:
             facility, sensor = split_topic(topic)
-            reading = decode(payload, now_ms)
+            reading = decode(payload, now.wall_ms)
         except (BadTopicError, BadReadingError) as error:
-            self._bury(message, number, error.reason, str(error))
+            if error.reason == AHEAD and not is_judged:
+                self._keep_ahead(message, number, now)
+            else:
+                self._dead_letter(message, number, error.reason, str(error))
             return
         src = reading.src if reading.seq else None
+        is_young = reading.ts >= self._noted_ts + _NOTED_STEP_MS
+        if not is_judged and (is_young or now.steady_ms != self._noted_at):
+            self._noted_at, self._noted_ts = now.steady_ms, reading.ts
+            self.clock.note(_source_of(facility, reading), reading.ts, now)
         stream = self._stream(topic, facility, sensor, src)
         stream.settle()
         if src is not None and reading.seq in stream.seen:
             self.duplicates += 1
+            if reading.ts >= stream.until_ms:  # a repeat is no newer than what was counted
+                self.reused.note(facility, src)
             return
         if stream.bucket is None:
             self.streams.touch(topic, stream)
-        self._place(stream, reading, number, now_ms)
+        self._place(stream, reading, number, now)
 
-    def _bury(self, message: Message, number: int, reason: str, detail: str) -> None:
+    def dead_letter_window(self, window: Window, reason: str, detail: str) -> None:
+        """Make a dead letter of readings of one source that cannot be written otherwise."""
+        (sensor, bucket), *_ = window.buckets.items()
+        (src, portion), *_ = bucket.portions.items()
+        described: dict[str, object] = {
+            "window_start_ms": window.start_ms,
+            "src": src,
+            "count": window.count,
+            "first_seq": min((first for first, _ in portion.intervals), default=None),
+            "last_seq": max((last for _, last in portion.intervals), default=None),
+        }
+        topic = reading_topic(window.facility, sensor)
+        payload = json.dumps(described).encode()
+        letter = DeadLetter(window.first_number, topic, payload, reason, detail)
+        self.kept_bytes += held_bytes(letter)
+        insort(self.dead, letter, key=_number)
+
+    def _dead_letter(self, message: Message, number: int, reason: str, detail: str) -> None:
         kept = message.payload[:MAX_PAYLOAD]
         letter = DeadLetter(number, message.topic, kept, reason, detail)
-        self.dead_bytes += _held_bytes(letter)
-        self.dead.append(letter)
+        self.kept_bytes += held_bytes(letter)
+        insort(self.dead, letter, key=_number)  # one that was ahead may come after younger ones
 
     def _stream(self, topic: str, facility: str, sensor: str, src: str | None) -> Stream:
         stream = self.streams.by_topic.get(topic, {}).get(src)
@@ -188,39 +208,55 @@ class Windows:
                 self._forget_if_idle(forgotten.facility)
         return stream
 
-    def _place(self, stream: Stream, reading: Reading, number: int, now_ms: int) -> None:
+    def _place(self, stream: Stream, reading: Reading, number: int, now: Instant) -> None:
         """Put a new reading into its window and, where that is safe, begin a run behind it."""
-        window = self._window(stream.facility, reading.ts, number, now_ms)
+        line_ms = max(stream.line_ms, self.streams.floor_ms)
+        itemized = stream.src is not None and reading.ts < line_ms
+        window = self._window(stream, reading.ts, number, now.steady_ms, itemized=itemized)
         bucket = window.buckets.get(stream.sensor)
         if bucket is None:
             bucket = window.buckets[stream.sensor] = Bucket(window)
             window.cost += _SENSOR_COST
-        bucket.values.append(reading.val)
+        stream.until_ms = max(stream.until_ms, window.end_ms)
+        portion = bucket.portion(stream.src)
+        portion.values.append(reading.val)
         facility = stream.facility
+        facility.is_heard = True
         facility.newest_ms = max(facility.newest_ms, reading.ts)
+        start, until = window.start_ms, _checked_until(window, now.wall_ms)
         if stream.src is None:
             if stream.bucket is not bucket:
-                stream.run_in(bucket, window.start_ms, _checked_until(window, now_ms), 0)
+                stream.run_in(bucket, portion, start, until, 0)
         else:
-            bucket.intervals(stream.src).add_range(reading.seq, reading.seq)
+            bucket.note(portion, reading.seq, reading.seq)
             stream.seen.add_range(reading.seq, reading.seq)
             self.streams.bound(stream)
             if reading.seq == stream.seen.top:
-                until = _checked_until(window, now_ms)
-                stream.run_in(bucket, window.start_ms, until, reading.seq + 1)
+                if itemized:  # a run stays on one side of the line
+                    until = min(until, line_ms)
+                elif start < line_ms:
+                    start = line_ms
+                stream.run_in(bucket, portion, start, until, reading.seq + 1)
             else:
                 stream.stop()
-        if window.cost > MAX_WINDOW_COST:
+        if window.cost > self.max_cost:
             self._seal(facility, window)
 
-    def _window(self, facility: Facility, ts: int, number: int, now_ms: int) -> Window:
+    def _window(
+        self, stream: Stream, ts: int, number: int, steady_ms: int, *, itemized: bool
+    ) -> Window:
+        facility = stream.facility
         start = ts - ts % self._window_ms
-        window = facility.windows.get(start)
-        if window is None:
+        key = ~start if itemized else start
+        window = facility.windows.get(key)
+        if window is not None:
+            window.first_number = min(window.first_number, number)  # it may have been ahead
+        else:
             end = start + self._window_ms
-            window = Window(facility.name, start, end, number, now_ms, end <= facility.closed_ms)
-            facility.windows[start] = window
-            facility.heard_ms = now_ms
+            late = end <= facility.closed_ms
+            window = Window(facility.name, start, end, number, steady_ms, late, itemized)
+            facility.windows[key] = window
+            facility.heard_ms = steady_ms
         return window
 
     # Handing out windows.
@@ -234,19 +270,23 @@ class Windows:
         """Return the lowest number of a message that is not handed out; None if there is none."""
         numbers = [window.first_number for window in self._all()]
         numbers += [letter.number for letter in self.dead[:1]]
+        numbers += [each.number for each in self.ahead[:1]]
         return min(numbers, default=None)
 
-    def take_due(self, now_ms: int) -> list[Window]:
+    def take_due(self, now: Instant) -> list[Window]:
         """Remove and return the windows that time has closed, and those that are full."""
         due, self._sealed = self._sealed, []
         for facility in list(self._facilities.values()):
             if not facility.windows:
                 continue
-            self._listen(facility, now_ms)
+            if facility.is_heard:
+                facility.is_heard, facility.heard_ms = False, now.steady_ms
             for window in list(facility.windows.values()):
-                if self._is_due(facility, window, now_ms):
+                if self._is_due(facility, window, now):
                     facility.closed_ms = max(facility.closed_ms, window.end_ms)
                     due.append(self._remove(facility, window))
+                elif self._is_overdue(window, now.steady_ms):
+                    due.append(self._remove(facility, window))  # not closed: it goes on as new
         return due
 
     def take_all(self) -> list[Window]:
@@ -256,52 +296,51 @@ class Windows:
             taken += [self._remove(facility, w) for w in list(facility.windows.values())]
         return taken
 
-    def take_dead(self) -> list[DeadLetter]:
-        """Remove and return the dead letters."""
-        dead, self.dead, self.dead_bytes = self.dead, [], 0
+    def take_dead(self, limit: int | None = None) -> list[DeadLetter]:
+        """Remove and return dead letters, in the order of their numbers, at most `limit`."""
+        dead = self.dead[:limit]
+        del self.dead[:limit]
+        self.kept_bytes -= sum(map(held_bytes, dead))
         return dead
 
     def return_dead(self, dead: list[DeadLetter]) -> None:
-        """Take dead letters back that could not be written: they are older than all others."""
-        self.dead[:0] = dead
-        self.dead_bytes += sum(_held_bytes(letter) for letter in dead)
+        """Take dead letters back that could not be written."""
+        self.dead = sorted(dead + self.dead, key=_number)
+        self.kept_bytes += sum(map(held_bytes, dead))
 
     def _all(self) -> Iterator[Window]:
         yield from self._sealed
         for facility in self._facilities.values():
             yield from facility.windows.values()
 
-    def _listen(self, facility: Facility, now_ms: int) -> None:
-        """Note when a facility last sent something."""
-        held = sum(window.count for window in facility.windows.values())
-        if held != facility.held:
-            facility.held = held
-            facility.heard_ms = now_ms
-
-    def _is_due(self, facility: Facility, window: Window, now_ms: int) -> bool:
+    def _is_due(self, facility: Facility, window: Window, now: Instant) -> bool:
         """Whether event time has passed the window, or the facility has fallen silent."""
         lateness = self._lateness_ms
-        if facility.newest_ms >= window.end_ms + lateness and now_ms >= window.opened_ms + lateness:
+        waited = now.steady_ms - window.opened_ms
+        if facility.newest_ms >= window.end_ms + lateness and waited >= lateness:
             return True  # a late window waits `lateness`, too, for what else comes late
-        silent = now_ms - facility.heard_ms
-        if now_ms >= window.end_ms + lateness:
+        silent = now.steady_ms - facility.heard_ms
+        if now.wall_ms >= window.end_ms + lateness:
             return silent >= lateness
         return silent >= self._window_ms + lateness
+
+    def _is_overdue(self, window: Window, steady_ms: int) -> bool:
+        """Whether the window was open for so long that its facility's time must stand still."""
+        longest = _LONGEST * (self._window_ms + self._lateness_ms)
+        return steady_ms - window.opened_ms >= longest
 
     def _seal(self, facility: Facility, window: Window) -> None:
         self._sealed.append(self._remove(facility, window))
 
     def _remove(self, facility: Facility, window: Window) -> Window:
-        del facility.windows[window.start_ms]
+        del facility.windows[~window.start_ms if window.itemized else window.start_ms]
         for bucket in window.buckets.values():
             for stream in bucket.streams:
                 if stream.bucket is bucket:
                     stream.stop()
             bucket.streams.clear()
-        count = window.count
-        facility.held -= count
         if window.late:
-            self.late += count
+            self.late += window.count
         self._forget_if_idle(facility)
         return window
 
@@ -310,8 +349,13 @@ class Windows:
             self._facilities.pop(facility.name, None)
 
 
-def _held_bytes(letter: DeadLetter) -> int:
-    return len(letter.payload) + len(letter.topic)
+def _source_of(facility: str, reading: Reading) -> str:
+    """Return who sent a reading, as far as it tells; all that a facility leaves out is one."""
+    return reading.src if reading.seq and reading.src else f"/{facility}"
+
+
+def _number(letter: DeadLetter) -> int:
+    return letter.number
 
 
 def _checked_until(window: Window, now_ms: int) -> int:

@@ -4,16 +4,17 @@ import asyncio
 import logging
 import os
 import secrets
-import signal
 import time
 
 import uvloop
 from prometheus_client import REGISTRY
-from sensorpipe_schema import logs, memory
-from sensorpipe_schema.heartbeat import Heartbeat
-from sensorpipe_schema.mqtt.publisher import Publisher
-from sensorpipe_schema.observe import Observatory
-from sensorpipe_schema.settings import naming_what_is_wrong
+from sensorpipe_runtime import gc_tuning, logs
+from sensorpipe_runtime.aio import stop_on_signals
+from sensorpipe_runtime.liveness import Heartbeat, Progress
+from sensorpipe_runtime.monitoring_server import MonitoringServer
+from sensorpipe_runtime.mqtt.publisher import Publisher
+from sensorpipe_runtime.service import supervise
+from sensorpipe_runtime.settings import exit_on_settings_error
 
 from sensorpipe_generator.metrics import GeneratorMetrics
 from sensorpipe_generator.publishing import Publishing
@@ -26,17 +27,18 @@ log = logging.getLogger("sensorpipe_generator")
 
 def main() -> None:
     """Run the generator; exit 0 after SIGTERM or SIGINT."""
-    with naming_what_is_wrong("sensorpipe-generator"):
+    with exit_on_settings_error("sensorpipe-generator"):
         settings = Settings.read(os.environ)
         logs.setup("sensorpipe-generator", settings.log_level)
-        memory.settle()
+        gc_tuning.freeze_and_relax()
         uvloop.run(run(settings))
 
 
 async def run(settings: Settings) -> None:
     """Publish until told to stop, then wait for what the broker has not yet acknowledged."""
     spec, run_name = settings.sensor.spec, f"{settings.sensor.name}-{secrets.token_hex(6)}"
-    stopped = _stop_signal()
+    stopped = asyncio.Event()
+    stop_on_signals(stopped)
     publisher = Publisher(
         settings.mqtt, f"sensorpipe-generator-{run_name}", capacity=settings.buffer
     )
@@ -50,29 +52,38 @@ async def run(settings: Settings) -> None:
         clock_ms=_now_ms,
     )
     REGISTRY.register(GeneratorMetrics(publishing.totals, publisher))
-    heartbeat = Heartbeat()
-    with Observatory(
-        *settings.http, healthy=heartbeat.is_beating, ready=lambda: publisher.connected
+    heartbeat, progress = Heartbeat(), _progress(publisher, publishing)
+
+    async def publish() -> None:
+        await publishing.run(stopped)
+        await _drain(publisher, publishing, settings.drain_ms / 1000)
+        await publisher.close()
+
+    with MonitoringServer(
+        *settings.http,
+        healthy=lambda: heartbeat.is_beating() and progress.is_made(),
+        ready=lambda: publisher.connected,
     ):
         _log_start(settings, run_name, schedule)
-        async with asyncio.TaskGroup() as tasks:
-            beating = tasks.create_task(heartbeat.run(), name="heartbeat")
-            link = tasks.create_task(publisher.run(), name="mqtt")
-            loop = tasks.create_task(publishing.run(), name="publishing")
-            await stopped.wait()
-            loop.cancel()
-            await _drain(publisher, publishing, settings.drain_ms / 1000)
-            await publisher.close()
-            link.cancel()
-            beating.cancel()
+        await supervise(
+            {"publishing": publish(), "mqtt": publisher.run()},
+            {"heartbeat": heartbeat.run()},
+            may_end=stopped.is_set,
+        )
     _log_end(publisher, publishing)
 
 
-def _stop_signal() -> asyncio.Event:
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    return stopped
+def _progress(publisher: Publisher, publishing: Publishing) -> Progress:
+    """Return whether readings that are due or unacknowledged are answered, given up or tried."""
+    return Progress(
+        lambda: publisher.unacknowledged > 0 or publishing.is_behind(),
+        position=lambda: (
+            publisher.acknowledged,
+            publisher.refused,
+            publishing.totals.given_up,
+            publisher.attempts,
+        ),
+    )
 
 
 def _now_ms() -> int:

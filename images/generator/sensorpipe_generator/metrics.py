@@ -27,6 +27,10 @@ class Acknowledgements(Protocol):
         """Readings that it answered with an error."""
 
     @property
+    def puback_seconds(self) -> float:
+        """Seconds that the broker takes to acknowledge."""
+
+    @property
     def unacknowledged(self) -> int:
         """Readings held until it does."""
 
@@ -52,5 +56,7 @@ class GeneratorMetrics(Collector):
             yield CounterMetricFamily(f"{_PREFIX}_{name}", text, value)
         text = "Readings held until the broker acknowledges them."
         yield GaugeMetricFamily(f"{_PREFIX}_unacknowledged", text, link.unacknowledged)
+        text = "Seconds from a reading to its PUBACK, of the last one timed or one that waits."
+        yield GaugeMetricFamily(f"{_PREFIX}_puback_seconds", text, link.puback_seconds)
         text = "Whether MQTT is connected."
         yield GaugeMetricFamily(f"{_PREFIX}_connected", text, int(link.connected))

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -69,10 +70,17 @@ class Publishing:
         self._next_seq = 1
         self._warned = -_WARN_EVERY
 
-    async def run(self) -> None:
-        """Publish until cancelled."""
-        while True:  # noqa: ASYNC110  what it waits for is the clock
-            await asyncio.sleep(self.step())
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Publish until `stopped` is set."""
+        while not stopped.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.step()):
+                    await stopped.wait()
+
+    def is_behind(self) -> bool:
+        """Whether readings are due that were neither published nor given up."""
+        count = self._schedule.count
+        return count > 0 and self._next_slot < self._schedule.due(self._clock_ms())
 
     def step(self) -> float:
         """Publish what is due and has room; return the seconds until the next step."""

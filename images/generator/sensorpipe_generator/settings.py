@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from sensorpipe_schema.mqtt.endpoint import Endpoint
+from sensorpipe_runtime.mqtt.endpoint import Endpoint
+from sensorpipe_runtime.settings import Environment
+from sensorpipe_schema.manifest_files import load_files
 from sensorpipe_schema.sensor import Sensor
-from sensorpipe_schema.sensor_file import load_files
-from sensorpipe_schema.settings import Environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +38,21 @@ class Settings:
     """What one generator needs to know."""
 
     sensor: Sensor
+    """Path of a file with exactly one Sensor, in YAML or JSON."""
     share: Share
+    """Which share of the devices is simulated: `0/1` all, `1/3` the second of three shares."""
     mqtt: Endpoint
+    """Address of the MQTT broker: `mqtt[s]://[USER:PASSWORD@]HOST[:PORT]`."""
     http: tuple[str, int]
+    """Where metrics and health listen, `HOST:PORT`."""
     buffer: int
-    """Readings held until the broker acknowledges them, at the most."""
+    """Largest number of readings kept until the broker acknowledges them."""
     give_up_after_ms: int
-    """How far behind the schedule a reading may be published."""
+    """How far behind its schedule a reading may still be published."""
     drain_ms: int
     """How long to wait for acknowledgements at the end."""
     log_level: str
+    """Least severe level that is logged."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:

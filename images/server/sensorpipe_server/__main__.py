@@ -3,69 +3,121 @@
 import asyncio
 import logging
 import os
-import signal
-import socket
+import sys
+from functools import partial
 
 import uvloop
 from prometheus_client import REGISTRY
+from sensorpipe_runtime import gc_tuning, logs
+from sensorpipe_runtime.aio import cancel_on, stop_on_signals
+from sensorpipe_runtime.kafka.compaction import LogCompactionError
+from sensorpipe_runtime.monitoring_server import MonitoringServer
 from sensorpipe_runtime.service import supervise
-from sensorpipe_schema import logs, memory
-from sensorpipe_schema.settings import naming_what_is_wrong
+from sensorpipe_runtime.settings import exit_on_settings_error
 
-from sensorpipe_server import database, http, metrics, mongodb_watch
+from sensorpipe_server.api.dead_letter_counts import DeadLetterCounter
+from sensorpipe_server.api.http import server
+from sensorpipe_server.api.probes import Probes
+from sensorpipe_server.api.process import ApiProcess, Application
 from sensorpipe_server.api.routes import application
-from sensorpipe_server.audit import Audit
-from sensorpipe_server.consume import Ingest
+from sensorpipe_server.audit.audit import Audit
+from sensorpipe_server.audit.metrics import AuditMetrics
+from sensorpipe_server.ingest.consume import Ingest
+from sensorpipe_server.ingest.metrics import watch_kafka
 from sensorpipe_server.settings import Settings
+from sensorpipe_server.storage.mongodb import database, old_format, watch
+from sensorpipe_server.storage.pace import Pace
+from sensorpipe_server.storage.rollups.edge import Edge
+from sensorpipe_server.storage.rollups.rolling import MARGIN_MS, Rolling
+from sensorpipe_server.storage.source_seqs import Settling
 
 log = logging.getLogger("sensorpipe_server")
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT."""
-    with naming_what_is_wrong("sensorpipe-server"):
+    """Run until SIGTERM or SIGINT; exit 1 if Kafka compacts the topic that is read."""
+    with exit_on_settings_error("sensorpipe-server"):
         settings = Settings.read(os.environ)
-        listener = http.listen(*settings.http)
+        listener = server.listen(*settings.http)
         logs.setup("sensorpipe-server", settings.log_level)
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        memory.settle()
-        uvloop.run(serve(settings, listener))
+        gc_tuning.freeze_and_relax()
+        try:
+            with ApiProcess(settings.mongodb_uri, listener, _application(settings)) as api:
+                uvloop.run(serve(settings, api))
+        except LogCompactionError as error:
+            log.error(  # noqa: TRY400  the text says all
+                "Kafka compacts the topic; ending", extra={"error": str(error)}
+            )
+            sys.exit(1)
 
 
-async def serve(settings: Settings, listener: socket.socket) -> None:
-    """Consume and answer; when told to stop, first finish the batch in hand."""
+def _application(settings: Settings) -> Application:
+    """Return what makes the API's application of its database."""
+    return partial(
+        application,
+        page_limit=settings.page_limit,
+        settling=Settling(settings.lateness_ms),
+        set_aside=DeadLetterCounter(settings.kafka).counts,
+    )
+
+
+async def serve(settings: Settings, api: ApiProcess) -> None:
+    """Consume beside the API; when told to stop, first finish the batch in hand."""
     stop, consumed = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with database.connect(settings.mongodb_uri) as client:
-        db = database.database(client)
-        ingest = Ingest(settings.kafka, db)
-        audit = Audit(db, lambda: ingest.leads)
-        REGISTRY.register(metrics.AuditMetrics(lambda: audit.findings))
-        metrics.watch_kafka(lambda: ingest.assigned)
+    stop_on_signals(stop)
+    uri = settings.mongodb_uri
+    async with database.connect(uri) as client, database.connect(uri, maxPoolSize=4) as own:
+        watched = database.database(own)
+        edge = Edge(MARGIN_MS + settings.lateness_ms)
+        ingest = Ingest(settings.kafka, database.database(client), edge=edge)
+        audit = Audit(watched, lambda: ingest.leads, Settling(settings.lateness_ms))
+        REGISTRY.register(api)
+        rolling = Rolling(
+            watched,
+            lambda: ingest.leads,
+            settings.lateness_ms,
+            pace=Pace(busy=ingest.is_catching_up),
+            keep=settings.retention.of,
+            edge=edge,
+        )
+        REGISTRY.register(AuditMetrics(lambda: audit.findings))
+        watch_kafka(lambda: ingest.assigned)
 
         async def consume() -> None:
             try:
+                await cancel_on(stop, old_format.refuse(watched))
                 await ingest.run(stop)
             finally:
                 consumed.set()
 
-        app = application(
-            db,
-            page_limit=settings.page_limit,
-            consuming=lambda: not consumed.is_set(),
+        def consuming() -> bool:
+            return not consumed.is_set() and ingest.is_moving()
+
+        probes = Probes(
+            watched,
+            consuming=consuming,
             assigned=lambda: ingest.assigned,
+            answering=api.heartbeat.is_beating,
         )
         log.info("serving", extra={"http": "{}:{}".format(*settings.http)})
-        await supervise(
-            {"consume": consume(), "http": http.serve(app, listener, consumed)},
-            {
-                "audit": audit.run(),
-                "watch MongoDB": mongodb_watch.watch(db, settings.mongodb_uri),
-            },
-            may_end=stop.is_set,
-        )
+        with MonitoringServer(
+            *settings.monitoring,
+            healthy=probes.healthy,
+            ready=probes.ready,
+            setting="SENSORPIPE_MONITORING",
+        ):
+            await supervise(
+                {"consume": consume(), "API": api.run(consumed)},
+                {
+                    "audit": audit.run(),
+                    "heartbeat": probes.heartbeat.run(),
+                    "probes": probes.ask(),
+                    "rollups": rolling.run(),
+                    "watch MongoDB": watch.watch(watched, uri),
+                },
+                may_end=stop.is_set,
+            )
     log.info("stopped")
 
 

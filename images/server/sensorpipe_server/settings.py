@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
-from sensorpipe_schema.kafka import KafkaSettings
-from sensorpipe_schema.settings import Environment
+from sensorpipe_runtime.kafka.client import KafkaSettings
+from sensorpipe_runtime.settings import Environment
+
+from sensorpipe_server.storage.rollups import retention
+from sensorpipe_server.storage.rollups.retention import Retention
 
 MAX_PAGE: Final = 10_000
 
@@ -18,22 +21,34 @@ class Settings:
 
     kafka: KafkaSettings
     mongodb_uri: str
+    """Address of MongoDB, with the database: `mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE`."""
     http: tuple[str, int]
+    """Where the API listens, `HOST:PORT`."""
+    monitoring: tuple[str, int]
+    """Where metrics and health listen, apart from the API so that its load cannot reach them."""
     page_limit: int
-    """Windows of one page, when a request names no limit and at most."""
+    """Largest number of windows in one page of the API, and the default of `limit`."""
+    lateness_ms: int
+    """How long the compactor holds a window open after its end; the same as the compactor's."""
+    retention: Retention
+    """How long windows and rollups are kept, by level."""
     log_level: str
+    """Least severe level that is logged."""
 
     @classmethod
-    def read(cls, variables: Mapping[str, str]) -> "Settings":
+    def read(cls, environ: Mapping[str, str]) -> Self:
         """Read the environment, or raise SettingsError with everything that is wrong."""
-        env = Environment(variables)
+        env = Environment(environ)
         settings = cls(
             kafka=KafkaSettings.read(env),
             mongodb_uri=env.parse(
                 "SENSORPIPE_MONGODB_URI", _mongodb_uri, "mongodb://127.0.0.1:27017/sensorpipe"
             ),
             http=env.address("SENSORPIPE_HTTP", "0.0.0.0:8080"),
+            monitoring=env.address("SENSORPIPE_MONITORING", "0.0.0.0:9090"),
             page_limit=env.whole("SENSORPIPE_PAGE_LIMIT", 20, 1, MAX_PAGE),
+            lateness_ms=env.milliseconds("SENSORPIPE_LATENESS", "2s"),
+            retention=env.parse("SENSORPIPE_RETENTION", retention.parse, retention.DEFAULT),
             log_level=env.log_level(),
         )
         env.check()

@@ -1,26 +1,34 @@
-"""Shapes of documents: what each field may hold, as data that reads, checks and writes it.
+"""Shapes of documents: what each field may contain, as data that reads, checks and writes it.
 
-Every shape finds all that is wrong at once, and says what is allowed and what was given.
+A shape reports all problems together, with what is allowed and what was given.
 """
 
 from sensorpipe_schema.shape.base import FieldProblem, Problems, Shape, shown
-from sensorpipe_schema.shape.containers import Choice, Field, Listing, Record
-from sensorpipe_schema.shape.leaves import Duration, Flag, Mapped, Number, Quantity, Text, Whole
+from sensorpipe_schema.shape.containers import Array, Field, OneOf, Record
+from sensorpipe_schema.shape.leaves import (
+    Boolean,
+    Duration,
+    Integer,
+    Number,
+    Quantity,
+    StringMap,
+    Text,
+)
 
 __all__ = [
-    "Choice",
+    "Array",
+    "Boolean",
     "Duration",
     "Field",
     "FieldProblem",
-    "Flag",
-    "Listing",
-    "Mapped",
+    "Integer",
     "Number",
+    "OneOf",
     "Problems",
     "Quantity",
     "Record",
     "Shape",
+    "StringMap",
     "Text",
-    "Whole",
     "shown",
 ]

@@ -1,4 +1,4 @@
-"""What every shape does, and how a problem is told."""
+"""Base class of all shapes, and how problems are reported."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Final, NamedTuple
@@ -7,7 +7,7 @@ _SHOWN: Final = 40
 
 
 class FieldProblem(NamedTuple):
-    """What is wrong with one field, such as `spec.measurements[1].signal.normal.stdev`."""
+    """A problem of one field, such as `spec.measurements[1].signal.normal.stdev`."""
 
     field: str
     message: str
@@ -16,7 +16,12 @@ class FieldProblem(NamedTuple):
         return f"{self.field}: {self.message}" if self.field else self.message
 
 
-Problems = list[FieldProblem]
+class Problems(list[FieldProblem]):
+    """The problems found so far; unknown fields are a problem only if `strict`."""
+
+    def __init__(self, *, strict: bool = True) -> None:
+        super().__init__()
+        self.strict = strict
 
 
 class Shape(ABC):
@@ -24,19 +29,19 @@ class Shape(ABC):
 
     @property
     def rule(self) -> str:
-        """What is allowed, to follow `must be`."""
+        """What is allowed, as a phrase after `must be`."""
         return self._rule()
 
     def read(self, value: Any, at: str, problems: Problems) -> Any:
-        """Return what the value means; where it is wrong, append to `problems`, return anything."""
+        """Return the value as an object; if it is wrong, add to `problems` and return anything."""
         return self._read(value, at, problems)
 
     def write(self, value: Any) -> Any:
-        """Return what `read` takes for that object."""
+        """Return the value that `read` turns into this object."""
         return self._write(value)
 
     def refuse(self, value: object, at: str, problems: Problems) -> None:
-        """Say what is allowed and what was given."""
+        """Add a problem that says what is allowed and what was given."""
         problems.append(FieldProblem(at, f"must be {self.rule}; got {shown(value)}"))
 
     @abstractmethod
@@ -50,7 +55,7 @@ class Shape(ABC):
 
 
 def shown(value: object) -> str:
-    """Return a short text for what was given, whatever its size."""
+    """Return a short text for a value of any size."""
     match value:
         case None:
             return "nothing"
@@ -67,7 +72,7 @@ def shown(value: object) -> str:
 
 
 def below(at: str, name: object) -> str:
-    """Return the path of a field of what is at `at`."""
+    """Return the path of the field `name` of the object at path `at`."""
     key = name if isinstance(name, str) and name.isprintable() else ascii(name)
     key = key[:_SHOWN]
     return f"{at}.{key}" if at else key

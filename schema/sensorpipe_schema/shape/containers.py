@@ -1,4 +1,4 @@
-"""Shapes that hold other shapes."""
+"""Shapes that contain other shapes."""
 
 import difflib
 import re
@@ -9,12 +9,12 @@ from typing import Any, Final
 from sensorpipe_schema.shape.base import FieldProblem, Problems, Shape, below
 
 REQUIRED: Final[Any] = object()
-"""Stands for the default of a field that has to be given."""
+"""Default of a field that has none: it must be given."""
 
 
 @dataclass(frozen=True)
-class Listing(Shape):
-    """A list of one shape; `unique` names the field that no two items may share."""
+class Array(Shape):
+    """A list of one shape; items must differ in the field `unique`, if that is given."""
 
     item: Shape
     low: int
@@ -48,16 +48,16 @@ class Listing(Shape):
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a Record: its shape, what it is for, its default if it may be left out."""
+    """A field of a Record: shape, description, and default unless it is required."""
 
     shape: Shape
     doc: str
     default: Any = REQUIRED
     attribute: str = ""
-    """Of the object made of the Record, if it is not the field's own name in snake case."""
+    """Attribute of the object, if it is not the name of the field in snake case."""
 
     def read(self, given: Any, at: str, problems: Problems) -> Any:
-        """Read what was given; nothing (null, as in Kubernetes) is the default."""
+        """Read a value; a missing one (or null, as in Kubernetes) gives the default."""
         if given is not None:
             return self.shape.read(given, at, problems)
         if self.default is REQUIRED:
@@ -67,7 +67,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Record(Shape):
-    """A mapping of named fields, read into `make(**fields)`; `ignored` ones are passed over."""
+    """A mapping with named fields, read into `make(**fields)`; fields in `ignored` are skipped."""
 
     make: Callable[..., Any]
     fields: Mapping[str, Field]
@@ -81,7 +81,8 @@ class Record(Shape):
             self.refuse(value, at, problems)
             return None
         before = len(problems)
-        _refuse_unknown(value, self.fields, self.ignored, at, problems)
+        if problems.strict:
+            _refuse_unknown(value, self.fields, self.ignored, at, problems)
         content = {
             _attribute(name, field): field.read(value.get(name), below(at, name), problems)
             for name, field in self.fields.items()
@@ -89,17 +90,17 @@ class Record(Shape):
         return self.make(**content) if len(problems) == before else None
 
     def _write(self, value: Any) -> Any:
-        held = {name: getattr(value, _attribute(name, f)) for name, f in self.fields.items()}
+        parts = {name: getattr(value, _attribute(name, f)) for name, f in self.fields.items()}
         return {
             name: self.fields[name].shape.write(part)
-            for name, part in held.items()
+            for name, part in parts.items()
             if part is not None
         }
 
 
 @dataclass(frozen=True)
-class Choice(Shape):
-    """A mapping with exactly one of several fields; `types` tells which one writes an object."""
+class OneOf(Shape):
+    """A mapping with exactly one of several fields; `types` maps each class to its field."""
 
     options: Mapping[str, Shape]
     types: Mapping[type, str]
@@ -112,8 +113,9 @@ class Choice(Shape):
             self.refuse(value, at, problems)
             return None
         before = len(problems)
-        _refuse_unknown(value, self.options, frozenset(), at, problems)
         given = [name for name in self.options if value.get(name) is not None]
+        if problems.strict or not given:  # then the unknown field must be what was meant
+            _refuse_unknown(value, self.options, frozenset(), at, problems)
         if len(given) != 1 and len(problems) == before:
             got = " and ".join(given) or "none of them"
             problems.append(FieldProblem(at, f"must be {self.rule}; got {got}"))
@@ -132,7 +134,7 @@ def _refuse_unknown(
     at: str,
     problems: Problems,
 ) -> None:
-    """Report each field that nobody knows, with the nearest one that is known."""
+    """Report each unknown field, with the most similar known one."""
     for name in value:
         if name in known or name in ignored:
             continue
@@ -142,5 +144,5 @@ def _refuse_unknown(
 
 
 def _attribute(name: str, field: Field) -> str:
-    """Return the attribute that holds a field: `perHour` is `per_hour`."""
+    """Return the attribute of a field: `per_hour` for `perHour`."""
     return field.attribute or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()

@@ -4,17 +4,19 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sensorpipe_schema import duration, quantity
+from sensorpipe_runtime import duration
+
+from sensorpipe_schema.shape import quantity
 from sensorpipe_schema.shape.base import FieldProblem, Problems, Shape, below, shown
 
 _WRONG: Final[Any] = object()
 _NO_TEXT: Final = "must be text, in quotes if it looks like something else; got {}"
 _MAX_DURATION: Final = 32
-"""Characters of a duration."""
+"""Largest number of characters of a duration."""
 
 
 class _Leaf(Shape):
-    """A value that is written as it was read."""
+    """Base class of shapes of single values, which are written as they were read."""
 
     def _read(self, value: Any, at: str, problems: Problems) -> Any:
         taken = self._take(value)
@@ -26,13 +28,13 @@ class _Leaf(Shape):
         return value
 
     def _take(self, value: Any) -> Any:
-        """Return what the value means, or _WRONG."""
+        """Return the value as an object, or _WRONG."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Text(_Leaf):
-    """Text that a regular expression matches as a whole; `says` tells people what it allows."""
+    """Text that fully matches a regular expression; `says` describes what that allows."""
 
     pattern: str
     says: str
@@ -66,7 +68,7 @@ class Number(_Leaf):
 
 
 @dataclass(frozen=True)
-class Whole(_Leaf):
+class Integer(_Leaf):
     """A whole number between two bounds."""
 
     low: int
@@ -79,7 +81,7 @@ class Whole(_Leaf):
         return value if type(value) is int and self.low <= value <= self.high else _WRONG
 
 
-class Flag(_Leaf):
+class Boolean(_Leaf):
     """True or false."""
 
     def _rule(self) -> str:
@@ -91,7 +93,7 @@ class Flag(_Leaf):
 
 @dataclass(frozen=True)
 class Duration(_Leaf):
-    """A duration between two bounds, read as whole milliseconds."""
+    """A duration between two bounds, as text; read as whole milliseconds."""
 
     low: str
     high: str
@@ -113,7 +115,7 @@ class Duration(_Leaf):
         return duration.format_ms(value)
 
 
-class Mapped(_Leaf):
+class StringMap(_Leaf):
     """A mapping of text to text, such as labels."""
 
     def _rule(self) -> str:
@@ -130,7 +132,7 @@ class Mapped(_Leaf):
 
 
 class Quantity(_Leaf):
-    """An amount of a compute resource, as Kubernetes writes it; kept as it was given."""
+    """A Kubernetes quantity of a compute resource; kept as it was given."""
 
     def _rule(self) -> str:
         return quantity.RULE

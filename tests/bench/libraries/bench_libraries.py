@@ -9,15 +9,15 @@ import library_codecs
 import library_drivers
 import uvloop
 from bench_machine import machine
-from conftest import running
 from library_contest import REPEATS, Contest
 from motor.motor_asyncio import (  # type: ignore[import-not-found]  # only in the bench's own venv
     AsyncIOMotorClient,
 )
 from pymongo import AsyncMongoClient
-from sensorpipe_cli import embedded
-from sensorpipe_cli.child import free_port
-from sensorpipe_server.documents import Document
+from sensorpipe_cli.runner import embedded
+from sensorpipe_cli.runner.child import free_port
+from sensorpipe_server.storage.documents import Document
+from support.services import running
 
 AGAINST = ("motor", "betterproto", "betterproto2")
 

@@ -13,6 +13,7 @@ from library_contest import Contest, Work
 from library_messages import Messages, messages
 from sensorpipe_schema import partial
 from sensorpipe_schema.partial import Origin, Partial, Summary
+from support import partials as decoder
 
 SLICE = 0.1
 """Seconds of CPU for each measurement."""
@@ -23,9 +24,9 @@ Codec = tuple[Callable[[Partial], bytes], Callable[[bytes], Partial]]
 def contests() -> list[Contest]:
     """Return the contests, once every contender has written and read the same."""
     [(_, data)] = partials(1, "bench", 1)
-    window = partial.decode(data)
+    window = decoder.decode(data)
     codecs = {
-        f"protobuf ({api_implementation.Type()})": (partial.encode, partial.decode),
+        f"protobuf ({api_implementation.Type()})": (partial.encode, decoder.decode),
         "betterproto": _codec(
             messages(betterproto.Message, betterproto.dataclass_field),
             lambda kind, data: kind().parse(data),
@@ -73,8 +74,8 @@ def _entry(kinds: Messages, name: str, summary: Summary) -> Any:
 
 def _partial(message: Any) -> Partial:
     made = message.origin
-    origin = Origin(made.compactor, made.epoch, made.number, made.received)
-    sensors = {entry.sensor: partial._summary(entry) for entry in message.sensors}
+    origin = Origin(made.compactor, made.run, made.number, made.newest_ms)
+    sensors = {entry.sensor: decoder.read_summary(entry) for entry in message.sensors}
     start, end = message.window_start_ms, message.window_end_ms
     return Partial(message.facility, start, end, origin, sensors)
 

@@ -9,8 +9,8 @@ from typing import Any
 from bench_partials import FACILITIES, START_MS, WINDOW_MS, partials
 from library_contest import Contest
 from sensorpipe_schema.partial import read
-from sensorpipe_server.database import DURABLE
-from sensorpipe_server.documents import Document, document, id_range
+from sensorpipe_server.storage.documents import Document, document, id_range
+from sensorpipe_server.storage.mongodb.database import DURABLE
 
 WINDOWS = 2000
 RANGE = 20
@@ -24,7 +24,7 @@ async def contests(clients: dict[str, Any]) -> list[Contest]:
         for name, client in clients.items()
     }
     received = datetime(2026, 1, 1, tzinfo=UTC)
-    windows = [document(read(data), received) for _, data in partials(WINDOWS, "bench", 1)]
+    windows = [document(read(data), data, received) for _, data in partials(WINDOWS, "bench", 1)]
     ids = id_range("bench-00", START_MS, START_MS + RANGE * WINDOW_MS)
     clear = bound(next(iter(drivers.values())).delete_many, {})
     for name, driver in drivers.items():

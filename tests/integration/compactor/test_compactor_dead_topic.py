@@ -3,12 +3,12 @@
 import asyncio
 from pathlib import Path
 
-import services
 from aiokafka.admin import AIOKafkaAdminClient
-from compactor_parts import kafka_settings, until
-from compactor_process import Process, counts, ready, source
-from conftest import running
 from sensorpipe_schema.names import DEAD_READINGS
+from support import services
+from support.compactor_parts import kafka_settings, until
+from support.compactor_process import Process, counts, ready, source
+from support.services import running
 
 
 async def test_readings_go_on_without_the_topic_and_it_is_created_again(tmp_path: Path, mosquitto):

@@ -4,10 +4,10 @@ import asyncio
 
 import mqtt5
 import pytest
-from fake_broker import CONNACK, Client, Handler, broker, running, subscriber, until
-from fake_broker import wait_for_the_end as wait
-from sensorpipe_schema.backoff import Backoff
-from sensorpipe_schema.mqtt import connection, link
+from sensorpipe_runtime.backoff import Backoff
+from sensorpipe_runtime.mqtt import connection, link
+from support.fake_broker import CONNACK, Client, Handler, broker, running, subscriber, until
+from support.fake_broker import wait_for_the_end as wait
 
 IN_USE = mqtt5.SubAckReasonCode.PACKET_ID_IN_USE
 GRANTED = mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
@@ -66,7 +66,7 @@ async def test_a_present_session_goes_on_where_every_packet_id_is_in_use(
         async with running(one):
             await until(lambda: one.ready)
             assert one.connections == 1
-    assert any("no packet id free" in line for line in caplog.messages)
+    assert any("no free packet id" in line for line in caplog.messages)
 
 
 @pytest.mark.parametrize(

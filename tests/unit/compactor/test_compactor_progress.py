@@ -2,8 +2,8 @@
 
 import asyncio
 
-from compactor_bench import Bench
-from sensorpipe_runtime.progress import Progress
+from sensorpipe_runtime.liveness import Progress
+from support.compactor_bench import Bench
 
 
 async def test_a_flush_that_never_ends_is_a_stall_and_an_attempt_is_none():

@@ -1,6 +1,6 @@
 """Something that waits and neither moves nor is tried for a minute is a stall."""
 
-from sensorpipe_runtime.progress import Progress
+from sensorpipe_runtime.liveness import Progress
 
 
 class Work:
@@ -63,3 +63,16 @@ def test_another_bound_is_taken():
     progress.look()
     now = 5.0
     assert not progress.is_made()
+
+
+def test_another_position_at_a_look_is_a_move():
+    now, done = 0.0, 0
+    progress = Progress(lambda: True, position=lambda: done, clock=lambda: now)
+    assert progress.is_made()
+    for _ in range(3):
+        now, done = now + 59, done + 1
+        assert progress.is_made()
+    now += 60
+    assert not progress.is_made()
+    done += 1
+    assert progress.is_made()

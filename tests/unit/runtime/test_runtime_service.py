@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 import pytest
+from sensorpipe_runtime import service
 from sensorpipe_runtime.service import TaskEndedError, is_being_cancelled, supervise
 
 
@@ -27,12 +28,12 @@ async def failing() -> None:
 
 
 async def test_a_task_that_returns_unasked_is_named():
-    with pytest.raises(TaskEndedError, match="the task 'flush' returned although nothing asked"):
+    with pytest.raises(TaskEndedError, match="the task 'flush' returned before it was asked"):
         await supervise({"mqtt": forever(), "flush": at_once()})
 
 
 async def test_a_task_that_a_library_cancels_is_named():
-    with pytest.raises(TaskEndedError, match="the task 'flush' was cancelled although") as caught:
+    with pytest.raises(TaskEndedError, match="the task 'flush' was cancelled before") as caught:
         await supervise({"mqtt": forever(), "flush": cancelled_inside()})
     assert caught.value.task == "flush"
 
@@ -93,6 +94,29 @@ async def test_cancelling_the_whole_is_no_error(caplog: pytest.LogCaptureFixture
     assert whole.cancelled()
     assert asyncio.all_tasks() == before
     assert not caplog.records
+
+
+async def test_a_task_whose_cancellation_a_library_swallows_is_cancelled_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(service, "CANCEL_AGAIN_SECONDS", 0.001)
+    swallowed = 0
+
+    async def deaf() -> None:
+        nonlocal swallowed
+        while swallowed < 2:
+            try:
+                await forever()
+            except asyncio.CancelledError:
+                swallowed += 1
+        await forever()
+
+    async def stop() -> None:
+        await asyncio.sleep(0)
+
+    await asyncio.wait_for(supervise({"stop": stop()}, {"deaf": deaf()}, may_end=lambda: True), 30)
+    assert swallowed == 2
+    assert {record.getMessage() for record in caplog.records} == {"A cancelled task still runs"}
 
 
 async def test_whose_cancellation_it_is():

@@ -5,10 +5,10 @@ import logging
 from unittest.mock import MagicMock
 
 import pytest
+from sensorpipe_runtime.kafka.client import KafkaSettings
 from sensorpipe_runtime.service import TaskEndedError
-from sensorpipe_schema.kafka import KafkaSettings
-from sensorpipe_schema.settings import Environment
-from sensorpipe_server.consume import Ingest, _closing
+from sensorpipe_runtime.settings import Environment
+from sensorpipe_server.ingest.consume import Ingest, _closing
 
 
 class CancelledInside:
@@ -35,7 +35,7 @@ def ingest():
 async def test_a_reader_cancelled_from_inside_ends_the_session_with_an_error(ingest):
     async with asyncio.timeout(10):
         with pytest.raises(TaskEndedError, match="the task 'read' was cancelled"):
-            await ingest._session(CancelledInside(), MagicMock(), asyncio.Event())
+            await ingest._session(CancelledInside(), "log", asyncio.Event())
 
 
 async def test_after_such_an_end_another_session_begins_and_it_is_said(ingest, monkeypatch, caplog):
@@ -46,16 +46,17 @@ async def test_after_such_an_end_another_session_begins_and_it_is_said(ingest, m
         sessions += 1
         if sessions == 2:
             stop.set()
+            return None
+        return "log"
 
     monkeypatch.setattr(ingest, "_connect", connect)
     monkeypatch.setattr(ingest, "_consumer", CancelledInside)
-    monkeypatch.setattr(ingest, "_producer", CancelledInside)
     with caplog.at_level(logging.ERROR):
         async with asyncio.timeout(10):
             await ingest.run(stop)
     assert sessions == 2
     (said,) = caplog.records
-    assert said.message == "consuming ended unasked; beginning again with new clients"
+    assert said.message == "consuming ended unexpectedly; starting again with new clients"
     assert said.error.startswith("the task 'read' was cancelled")
 
 

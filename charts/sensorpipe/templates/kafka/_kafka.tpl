@@ -1,4 +1,4 @@
-{{/* DURATION: its milliseconds, as sensorpipe_schema.duration has them. */}}
+{{/* DURATION: its milliseconds, as sensorpipe_runtime.duration has them. */}}
 {{- define "sensorpipe.milliseconds" -}}
 {{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000 -}}
 {{- $sum := 0.0 -}}
@@ -9,12 +9,12 @@
 {{- round $sum 0 | int64 -}}
 {{- end -}}
 
-{{/* SIZE, such as 2Gi: its bytes. */}}
+{{/* SIZE, such as 2Gi: its bytes. Kubernetes writes 1.1Gi, no whole number of bytes, in their "m". */}}
 {{- define "sensorpipe.bytes" -}}
-{{- $units := dict "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15
+{{- $units := dict "m" 1e-3 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15
       "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 -}}
 {{- $unit := regexFind "[A-Za-z]+$" . -}}
-{{- mulf (trimSuffix $unit . | float64) (get $units $unit) | int64 -}}
+{{- mulf (trimSuffix $unit . | float64) (get $units $unit | default 1) | int64 -}}
 {{- end -}}
 
 {{/*

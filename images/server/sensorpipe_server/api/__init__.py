@@ -1,1 +1,1 @@
-"""The JSON API (DESIGN 5)."""
+"""The JSON API, as docs/api.md describes it."""

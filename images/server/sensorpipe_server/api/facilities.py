@@ -1,45 +1,51 @@
 """`GET /api/facilities`: which facilities there are, what they measure, how recently."""
 
-import pymongo
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sensorpipe_server.api.answers import json
+from sensorpipe_server.api.http.answers import encoded, json
 from sensorpipe_server.api.params import Params
-from sensorpipe_server.database import READ_SECONDS, Collection
-from sensorpipe_server.documents import id_range
-
-
-async def facility_names(facilities: Collection) -> list[str]:
-    """Return the names of all facilities, sorted."""
-    return list(await sensors_by_facility(facilities))
-
-
-async def sensors_by_facility(facilities: Collection) -> dict[str, list[str]]:
-    """Return the sensors that each facility ever had, both sorted."""
-    with pymongo.timeout(READ_SECONDS):
-        entries = await facilities.find({"_id": {"$gte": ""}}, sort=[("_id", 1)]).to_list()
-    return {entry["_id"]: sorted(entry["sensors"]) for entry in entries}
+from sensorpipe_server.storage.documents import date
+from sensorpipe_server.storage.mongodb import database
+from sensorpipe_server.storage.mongodb.database import Database
+from sensorpipe_server.storage.queries import facility_names, newest_window
+from sensorpipe_server.storage.reads.facility_list import Listed, listed, sensors_in
 
 
 class FacilityList:
     """Answers the list of facilities."""
 
-    def __init__(self, windows: Collection, facilities: Collection) -> None:
-        self._windows = windows
-        self._facilities = facilities
+    def __init__(self, db: Database) -> None:
+        self._windows = database.windows(db)
+        self._lists = database.facilities(db)
 
     async def answer(self, request: Request) -> Response:
-        """Answer names, sensors seen, and the last window."""
+        """Answer names, sensors seen, and the last window; a new one may lag some seconds."""
         Params(request).check()
-        data = []
-        for name, sensors in (await sensors_by_facility(self._facilities)).items():
-            with pymongo.timeout(READ_SECONDS):
-                last = await self._windows.find_one(
-                    {"_id": id_range(name)}, {"window": 1}, sort=[("_id", -1)]
-                )
-            if last is not None:
-                data.append(
-                    {"facility_name": name, "sensors": sensors, "last_window": last["window"]}
-                )
-        return json({"data": data})
+        found = await listed(self._lists, with_sensors=True)
+        if not found:
+            found = [Listed(name) async for name in facility_names(self._windows)]
+        entries = [each if each.is_whole else await self._look(each) for each in found]
+        items = (_item(each) for each in entries if each is not None)
+        return json({"data": await encoded(items)})
+
+    async def _look(self, entry: Listed) -> Listed | None:
+        """Return the entry, made whole, of a facility; None if it has no window."""
+        last = await newest_window(self._windows, entry.name)
+        if last is None:
+            return None
+        sensors = entry.sensors or await sensors_in(self._windows, last)
+        return entry._replace(sensors=sensors, last_ms=last.start_ms, last_end_ms=last.end_ms)
+
+
+def _item(entry: Listed) -> dict[str, Any]:
+    return {
+        "facility_name": entry.name,
+        "sensors": sorted(entry.sensors or ()),
+        "last_window": {
+            "start_time": date(entry.last_ms or 0),
+            "end_time": date(entry.last_end_ms or 0),
+        },
+    }

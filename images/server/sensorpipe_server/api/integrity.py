@@ -1,148 +1,197 @@
 """`GET /api/integrity`: whether every reading was counted exactly once."""
 
-import asyncio
-from collections.abc import Iterator
-from itertools import pairwise
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
-from sensorpipe_schema.intervals import Audit, Interval, IntervalSet
+import msgspec
+from sensorpipe_schema.compacted_reading_pb2 import Rollup, SensorSummary
+from sensorpipe_schema.reading import MAX_AGE_MS
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sensorpipe_server.api.answers import json
-from sensorpipe_server.api.facilities import sensors_by_facility
+from sensorpipe_server.api.dead_letter_counts import DeadLetterCounts
+from sensorpipe_server.api.http.answers import json
 from sensorpipe_server.api.params import Params
-from sensorpipe_server.api.reads import fields_of, in_batches
-from sensorpipe_server.database import Collection
-from sensorpipe_server.documents import id_range
+from sensorpipe_server.storage.documents import END_OF_TIME_MS, date
+from sensorpipe_server.storage.fold import Window
+from sensorpipe_server.storage.logs import fenced_total
+from sensorpipe_server.storage.mongodb import database
+from sensorpipe_server.storage.mongodb.database import Database
+from sensorpipe_server.storage.pace import aside
+from sensorpipe_server.storage.queries import (
+    Batch,
+    facility_names,
+    has_others,
+    report_unreadable,
+)
+from sensorpipe_server.storage.reads.facility_list import Listed, listed
+from sensorpipe_server.storage.reads.ranges import Ranges, Span
+from sensorpipe_server.storage.rollups.levels import DAY, Level
+from sensorpipe_server.storage.rollups.state import RollupState
+from sensorpipe_server.storage.source_seqs import Settling, SourceSeqs
+from sensorpipe_server.storage.summaries import is_sketch_right, sources_of
 
-SETTLE_SECONDS: Final = 0.5
-"""Between two looks at a gap: a batch that was in the midst of being stored is stored by then."""
+_SUMS: Final = ("count", "lost", "pending", "duplicates", "removed")
 
-_FIELDS: Final = ("count", "sources")
+SILENT_MS: Final = MAX_AGE_MS
+"""A source may have been silent for so long before the first of its readings that is kept, where
+what was older is removed; levels are kept for longer than that."""
 
+_LINE_BYTES: Final = 150
+"""Of a line of the answer, about."""
 
-class Ledger:
-    """The `seq` of one source: memory by gaps, not by readings."""
-
-    def __init__(self) -> None:
-        self._union = IntervalSet()
-        self._count = 0
-
-    def add(self, bounds: list[int]) -> int:
-        """Add intervals as they are stored; return how many readings they hold."""
-        held = sum(bounds[1::2]) - sum(bounds[::2]) + len(bounds) // 2
-        for first, last in zip(bounds[::2], bounds[1::2], strict=True):
-            self._union.add_range(first, last)
-        self._count += held
-        return held
-
-    def gaps(self) -> Iterator[Interval]:
-        """Yield what is missing from 1 to the last: every source begins at 1."""
-        held = list(self._union)
-        if held and held[0][0] > 1:
-            yield 1, held[0][0] - 1
-        for (_, last), (first, _) in pairwise(held):
-            yield last + 1, first - 1
-
-    def audit(self) -> Audit:
-        """Return the same as `Audit.of` all intervals: gaps are lost, overlaps duplicates."""
-        union = Audit.of(list(self._union))
-        duplicates = self._count - union.count
-        return Audit(union.first, union.last, self._count, union.lost, duplicates)
+_encode = msgspec.json.Encoder().encode
 
 
 class Scan:
-    """One look at all windows of a facility."""
+    """One look at all windows of some facilities, begun at `now`, in unix seconds.
 
-    def __init__(self) -> None:
-        self.ledgers: dict[tuple[str, str], Ledger] = {}
+    Pending is what may have been stored in the meantime, too, so one look tells the truth.
+    `lengths` are those of the facilities' windows, in milliseconds.
+    """
+
+    def __init__(self, settling: Settling, lengths: dict[str, int], now: float) -> None:
+        self.sources: dict[tuple[str, str, str], SourceSeqs] = {}
         self.unidentified = 0
+        self.unreadable = 0
+        """Documents, sketches and intervals that are left out, since they cannot be right."""
+        self._settling = settling
+        self._lengths = lengths
+        self._now = now
 
-    def add(self, sensors: dict[str, Any]) -> None:
-        """Add the sensors of a window."""
-        for name, summary in sensors.items():
-            self.unidentified += summary["count"]
-            for source in summary["sources"]:
-                ledger = self.ledgers.setdefault((name, source["src"]), Ledger())
-                self.unidentified -= ledger.add(source["seq"])
+    def take_rollup(self, span: Span, level: Level, rollup: Rollup, *, finest: bool) -> bool:
+        """Add a rollup, if all its windows say what is lost and not only what is pending.
 
-    @property
-    def has_gaps(self) -> bool:
-        """Whether anything is missing."""
-        return any(True for ledger in self.ledgers.values() for _ in ledger.gaps())
+        The `finest` that is left is added in any case: all of it settles when its youngest does.
+        """
+        length_ms = max(level.length_ms, self._lengths.get(span.facility, 0))
+        settles_at = self._now
+        if not self._settling.are_settled(rollup.received_ms, length_ms, self._now):
+            if not finest:
+                return False
+            received_at = date(rollup.received_ms)
+            settles_at = self._settling.settles_at(received_at, length_ms, self._now)
+        self.unreadable += rollup.unreadable
+        for entry in rollup.sensors:
+            self._add(span.facility, span.start_ms, entry.summary, settles_at)
+        return True
 
-    def lines(self, facility: str, before: "Scan | None") -> list[dict[str, Any]]:
-        """Return the lines of the answer; lost is only what was missing before, too."""
-        lines = []
-        for (sensor, src), ledger in sorted(self.ledgers.items()):
-            audit = ledger.audit()
-            earlier = before.ledgers.get((sensor, src), Ledger()) if before else ledger
-            lines.append(
-                {
-                    "facility": facility,
-                    "sensor": sensor,
-                    "src": src,
-                    "first": audit.first,
-                    "last": audit.last,
-                    "count": audit.count,
-                    "lost": in_both(list(earlier.gaps()), list(ledger.gaps())),
-                    "duplicates": audit.duplicates,
-                }
-            )
-        return lines
+    def take_windows(self, batch: Batch) -> None:
+        """Add windows."""
+        self.unreadable += batch.unreadable
+        for window in batch.windows:
+            self._add_window(window)
+
+    def report(self, removed_ms: Mapping[str, int]) -> dict[str, Any]:
+        """Return the lines of the answer, each as it is sent, and the totals.
+
+        `removed_ms` says by facility before which moment, in unix milliseconds, nothing is kept.
+        What a source that is kept from there on had sent before it is not lost.
+        """
+        lines: list[msgspec.Raw] = []
+        sums = dict.fromkeys(_SUMS, 0)
+        for (facility, sensor, src), seqs in sorted(self.sources.items()):
+            began_before = seqs.began_ms < removed_ms.get(facility, -SILENT_MS) + SILENT_MS
+            line = {
+                "facility": facility,
+                "sensor": sensor,
+                "src": src,
+                "first": seqs.first,
+                "last": seqs.last,
+                "count": seqs.count,
+                **seqs.missing(from_one=not began_before)._asdict(),
+                "duplicates": seqs.duplicates,
+                "removed": seqs.first - 1 if began_before else 0,
+            }
+            for key in _SUMS:
+                sums[key] += line[key]
+            lines.append(msgspec.Raw(_encode(line)))
+        totals = {
+            **sums,
+            "unidentified": self.unidentified,
+            "sources": len(lines),
+            "unreadable": self.unreadable,
+        }
+        before = {name: date(each) for name, each in sorted(removed_ms.items())}
+        return {"data": lines, "totals": totals, "removed_before": before}
+
+    def _add_window(self, window: Window) -> None:
+        self.unreadable += window.unreadable
+        key = window.key
+        settles_at = self._settling.settles_at(window.received_at, key.length_ms, self._now)
+        for summaries in window.sensors.values():
+            for summary in summaries:
+                self.unreadable += not is_sketch_right(summary)
+                self._add(key.facility, key.start_ms, summary, settles_at)
+
+    def _add(self, facility: str, start_ms: int, summary: SensorSummary, settles_at: float) -> None:
+        sources, wrong = sources_of(summary)
+        self.unreadable += wrong
+        self.unidentified += summary.count
+        for src, intervals in sources:
+            key = (facility, summary.sensor, src)
+            seqs = self.sources.get(key)
+            if seqs is None:
+                seqs = self.sources[key] = SourceSeqs()
+            seqs.began_ms = min(seqs.began_ms, start_ms)
+            self.unidentified -= seqs.add(intervals, settles_at, self._now)
 
 
 class Integrity:
     """Answers the audit of every source."""
 
-    def __init__(self, windows: Collection, facilities: Collection) -> None:
-        self._windows = windows
-        self._facilities = facilities
+    def __init__(
+        self,
+        db: Database,
+        settling: Settling,
+        set_aside: Callable[[], Awaitable[DeadLetterCounts]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._windows = database.windows(db)
+        self._rollups = database.rollups(db)
+        self._lists = database.facilities(db)
+        self._logs = database.logs(db)
+        self._ranges = Ranges(db)
+        self._state = RollupState(db)
+        self._settling = settling
+        self._set_aside = set_aside
+        self._clock = clock
 
     async def answer(self, request: Request) -> Response:
-        """Answer a line for each facility, sensor and source, and the totals."""
+        """Answer a line for each facility, sensor and source, the totals, and what is set aside.
+
+        The latter is of all facilities: messages that are no readings name none.
+        """
         params = Params(request, "facility")
         facility = params.facility()
         params.check()
-        data: list[dict[str, Any]] = []
-        unidentified = 0
-        for name, sensors in (await sensors_by_facility(self._facilities)).items():
-            if facility not in (None, name):
-                continue
-            before, scan = None, await self._scan(name, sensors)
-            if scan.has_gaps:
-                await asyncio.sleep(SETTLE_SECONDS)
-                before, scan = scan, await self._scan(name, sensors)
-            data += scan.lines(name, before)
-            unidentified += scan.unidentified
-        summed = {key: sum(line[key] for line in data) for key in ("count", "lost", "duplicates")}
-        totals = {**summed, "unidentified": unidentified, "sources": len(data)}
-        return json({"data": data, "totals": totals})
+        entries = await self._facilities(facility)
+        lengths = {each.name: each.length_ms for each in entries}
+        scan = await self._ranges.read(
+            list(lengths),
+            0,
+            END_OF_TIME_MS,
+            lambda: Scan(self._settling, lengths, self._clock()),
+        )
+        # last, for it covers what was removed meanwhile, too
+        removed = await self._state.read_removed(lengths)
+        removed_ms = {name: each[DAY.name] for name, each in removed.items() if DAY.name in each}
+        report = await aside(len(scan.sources) * _LINE_BYTES, scan.report, removed_ms)
+        if scan.unreadable:
+            report_unreadable()
+        dead = await self._set_aside()
+        set_aside = {**dead._asdict(), "fenced": await fenced_total(self._logs)}
+        return json({**report, "set_aside": set_aside})
 
-    async def _scan(self, facility: str, sensors: list[str]) -> Scan:
-        """Look at every window, the newest first.
-
-        What a source sent later is stored later, as a rule: so a window that arrives
-        meanwhile does not make it look as if those before it were missing.
-        """
-        scan = Scan()
-        wanted = fields_of(sensors, *_FIELDS)
-        condition = {"_id": id_range(facility)}
-        async for batch in in_batches(self._windows, condition, wanted, newest_first=True):
-            for document in batch:
-                scan.add(document["sensors"])
-        return scan
-
-
-def in_both(some: list[Interval], others: list[Interval]) -> int:
-    """Return how many numbers are in an interval of each of two sorted lists."""
-    total = at = 0
-    for first, last in some:
-        while at < len(others) and others[at][1] < first:
-            at += 1
-        for low, high in others[at:]:
-            if low > last:
-                break
-            total += min(last, high) - max(first, low) + 1
-    return total
+    async def _facilities(self, name: str | None) -> Iterable[Listed]:
+        """Return one facility, or all: those that have windows, and those that had some before."""
+        found = await listed(self._lists, with_sensors=False, name=name)
+        if name is not None:
+            return found or [Listed(name)]
+        entries = {each.name: each for each in found}
+        for some in (self._windows, self._rollups):
+            if await has_others(some, entries):
+                async for found_name in facility_names(some):
+                    entries.setdefault(found_name, Listed(found_name))
+        return entries.values()

@@ -10,21 +10,35 @@ from sensorpipe_schema.names import NAME_RULE, is_name
 from starlette.requests import Request
 
 from sensorpipe_server.api import times
-from sensorpipe_server.api.problems import InvalidRequestError
-from sensorpipe_server.documents import END_OF_TIME_MS
+from sensorpipe_server.api.http.problems import InvalidRequestError
+from sensorpipe_server.storage.documents import END_OF_TIME_MS, WindowKey
 
 T = TypeVar("T")
 
 MAX_OFFSET: Final = 2**63 - 1
+
+MAX_NAMES: Final = 500
+"""Most names in a list of a query."""
+
+MAX_PARAMETERS: Final = 20
+"""Most parameters of a query, known or not."""
+
 NO_SENSOR: Final = "At least one valid sensor name must be provided"
 
 _is_place = re.compile(r"\d{15}/\d{1,15}", re.ASCII).fullmatch
 
 
 class Params:
-    """Reads the query of a request; `check()` raises InvalidRequestError if anything is wrong."""
+    """Reads the query of a request; `check()` raises InvalidRequestError if anything is wrong.
+
+    A query of too many parameters is not read: the constructor raises InvalidRequestError.
+    """
 
     def __init__(self, request: Request, *allowed: str) -> None:
+        parameters = request.url.query.count("&") + 1
+        if parameters > MAX_PARAMETERS:
+            error = f"Invalid query: at most {MAX_PARAMETERS} parameters; got {parameters}"
+            raise InvalidRequestError([error])
         self._query = request.query_params
         self._errors: list[str] = []
         for name in self._query:
@@ -70,6 +84,9 @@ class Params:
         if text is None and not required:
             return []
         names = [name.strip() for name in (text or "").split(",") if name.strip()]
+        if len(names) > MAX_NAMES:
+            self._errors.append(f"Invalid sensors: at most {MAX_NAMES} names; got {len(names)}")
+            return []
         bad = [name for name in names if not is_name(name)]
         if len(bad) == len(names):
             self._errors.append(NO_SENSOR)
@@ -101,9 +118,9 @@ class Params:
             return default
 
 
-def write_cursor(window_id: str) -> str:
+def write_cursor(key: WindowKey) -> str:
     """Return a cursor for the page after a window."""
-    _, _, place = window_id.partition("/")
+    _, _, place = str(key).partition("/")
     return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
 
 

@@ -1,33 +1,41 @@
 """The table of routes."""
 
+from collections.abc import Awaitable, Callable
+
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from sensorpipe_server import database
+from sensorpipe_server.api.dead_letter_counts import DeadLetterCounts
 from sensorpipe_server.api.facilities import FacilityList
-from sensorpipe_server.api.health import Check, Health, metrics
+from sensorpipe_server.api.http.problems import HANDLERS
+from sensorpipe_server.api.http.scans import Endpoint, Scans, ended_by_disconnect
 from sensorpipe_server.api.integrity import Integrity
-from sensorpipe_server.api.problems import HANDLERS
 from sensorpipe_server.api.sensors import Windows
 from sensorpipe_server.api.stats import Stats
+from sensorpipe_server.storage.mongodb import database
+from sensorpipe_server.storage.source_seqs import Settling
 
 
 def application(
-    db: database.Database, *, page_limit: int, consuming: Check, assigned: Check
+    db: database.Database,
+    *,
+    page_limit: int,
+    settling: Settling | None = None,
+    set_aside: Callable[[], Awaitable[DeadLetterCounts]] | None = None,
 ) -> Starlette:
     """Return the web application."""
-    windows, facilities = database.windows(db), database.facilities(db)
-    health = Health(db, consuming=consuming, assigned=assigned)
-    table = {
-        "/api/sensors/{facility}": Windows(windows, page_limit).answer,
-        "/api/stats": Stats(windows, facilities).answer,
-        "/api/facilities": FacilityList(windows, facilities).answer,
-        "/api/integrity": Integrity(windows, facilities).answer,
-        "/healthz": health.healthz,
-        "/readyz": health.readyz,
-        "/metrics": metrics,
+    integrity = Integrity(db, settling or Settling(), set_aside or _unknown)
+    table: dict[str, Endpoint] = {
+        "/api/sensors/{facility}": Windows(db, page_limit).answer,
+        "/api/stats": Scans().limited(Stats(db).answer),
+        "/api/facilities": FacilityList(db).answer,
+        "/api/integrity": Scans().limited(integrity.answer),
     }
-    routes = [Route(path, endpoint) for path, endpoint in table.items()]
+    routes = [Route(path, ended_by_disconnect(endpoint)) for path, endpoint in table.items()]
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False
     return app
+
+
+async def _unknown() -> DeadLetterCounts:
+    return DeadLetterCounts()

@@ -1,17 +1,19 @@
 """`GET /api/sensors/{facility}`: stored windows, newest first."""
 
-import asyncio
-import math
 from typing import Any
 
-import pymongo
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sensorpipe_server.api.answers import json
+from sensorpipe_server.api.http.answers import json
+from sensorpipe_server.api.http.scans import Scans
 from sensorpipe_server.api.params import Params, write_cursor
-from sensorpipe_server.database import READ_SECONDS, Collection
-from sensorpipe_server.documents import Document, id_range
+from sensorpipe_server.storage.documents import Document, WindowKey, date, id_range
+from sensorpipe_server.storage.mongodb import database
+from sensorpipe_server.storage.mongodb.database import Database
+from sensorpipe_server.storage.queries import with_sensors
+from sensorpipe_server.storage.reads.counts import Asked, Counts
+from sensorpipe_server.storage.reads.pages import Row, page_keys, rows
 
 
 class Windows:
@@ -21,66 +23,83 @@ class Windows:
     neighbouring ranges share none. With `sensors` only windows that have one of them.
     """
 
-    def __init__(self, windows: Collection, page_limit: int) -> None:
-        self._windows = windows
+    def __init__(self, db: Database, page_limit: int) -> None:
+        self._windows = database.windows(db)
+        self._counts = Counts(db)
         self._page_limit = page_limit
+        self._counted = Scans().limited(self._page)
 
     async def answer(self, request: Request) -> Response:
-        """Answer one page."""
+        """Answer one page; few of those at once for which much may have to be counted.
+
+        Those name several sensors, and rollups do not say how many windows have any of them.
+        """
+        query = request.query_params
+        counts_much = "," in query.get("sensors", "") and "cursor" not in query
+        return await (self._counted if counts_much else self._page)(request)
+
+    async def _page(self, request: Request) -> Response:
         params = Params(request, "offset", "limit", "from", "to", "sensors", "cursor")
         facility = params.facility(request.path_params["facility"]) or ""
         offset, limit = params.offset(), params.limit(self._page_limit)
         start, end = params.span()
         sensors, cursor = params.sensors(required=False), params.cursor()
         params.check()
-        condition = condition_of(facility, start, end, sensors)
-        with pymongo.timeout(READ_SECONDS):
-            total, found = await asyncio.gather(
-                self._windows.count_documents(condition),
-                self._page(condition, facility, cursor, offset, limit + 1),
-            )
-        pagination: dict[str, Any] = {"limit": limit, "total": total}
+        asked = Asked(facility, start, end, sensors)
+
+        async def read() -> tuple[dict[str, Any], list[Row]]:
+            return await self._read(asked, offset, limit, cursor)
+
+        pagination, found = await self._counts.unremoved(facility, read)
+        return json({"data": [item(row, sensors) for row in found], "pagination": pagination})
+
+    async def _read(
+        self, asked: Asked, offset: int, limit: int, cursor: str | None
+    ) -> tuple[dict[str, Any], list[Row]]:
+        pagination: dict[str, Any] = {"limit": limit}
         if cursor is None:
-            pagination = {"offset": offset, **pagination}
-        if len(found) > limit:
-            pagination["next"] = write_cursor(found[limit - 1]["_id"])
-        data = [item(document, sensors) for document in found[:limit]]
-        return json({"data": data, "pagination": pagination})
+            total, keys = await self._at(asked, offset, limit + 1)
+            pagination = {"offset": offset, **pagination, "total": total}
+        else:  # whoever goes through all pages needs no count of them, which takes longest
+            keys = await page_keys(self._windows, _condition(asked, cursor), 0, limit + 1)
+        if len(keys) > limit:
+            pagination["next"] = write_cursor(keys[limit - 1])
+        return pagination, await rows(self._windows, keys[:limit])
 
-    async def _page(
-        self, condition: Document, facility: str, cursor: str | None, offset: int, count: int
-    ) -> list[Document]:
-        if cursor:
-            older = f"{facility}/{cursor}"
-            bounds = condition["_id"]
-            condition = {**condition, "_id": {**bounds, "$lt": min(older, bounds["$lt"])}}
-        found = self._windows.find(condition, _PROJECTION, sort=[("_id", -1)], batch_size=count)
-        return await found.skip(offset).limit(count).to_list()
-
-
-_PROJECTION = {"compactors": 0}
-
-
-def condition_of(facility: str, start_ms: int, end_ms: int, sensors: list[str]) -> Document:
-    """Return the condition for windows of a facility that have one of the sensors, or any."""
-    condition: Document = {"_id": id_range(facility, start_ms, end_ms)}
-    if sensors:
-        condition["$or"] = [{f"sensors.{name}": {"$exists": True}} for name in sensors]
-    return condition
+    async def _at(self, asked: Asked, offset: int, count: int) -> tuple[int, list[WindowKey]]:
+        """Return how many windows there are, and so many of them from the `offset`-th on."""
+        stretches = await self._counts.stretches(asked)
+        total = sum(stretch.windows for stretch in stretches)
+        place = await self._counts.place(asked, stretches, offset)
+        if place is None:
+            return total, []
+        end_ms, skip = place
+        condition = _condition(asked._replace(to_ms=min(asked.to_ms, end_ms)))
+        return total, await page_keys(self._windows, condition, skip, count)
 
 
-def item(document: Document, sensors: list[str]) -> dict[str, Any]:
+def _condition(asked: Asked, place: str = "") -> Document:
+    """Return the condition for windows, of those that come after a cursor's place."""
+    bounds = id_range(asked.facility, asked.from_ms, asked.to_ms)
+    if place:
+        bounds["$lt"] = min(f"{asked.facility}/{place}/", bounds["$lt"])
+    return with_sensors({"_id": bounds}, asked.sensors)
+
+
+def item(row: Row, sensors: list[str]) -> dict[str, Any]:
     """Return a window as the API shows it."""
+    key = row.key
     shown: dict[str, Any] = {
-        key: document[key] for key in ("facility_name", "window", "received_at")
+        "facility_name": key.facility,
+        "window": {"start_time": date(key.start_ms), "end_time": date(key.end_ms)},
+        "received_at": row.received_at,
     }
-    for name, summary in sorted(document["sensors"].items()):
+    for name, moments in sorted(row.sensors.items()):
         if sensors and name not in sensors:
             continue
-        count = summary["count"]
-        shown[f"avg_{name}"] = summary["mean"]
-        shown[f"min_{name}"] = summary["min"]
-        shown[f"max_{name}"] = summary["max"]
-        shown[f"stdev_{name}"] = math.sqrt(summary["m2"] / (count - 1)) if count > 1 else 0.0
-        shown[f"count_{name}"] = count
+        shown[f"avg_{name}"] = moments.mean
+        shown[f"min_{name}"] = moments.min
+        shown[f"max_{name}"] = moments.max
+        shown[f"stdev_{name}"] = moments.stdev
+        shown[f"count_{name}"] = moments.count
     return shown

@@ -1,61 +1,33 @@
 """`GET /api/stats`: statistics of all readings of a time range, for each facility."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
-from sensorpipe_schema.moments import Moments
-from sensorpipe_schema.sketch import Sketch
+from sensorpipe_schema.compacted_reading_pb2 import Rollup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sensorpipe_server.api.answers import json
-from sensorpipe_server.api.facilities import facility_names
+from sensorpipe_server.api.http.answers import encoded, json
 from sensorpipe_server.api.params import Params
-from sensorpipe_server.api.reads import in_batches
-from sensorpipe_server.api.sensors import condition_of
-from sensorpipe_server.database import Collection
-from sensorpipe_server.merge import total_sketch
+from sensorpipe_server.storage.mongodb import database
+from sensorpipe_server.storage.mongodb.database import Database
+from sensorpipe_server.storage.queries import Batch, report_unreadable
+from sensorpipe_server.storage.reads.facility_list import facilities
+from sensorpipe_server.storage.reads.ranges import Ranges, Span
+from sensorpipe_server.storage.rollups.levels import Level
+from sensorpipe_server.storage.rollups.totals import SensorTotal, Total
 
-
-class Total:
-    """The readings of one sensor in many windows."""
-
-    def __init__(self) -> None:
-        self._moments: Moments | None = None
-        self._sketch = Sketch()
-
-    def add(self, summary: Mapping[str, Any]) -> None:
-        """Add a stored summary."""
-        moments = Moments(
-            summary["count"], summary["mean"], summary["m2"], summary["min"], summary["max"]
-        )
-        self._moments = moments if self._moments is None else self._moments.merge(moments)
-        self._sketch.merge(total_sketch(summary["sketches"]))
-
-    def answer(self) -> dict[str, float] | None:
-        """Return the statistics; None where there was nothing."""
-        moments = self._moments
-        if moments is None:
-            return None
-        percentiles = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-        return {
-            "stdev": moments.stdev,
-            "avg": moments.mean,
-            "min": moments.min,
-            "max": moments.max,
-            "count": moments.count,
-        } | {
-            name: min(max(self._sketch.quantile(q), moments.min), moments.max)
-            for name, q in percentiles.items()
-        }
+_PERCENTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 class Stats:
     """Answers statistics: exact moments for any grouping, quantiles within 1 %."""
 
-    def __init__(self, windows: Collection, facilities: Collection) -> None:
-        self._windows = windows
-        self._facilities = facilities
+    def __init__(self, db: Database) -> None:
+        self._windows = database.windows(db)
+        self._rollups = database.rollups(db)
+        self._lists = database.facilities(db)
+        self._ranges = Ranges(db)
 
     async def answer(self, request: Request) -> Response:
         """Answer a list with one item for each facility that has any of the sensors."""
@@ -63,20 +35,62 @@ class Stats:
         sensors, facility = params.sensors(required=True), params.facility()
         start, end = params.span()
         params.check()
-        names = await facility_names(self._facilities) if facility is None else [facility]
-        found = [await self._of(name, sensors, start, end) for name in names]
-        return json([entry for entry in found if len(entry) > 1])
+        names = [facility] if facility else await self._names(start, end)
+        found = await self._ranges.read(names, start, end, lambda: _Found(sensors), sensors=sensors)
+        entries = (_entry(name, found.totals.get(name), sensors) for name in names)
+        return json(await encoded(entry for entry in entries if len(entry) > 1))
 
-    async def _of(
-        self, facility: str, sensors: list[str], start_ms: int, end_ms: int
-    ) -> dict[str, Any]:
-        totals = {name: Total() for name in sensors}
-        condition = condition_of(facility, start_ms, end_ms, sensors)
-        fields = ("count", "mean", "m2", "min", "max", "sketches")
-        projection = {f"sensors.{name}.{field}": 1 for name in sensors for field in fields}
-        async for batch in in_batches(self._windows, condition, projection):
-            for document in batch:
-                for name, summary in document["sensors"].items():
-                    totals[name].add(summary)
-        answers = {name: total.answer() for name, total in totals.items()}
-        return {"_id": facility} | {name: a for name, a in answers.items() if a is not None}
+    async def _names(self, start_ms: int, end_ms: int) -> list[str]:
+        found = await facilities(self._windows, self._rollups, self._lists)
+        return [each.name for each in found if each.may_have(start_ms, end_ms)]
+
+
+class _Found:
+    """All readings of some sensors, by facility."""
+
+    def __init__(self, sensors: Sequence[str]) -> None:
+        self.totals: dict[str, Total] = {}
+        self._sensors = frozenset(sensors)
+
+    def take_rollup(self, span: Span, _level: Level, rollup: Rollup, *, finest: bool) -> bool:  # noqa: ARG002
+        """Add a rollup."""
+        self._of(span.facility).add_rollup(rollup)
+        return True
+
+    def take_windows(self, batch: Batch) -> None:
+        """Add windows."""
+        for window in batch.windows:
+            total = self._of(window.key.facility)
+            before = total.unreadable
+            total.add_window(window)
+            if total.unreadable > before:
+                report_unreadable()
+
+    def _of(self, facility: str) -> Total:
+        total = self.totals.get(facility)
+        if total is None:
+            total = self.totals[facility] = Total(self._sensors, sources=False)
+        return total
+
+
+def _entry(facility: str, total: Total | None, sensors: Sequence[str]) -> dict[str, Any]:
+    entry: dict[str, Any] = {"_id": facility}
+    if total is not None:
+        found = ((name, total.sensors.get(name)) for name in sensors)
+        entry |= {name: _statistics(one) for name, one in found if one is not None}
+    return entry
+
+
+def _statistics(total: SensorTotal) -> dict[str, float]:
+    moments = total.moments
+    quantiles = total.sketch.quantiles(*_PERCENTILES.values())
+    return {
+        "stdev": moments.stdev,
+        "avg": moments.mean,
+        "min": moments.min,
+        "max": moments.max,
+        "count": moments.count,
+    } | {
+        name: min(max(value, moments.min), moments.max)
+        for name, value in zip(_PERCENTILES, quantiles, strict=True)
+    }

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import os
-import signal
 
-from sensorpipe_schema import logs
-from sensorpipe_schema.heartbeat import Heartbeat
-from sensorpipe_schema.observe import Observatory
-from sensorpipe_schema.settings import naming_what_is_wrong
+from sensorpipe_runtime import logs
+from sensorpipe_runtime.aio import stop_on_signals
+from sensorpipe_runtime.liveness import Heartbeat
+from sensorpipe_runtime.monitoring_server import MonitoringServer
+from sensorpipe_runtime.service import supervise
+from sensorpipe_runtime.settings import exit_on_settings_error
 
 from sensorpipe_server.provision.provisioning import Provisioning
 from sensorpipe_server.provision.settings import Settings
@@ -18,7 +19,7 @@ log = logging.getLogger("sensorpipe_server.provision")
 
 def main() -> None:
     """Provision and watch; exit 0 after SIGTERM or SIGINT."""
-    with naming_what_is_wrong("sensorpipe-provision"):
+    with exit_on_settings_error("sensorpipe-provision"):
         settings = Settings.read(os.environ)
         logs.setup("sensorpipe-provision", settings.log_level)
         asyncio.run(run(settings))
@@ -27,20 +28,16 @@ def main() -> None:
 async def run(settings: Settings) -> None:
     """Provision and watch until told to stop."""
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop_on_signals(stop)
     provisioning, heartbeat = Provisioning(settings), Heartbeat()
-    with Observatory(
+    with MonitoringServer(
         *settings.http, healthy=heartbeat.is_beating, ready=lambda: provisioning.ready
     ):
-        async with asyncio.TaskGroup() as tasks:
-            working = [
-                tasks.create_task(heartbeat.run(), name="heartbeat"),
-                tasks.create_task(provisioning.run(), name="provision"),
-            ]
-            await stop.wait()
-            for task in working:
-                task.cancel()
+        await supervise(
+            {"stop": stop.wait()},
+            {"heartbeat": heartbeat.run(), "provision": provisioning.run()},
+            may_end=stop.is_set,
+        )
     log.info("stopped")
 
 

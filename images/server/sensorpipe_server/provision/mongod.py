@@ -13,7 +13,7 @@ ADMIN: Final = "admin"
 """The administrator, and the database that knows it."""
 
 ROLE: Final = "sensorpipe_server"
-ACTIONS: Final = ("find", "insert", "update")
+ACTIONS: Final = ("find", "insert", "update", "remove")
 """All that the server does; MongoDB makes a collection at the first insert into it."""
 
 _AUTHENTICATION_FAILED: Final = 18

@@ -5,8 +5,8 @@ import logging
 from typing import Final
 
 from pymongo.errors import PyMongoError
-from sensorpipe_schema.backoff import Backoff
-from sensorpipe_schema.complaint import Complaint
+from sensorpipe_runtime.backoff import Backoff
+from sensorpipe_runtime.throttled_log import ThrottledLogger
 
 from sensorpipe_server.provision import mongod
 from sensorpipe_server.provision.mongod import SetupError
@@ -25,7 +25,7 @@ class Provisioning:
         self.ready = False
         """Whether all is as it is to be, and mongod is primary."""
         self._settings = settings
-        self._complaint = Complaint(log)
+        self._throttled_log = ThrottledLogger(log)
 
     async def run(self) -> None:
         """Provision and watch until cancelled."""
@@ -36,9 +36,11 @@ class Provisioning:
                 backoff.reset()
                 await self._watch()
             except SetupError as error:
-                self._complaint.say("MongoDB cannot be provisioned", error=str(error))
+                self._throttled_log.warning("MongoDB cannot be provisioned", error=str(error))
             except PyMongoError as error:
-                self._complaint.say("MongoDB is not to be had; trying again", error=_first(error))
+                self._throttled_log.warning(
+                    "MongoDB is unavailable; trying again", error=_first(error)
+                )
             finally:
                 self.ready = False
             await asyncio.sleep(backoff.next())
@@ -67,7 +69,7 @@ class Provisioning:
         async with mongod.connect(self._settings.port) as anonymous:
             while await mongod.is_primary(anonymous):
                 if not self.ready:
-                    self._complaint.settled("MongoDB is to be had again")
+                    self._throttled_log.resolved("MongoDB is available again")
                     fields = {"user": self._settings.username, "database": self._settings.database}
                     log.info("MongoDB provisioned", extra=fields)
                 self.ready = True

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from sensorpipe_schema.settings import Environment
+from sensorpipe_runtime.settings import Environment
 
 _PREFIX = "SENSORPIPE_MONGODB_"
 
@@ -25,9 +25,9 @@ class Settings:
     log_level: str
 
     @classmethod
-    def read(cls, variables: Mapping[str, str]) -> Self:
+    def read(cls, environ: Mapping[str, str]) -> Self:
         """Read the environment, or raise SettingsError with everything that is wrong."""
-        env = Environment(variables)
+        env = Environment(environ)
         settings = cls(
             admin_password=env.parse(f"{_PREFIX}ADMIN_PASSWORD", _filled),
             username=env.parse(f"{_PREFIX}USERNAME", _filled, "sensorpipe-server"),

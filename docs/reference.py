@@ -1,0 +1,275 @@
+"""Write the generated parts of docs/: settings, command line, HTTP API and fields of a Sensor.
+
+`make reference` writes them; `python docs/reference.py --check` exits with 1 where they are stale.
+"""
+
+import ast
+import functools
+import importlib
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+from unittest.mock import MagicMock
+
+import yaml
+from starlette.testclient import TestClient
+
+DOCS: Final = Path(__file__).parent
+ROOT: Final = DOCS.parent
+PROGRAMS: Final = ("generator", "compactor", "server", "operator")
+COMMANDS: Final = ("", "up", "verify", "check")
+
+Row = tuple[str, ...]
+
+
+def main() -> None:
+    """Write or check every generated part."""
+    stale = [page for page, text in pages() if page.read_text(encoding="utf-8") != text]
+    for page, text in pages():
+        if page in stale and "--check" not in sys.argv:
+            page.write_text(text, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        names = ", ".join(str(page.relative_to(ROOT)) for page in stale)
+        sys.exit(f"stale: {names}; `make reference` brings them up to date")
+
+
+@functools.cache
+def pages() -> tuple[tuple[Path, str], ...]:
+    """Return each page with a generated part, and what it should contain."""
+    parts: dict[str, Callable[[], str]] = {
+        "settings": settings,
+        "cli": command_line,
+        "api": http_api,
+        "sensor": sensor_fields,
+    }
+    found = []
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"<!-- reference: (\w+) -->", text):
+            begin, end = f"<!-- reference: {name} -->\n", "<!-- end of reference -->"
+            before, _, rest = text.partition(begin)
+            _, _, after = rest.partition(end)
+            found.append((page, f"{before}{begin}\n{parts[name]()}\n{end}{after}"))
+    return tuple(found)
+
+
+def table(head: Row, rows: Sequence[Row]) -> str:
+    """Return a Markdown table."""
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines
+    )
+
+
+# --- settings ---
+
+
+def settings() -> str:
+    """Return a table of environment variables for each program."""
+    sections = []
+    for program in PROGRAMS:
+        rows = [(f"`{name}`", default, text) for name, default, text in variables(program)]
+        sections.append(
+            f"## sensorpipe-{program}\n\n{table(('variable', 'default', 'meaning'), rows)}"
+        )
+    return "\n".join(sections)
+
+
+def variables(program: str) -> list[Row]:
+    """Return name, default and meaning of each variable that a program reads."""
+    module: Any = importlib.import_module(f"sensorpipe_{program}.settings")
+    environment = module.Environment
+    rows: list[Row] = []
+
+    class Recording(environment):  # type: ignore[misc, valid-type]  # whichever module it is in
+        """An empty environment that notes what is asked of it."""
+
+        _allowed = ""
+
+        def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+            self._allowed = f" One of {', '.join(f'`{word}`' for word in allowed)}."
+            chosen: str = super().choice(name, default, allowed)
+            return chosen
+
+        def whole(self, name: str, default: int, low: int, high: int) -> int:
+            self._allowed = f" From {low:,} to {high:,}."
+            number: int = super().whole(name, default, low, high)
+            return number
+
+        def parse(self, name: str, parser: Callable[[str], Any], default: str | None = None) -> Any:
+            frame = inspect.currentframe()
+            meaning = explained(frame, inspect.getfile(environment))
+            shown = "required" if default is None else f"`{default}`" if default else "none"
+            # a variable is a duration with its unit; its field is a number of milliseconds
+            meaning = meaning.replace(", in milliseconds", "")
+            rows.append((name, shown, meaning + self._allowed))
+            self._allowed = ""
+            return super().parse(name, parser, default)
+
+        def check(self) -> None:
+            """Let pass that required variables are missing."""
+
+    module.Environment = Recording
+    module.Settings.read({})
+    module.Environment = environment
+    return rows
+
+
+def explained(frame: FrameType | None, without: str) -> str:
+    """Return the docstring of the dataclass field that a caller fills, or fail."""
+    while frame is not None:
+        path = frame.f_code.co_filename
+        if path not in (without, __file__):
+            text = field_docs(path).get(target(path, frame.f_lineno) or "")
+            if text:
+                return text
+        frame = frame.f_back
+    raise LookupError("a setting without a docstring at its field")
+
+
+@functools.cache
+def tree(path: str) -> ast.Module:
+    """Return the syntax of a file."""
+    return ast.parse(Path(path).read_text(encoding="utf-8"))
+
+
+@functools.cache
+def field_docs(path: str) -> Mapping[str, str]:
+    """Return the docstrings of all fields of a file's classes, in one line each."""
+    found = {}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ClassDef):
+            for field, text in zip(node.body, node.body[1:], strict=False):
+                if (
+                    isinstance(field, ast.AnnAssign)
+                    and isinstance(field.target, ast.Name)
+                    and isinstance(text, ast.Expr)
+                    and isinstance(text.value, ast.Constant)
+                ):
+                    found[field.target.id] = " ".join(str(text.value.value).split())
+    return found
+
+
+def target(path: str, line: int) -> str | None:
+    """Return the name of the keyword or variable whose value is computed in a line."""
+    found: list[tuple[int, str]] = []
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.keyword) and node.arg:
+            name = node.arg
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+        else:
+            continue
+        end = node.value.end_lineno or 0
+        if node.value.lineno <= line <= end:
+            found.append((end - node.value.lineno, name))
+    return min(found)[1] if found else None
+
+
+# --- command line ---
+
+
+def command_line() -> str:
+    """Return the help of every command."""
+    return "\n".join(
+        f"## sensorpipe {command}".rstrip() + f"\n\n```text\n{help_of(command)}```\n"
+        for command in COMMANDS
+    )
+
+
+def help_of(command: str) -> str:
+    """Return what `--help` prints, 80 columns wide."""
+    argv = [sys.executable, "-m", "sensorpipe_cli", *command.split(), "--help"]
+    environ = os.environ | {"COLUMNS": "80", "NO_COLOR": "1"}
+    done = subprocess.run(argv, check=True, capture_output=True, text=True, env=environ)  # noqa: S603
+    return done.stdout.replace("python -m sensorpipe_cli", "sensorpipe")
+
+
+# --- HTTP API ---
+
+
+def http_api() -> str:
+    """Return a table of the routes, as the server has them, and their parameters."""
+    from sensorpipe_server.api.routes import application  # noqa: PLC0415  only where it is asked for
+
+    app = application(MagicMock(), page_limit=20)
+    summaries = dict(endpoint_summaries())
+    rows = []
+    with TestClient(app) as client:
+        for route in app.routes:
+            path: str = route.path  # type: ignore[attr-defined]  # a Route
+            answer = client.get(path.format(facility="hall_1"), params={"?": ""}).json()
+            allowed = str(answer["detail"]).partition("allowed are ")[2].partition("\n")[0]
+            names = re.findall(r"\w+", allowed.partition(";")[0].partition(" At least")[0])
+            shown = ", ".join(f"`{name}`" for name in names if name != "none") or "none"
+            rows.append((f"`GET {path}`", shown, summaries[path]))
+    return table(("request", "parameters", "answer"), rows)
+
+
+def endpoint_summaries() -> Iterator[tuple[str, str]]:
+    """Yield each path with the summary in its module's docstring."""
+    folder = Path(inspect.getfile(importlib.import_module("sensorpipe_server.api"))).parent
+    for file in sorted(folder.glob("*.py")):
+        if found := re.match(
+            r'"""`GET (\S+)`: (.*?)\.?(?:"""|\n)', file.read_text(encoding="utf-8")
+        ):
+            yield found[1], found[2]
+
+
+# --- the Sensor ---
+
+
+def sensor_fields() -> str:
+    """Return a table of the fields of a Sensor, from its definition."""
+    definition = yaml.safe_load((ROOT / "manifests/crd.yaml").read_text(encoding="utf-8"))
+    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    sections = []
+    for part in ("spec", "status"):
+        rows = list(fields(schema["properties"][part], ""))
+        sections.append(
+            f"### {part}\n\n{table(('field', 'type', 'default', 'allowed', 'meaning'), rows)}"
+        )
+    return "\n".join(sections)
+
+
+def fields(schema: dict[str, Any], prefix: str) -> Iterator[Row]:
+    """Yield a row for each field below; the signals of a sum are not repeated."""
+    required = schema.get("required", [])
+    for name, field in schema.get("properties", {}).items():
+        path = f"{prefix}{name}"
+        default = "required" if name in required else shown(field.get("default"))
+        yield (
+            f"`{path}`",
+            field.get("type", "quantity"),
+            default,
+            bounds(field),
+            field["description"],
+        )
+        if name != "sum":
+            yield from fields(field, f"{path}.")
+            yield from fields(field.get("items", {}), f"{path}[].")
+
+
+def shown(value: object) -> str:
+    """Return a default as YAML has it."""
+    return "" if value is None else f"`{str(value).lower()}`"
+
+
+def bounds(field: dict[str, Any]) -> str:
+    """Return the range of a number or the choice of a word."""
+    if "enum" in field:
+        return ", ".join(f"`{word}`" for word in field["enum"])
+    low, high = (field.get(key) for key in ("minimum", "maximum"))
+    if low is None and high is None:
+        return ""
+    return f"{low:g} to {high:,.15g}" if high is not None else f"at least {low:g}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""What is held in memory: readings in windows, dead letters, messages that are ahead."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from mqtt5 import PublishPacket
+from sensorpipe_runtime.mqtt.frames import Message
+from sensorpipe_schema.intervals import Interval, IntervalSet
+
+# Bytes that each takes in a partial, as estimated.
+_INTERVAL_COST: Final = 12
+_SOURCE_COST: Final = 24
+_VALUE_COST: Final = 8
+
+
+class Arrivals:
+    """The `seq` of readings as intervals, in the order in which they came."""
+
+    def __init__(self, intervals: Iterable[Interval] = ()) -> None:
+        self._intervals = list(intervals)
+
+    def __iter__(self) -> Iterator[Interval]:
+        return iter(self._intervals)
+
+    def add_range(self, first: int, last: int) -> None:
+        """Add `first … last` behind all others."""
+        if self._intervals and self._intervals[-1][1] + 1 == first:
+            self._intervals[-1] = (self._intervals[-1][0], last)
+        else:
+            self._intervals.append((first, last))
+
+    def divided(self, count: int) -> tuple["Arrivals", "Arrivals"]:
+        """Return the first `count` readings, and all others."""
+        one, other = Arrivals(), Arrivals()
+        for first, last in self._intervals:
+            end = min(last, first + count - 1)
+            if end >= first:
+                one.add_range(first, end)
+                count -= end - first + 1
+            if end < last:
+                other.add_range(end + 1, last)
+        return one, other
+
+
+@dataclass(slots=True)
+class Portion:
+    """The readings of one source in a bucket, so that a bucket can be divided by sources."""
+
+    values: list[float]
+    intervals: IntervalSet | Arrivals
+    """The `seq` of the readings; none where they have no identity. Where a window is itemized,
+    in the order of the values."""
+
+
+@dataclass(slots=True)
+class Bucket:
+    """The readings of one sensor in one window, not yet reduced."""
+
+    window: "Window"
+    portions: dict[str | None, Portion] = field(default_factory=dict)
+    """By `src`; None for readings without identity."""
+    streams: set["Stream"] = field(default_factory=set)
+
+    @property
+    def count(self) -> int:
+        """Number of readings held."""
+        return sum(len(portion.values) for portion in self.portions.values())
+
+    @property
+    def values(self) -> list[float]:
+        """The values of all sources."""
+        if len(self.portions) == 1:
+            (portion,) = self.portions.values()
+            return portion.values
+        values: list[float] = []
+        for portion in self.portions.values():
+            values += portion.values
+        return values
+
+    @property
+    def sources(self) -> dict[str, IntervalSet | Arrivals]:
+        """Which `seq` of which `src` it holds."""
+        return {src: portion.intervals for src, portion in self.portions.items() if src is not None}
+
+    @property
+    def values_by_src(self) -> dict[str, list[float]]:
+        """The values of each source that has an identity."""
+        return {src: portion.values for src, portion in self.portions.items() if src is not None}
+
+    def portion(self, src: str | None) -> Portion:
+        """Return the portion of a source, which may be a new one."""
+        found = self.portions.get(src)
+        if found is None:
+            intervals = Arrivals() if self.window.itemized else IntervalSet()
+            found = self.portions[src] = Portion([], intervals)
+            self.window.cost += len(src.encode()) + _SOURCE_COST if src is not None else 0
+        return found
+
+    def note(self, portion: Portion, first: int, last: int) -> None:
+        """Note which `seq` of a portion's source came."""
+        self.window.cost += _INTERVAL_COST
+        if self.window.itemized:
+            self.window.cost += _VALUE_COST * (last - first + 1)
+        portion.intervals.add_range(first, last)
+
+
+@dataclass(slots=True)
+class Window:
+    """One facility's window, or what came of it since the last flush."""
+
+    facility: str
+    start_ms: int
+    end_ms: int
+    first_number: int
+    """The number of its first message: nothing from there on may be acknowledged before it."""
+    opened_ms: int
+    """When it was opened, on the monotonic clock."""
+    late: bool
+    """Whether the window had been closed before: these readings came late."""
+    itemized: bool = False
+    """Whether it holds readings that may be durable already, each to be written with its `seq`."""
+    buckets: dict[str, Bucket] = field(default_factory=dict)
+    """By sensor."""
+    cost: int = 0
+    """Bytes that names and intervals take in the partial, as estimated."""
+
+    @property
+    def count(self) -> int:
+        """Number of readings held."""
+        return sum(bucket.count for bucket in self.buckets.values())
+
+
+@dataclass(slots=True)
+class Facility:
+    """A facility's own time and its open windows; nobody else's clock moves it."""
+
+    name: str
+    newest_ms: int = 0
+    """The highest `ts` seen, in ms."""
+    closed_ms: int = 0
+    """The end of the latest window closed, in ms of event time."""
+    heard_ms: int = 0
+    """When something last came, on the monotonic clock."""
+    is_heard: bool = False
+    """Whether something came since that was last asked."""
+    streams: int = 0
+    """Number of its streams remembered."""
+    windows: dict[int, Window] = field(default_factory=dict)
+    """By start; itemized ones by its complement, `~start`."""
+
+
+class Stream:
+    """The readings of one publisher's run in one topic.
+
+    While they come in order and fall into one window, a reading costs the hot
+    path four comparisons and an `append`: the run `first … next - 1` since the
+    last detour is written down as one interval when the run ends.
+    A stream without identity (`src` is None) has `step` 0 and takes every
+    reading as new.
+    """
+
+    __slots__ = (
+        "append", "bucket", "end", "facility", "first", "line_ms", "next",
+        "portion", "seen", "sensor", "src", "start", "step", "until_ms",
+    )  # fmt: skip
+
+    def __init__(self, facility: Facility, sensor: str, src: str | None) -> None:
+        self.facility = facility
+        self.sensor = sensor
+        self.src = src
+        self.seen = IntervalSet()
+        self.step = 1 if src is not None else 0
+        self.next = 0
+        self.first = 0
+        self.start = 0
+        self.end = 0
+        self.line_ms = 0
+        """A reading with an earlier `ts` may have been in `seen` once."""
+        self.until_ms = 0
+        """The end of the newest window that holds a reading of it."""
+        self.bucket: Bucket | None = None
+        self.portion: Portion | None = None
+        self.append: Callable[[float], None] = _nowhere
+
+    def run_in(self, bucket: Bucket, portion: Portion, start: int, end: int, seq: int) -> None:
+        """Begin a run at `seq` that goes to a portion of `bucket` while `start <= ts < end`."""
+        self.bucket, self.portion = bucket, portion
+        self.append = portion.values.append
+        self.start, self.end = start, end
+        self.first = self.next = seq
+        bucket.streams.add(self)
+
+    def settle(self) -> None:
+        """Write the run down, in the set of what was seen and in its bucket."""
+        if self.bucket is not None and self.portion is not None and self.next > self.first:
+            self.bucket.note(self.portion, self.first, self.next - 1)
+            self.seen.add_range(self.first, self.next - 1)
+            self.first = self.next
+
+    def stop(self) -> None:
+        """End the run."""
+        self.settle()
+        self.bucket = self.portion = None
+        self.append = _nowhere
+        self.start = self.end = 0
+
+
+def _nowhere(value: float) -> None:
+    raise AssertionError(f"the reading {value} has no window")
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that is not a valid reading, with its number and the reason."""
+
+    number: int
+    topic: str
+    payload: bytes
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A message whose `ts` is ahead of our clock, as long as either clock may be wrong."""
+
+    number: int
+    message: Message
+    """A bare one, see `bare`."""
+    ts: int
+
+
+def bare(message: Message) -> Message:
+    """Return a message's topic and payload only: its properties may take as much as its packet."""
+    return PublishPacket(message.topic, message.payload)
+
+
+def held_bytes(kept: DeadLetter | Message) -> int:
+    """Return how many bytes a message takes in memory, about."""
+    return len(kept.payload) + len(kept.topic)

@@ -1,0 +1,39 @@
+"""Which topic filters the broker's session may hold, remembered in what we write to Kafka.
+
+MQTT can neither list a session's subscriptions nor replace them: a filter of former settings
+goes on until somebody ends it by its text. So each fence and each partial carries, in a header,
+the filters that may be subscribed when it is written. All that a start finds it ends: that is
+harmless where somebody has done it already.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from aiokafka import ConsumerRecord
+
+HEADER: Final = "mqtt_filters"
+
+
+def filters_header(filters: Iterable[str]) -> tuple[str, bytes]:
+    """Return the Kafka header that says which filters may be subscribed; none has a newline."""
+    return HEADER, "\n".join(sorted(filters)).encode()
+
+
+class Subscriptions:
+    """The filters of our settings, and those of former settings that the session may still have."""
+
+    def __init__(self, wanted: Iterable[str]) -> None:
+        self.wanted = frozenset(wanted)
+        self.former: set[str] = set()
+        """Filters to be unsubscribed; whoever has done so takes them out."""
+
+    def note(self, record: ConsumerRecord) -> None:
+        """Take note of a record of our own."""
+        for key, value in record.headers:
+            if key == HEADER:
+                held = filter(None, value.decode(errors="replace").split("\n"))
+                self.former.update(set(held) - self.wanted)
+
+    def header(self) -> tuple[str, bytes]:
+        """Return the header of what we write: the broker has former ones until it has answered."""
+        return filters_header(self.wanted | self.former)

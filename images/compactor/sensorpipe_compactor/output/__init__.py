@@ -1,0 +1,1 @@
+"""Makes what the compactor hands out durable in Kafka."""

@@ -1,0 +1,281 @@
+"""The compacted topic as this compactor's journal: begins a run, appends, notices a rival."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, TypeVar
+
+from aiokafka import ConsumerRecord
+from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.structs import RecordMetadata
+from sensorpipe_runtime.backoff import Backoff
+from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
+from sensorpipe_runtime.kafka.compaction import refuse_compaction
+from sensorpipe_runtime.kafka.errors import explain
+from sensorpipe_runtime.service import is_our_cancellation
+from sensorpipe_runtime.throttled_log import ThrottledLogger
+from sensorpipe_schema import partial
+from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
+from sensorpipe_schema.partial import Partial
+
+from sensorpipe_compactor.epoch.claim import Claim, FencedError, is_rival, new_run, rivalled
+from sensorpipe_compactor.epoch.horizon import covers_header
+from sensorpipe_compactor.epoch.line import Line
+from sensorpipe_compactor.epoch.subscriptions import Subscriptions
+from sensorpipe_compactor.epoch.tail import ShorterLogError, Tail
+from sensorpipe_compactor.output.dead_letters import FAILURES, DeadLetterTopic
+from sensorpipe_compactor.output.journal_errors import LogReplacedError, UncertainAppendError
+from sensorpipe_compactor.output.records import Record
+from sensorpipe_compactor.output.topic_producer import (
+    ATTEMPT_SECONDS,
+    TopicProducer,
+    raise_first,
+)
+
+_AGAIN: Final = "Kafka did not take it; trying again"
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Journal:
+    """Appends partials, one append after the other, each for as long as it takes."""
+
+    def __init__(self, settings: KafkaSettings, name: str, filters: Iterable[str] = ()) -> None:
+        self.run = 0
+        """Identifies this start of the compactor in what it writes; 0 until its fences are."""
+        self.line = Line()
+        """Readings before it may be in partials of former runs."""
+        self.found = 0
+        """How many partials of former runs the start found."""
+        self.subscriptions = Subscriptions(filters)
+        self.on_attempt: Callable[[], None] = lambda: None
+        """Called when an attempt begins and when it has failed."""
+        self.clock_ahead_s: Callable[[], int] = lambda: 0
+        """Returns by how many seconds our clock is ahead of the sources, or 0."""
+        self._throttled_log = ThrottledLogger(log)
+        self._failures = 0
+        self._producer = TopicProducer(settings, COMPACTED)
+        self._limit = self._producer.limit
+        self._dead_letters = DeadLetterTopic(settings, self._explain)
+        self._settings = settings
+        self._name = name
+        self._partitioner = DefaultPartitioner()
+        self._ends: dict[int, int] = {}
+        """By partition that has our fence: the offset up to which nobody has shut us out."""
+
+    @property
+    def max_bytes(self) -> int:
+        """Bytes of the largest record that the compacted topic takes, as far as we know."""
+        return self._limit.max_bytes
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a producer of partials: a failed attempt ends it."""
+        return self._producer.client is not None
+
+    @property
+    def retries(self) -> int:
+        """Attempts at Kafka that failed and were made again."""
+        return self._failures + self._dead_letters.failures
+
+    async def open(self) -> None:
+        """Begin a run: shut out all others of our name, and learn up to where they wrote."""
+        await self._persist("create topics", self._create_topics)
+        run = new_run()
+        await self._persist("begin a run", lambda: self._claim(run))
+        self.run = run
+
+    async def append(self, records: list[Record]) -> set[int]:
+        """Return once all records are durable but those that are too large for the topic.
+
+        Returns the places of the latter in the list; they are certain not to be written.
+        Raises FencedError if records count no more, LogReplacedError if that is unknown, and
+        UncertainAppendError if a record is too large that a failed attempt may have written.
+        """
+        await self._persist("fence new partitions", self._adopt)
+        placed = [self._placed(record) for record in records]
+        doubtful: set[int] = set()
+        written, refused = await self._persist("append", lambda: self._try(placed, doubtful))
+        await self._persist("look for a rival", lambda: self._check(written))
+        return refused
+
+    def _placed(self, record: Record) -> Record:
+        """Return a record with its partition, one that has our fence, and what it covers there."""
+        partition = self._partitioner(record.key, sorted(self._ends), [])
+        if record.tells and self.line.is_sure:
+            covers = covers_header(self._ends[partition])
+            record = record._replace(headers=[*record.headers, covers])
+        return record._replace(partition=partition)
+
+    async def _try(
+        self, records: list[Record], doubtful: set[int]
+    ) -> tuple[list[RecordMetadata], set[int]]:
+        """Send records, in smaller batches where these are refused as too large.
+
+        `doubtful` has the places of those that were sent before and may be written.
+        """
+        written: list[RecordMetadata] = []
+        refused: set[int] = set()
+        left = list(range(len(records)))
+        while left:
+            before = set(doubtful)
+            doubtful.update(left)
+            results = await self._producer.send_each([records[place] for place in left])
+            too_large = _too_large(left, results)
+            if too_large & before:
+                raise UncertainAppendError
+            doubtful -= too_large
+            raise_first(r for r in results if not isinstance(r, MessageSizeTooLargeError))
+            written += [r for r in results if not isinstance(r, BaseException)]
+            left = sorted(too_large)
+            if left:
+                certain = await self._limit.learn([records[place].size for place in left])
+                refused.update(place for place in left if records[place].size > certain)
+                left = [place for place in left if place not in refused]
+                await self._producer.close()  # the next producer makes smaller batches
+        return written, refused
+
+    async def look_again_at_limit(self) -> None:
+        """Ask how large a record the compacted topic takes: the limit may have been raised."""
+        if await self._limit.look_again():
+            await self._producer.close()  # the next producer makes larger batches
+
+    async def set_apart(self, letters: list[Record]) -> bool:
+        """Write dead letters in one attempt of at most 10 s; return whether they are durable."""
+        return await self._dead_letters.write(letters)
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await asyncio.gather(self._producer.close(), self._dead_letters.producer.close())
+
+    async def _persist(self, what: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Make attempts until one succeeds: the broker keeps what we do not acknowledge."""
+        backoff = Backoff()
+        while True:
+            self.on_attempt()
+            try:
+                done = await attempt()
+            except FAILURES as error:
+                if is_our_cancellation(error):
+                    raise
+                self._failures += 1
+                self.on_attempt()
+                reason = await self._explain(error)
+                self._throttled_log.warning(_AGAIN, attempted=what, error=reason)
+            else:
+                self._throttled_log.resolved("Kafka takes it again", attempted=what)
+                return done
+            await self._producer.close()
+            await asyncio.sleep(backoff.next())
+
+    async def _explain(self, error: BaseException) -> str:
+        text = await explain(self._settings, error)
+        if isinstance(error, InvalidTimestampError) and (ahead := self.clock_ahead_s()):
+            text += f": this machine's clock is {ahead} s ahead of all sources of readings"
+        return text
+
+    async def _create_topics(self) -> None:
+        """Create what is missing; that dead letters cannot be written keeps no reading back."""
+        async with asyncio.timeout(ATTEMPT_SECONDS):
+            try:
+                await ensure_topics(self._settings, COMPACTED, DEAD_READINGS)
+            except KafkaError as error:
+                if not await self._has_compacted_topic():
+                    raise  # it names both
+                await self._dead_letters.warn(error)
+            await refuse_compaction(self._settings, COMPACTED)
+
+    async def _has_compacted_topic(self) -> bool:
+        try:
+            await ensure_topics(self._settings, COMPACTED)
+        except KafkaError:
+            return False
+        return True
+
+    async def _claim(self, run: int) -> None:
+        """Fence all partitions, those that appear meanwhile included."""
+        claim = Claim(self._name, run, self._write_fence, self.subscriptions.note)
+        ends: dict[int, int] = {}
+        async with Tail(self._settings, COMPACTED) as tail:
+            while new := await tail.partitions() - ends.keys():
+                ends |= await claim.make(tail, sorted(new))
+        self._ends, self.found = ends, claim.partials
+        self.line = Line(claim.newest_ms, is_told=bool(claim.is_told))
+        certain_from = claim.newest_ms if claim.is_told else None
+        log.info("Run begun", extra={"run": run, "certain_from_ms": certain_from})
+
+    async def _adopt(self) -> None:
+        """Fence partitions that were added to the topic: only then may they be written to.
+
+        Whoever was shut out before they were added finds that in the others, and writes nothing.
+        """
+        new = await self._producer.partitions() - self._ends.keys()
+        if not new:
+            return  # or there is no producer: the next append makes one, and asks again
+        newest_ms, is_sure = self.line.newest_ms, self.line.is_sure
+        claim = Claim(self._name, self.run, self._write_fence, newest_ms=newest_ms, is_told=is_sure)
+        async with Tail(self._settings, COMPACTED) as tail:
+            await self._look_at_all(tail)
+            ends = await claim.make(tail, sorted(new))
+            await self._look_at_all(tail)
+        self._ends |= ends
+        self.line.newest_ms = max(self.line.newest_ms, claim.newest_ms)
+        log.info("New partitions are fenced", extra={"partitions": sorted(new)})
+
+    async def _look_at_all(self, tail: Tail) -> None:
+        """Look for a rival's fence in all partitions that have ours, up to their ends."""
+        for partition, end in (await tail.ends(self._ends)).items():
+            await tail.read(partition, self._ends[partition], end, self._notice)
+            self._ends[partition] = max(self._ends[partition], end)
+
+    async def _write_fence(self, partition: int, fence: Partial, covers: int | None) -> int:
+        value = partial.encode(fence)
+        headers = [self.subscriptions.header()]
+        if covers is not None:
+            headers.append(covers_header(covers))
+        record = Record(COMPACTED, self._name.encode(), value, headers, partition)
+        (written,) = await self._producer.send([record])
+        return int(written.offset)
+
+    async def _check(self, written: list[RecordMetadata]) -> None:
+        """Look at what others wrote between our appends: it may be the fence of another run."""
+        offsets: dict[int, list[int]] = {}
+        for metadata in written:
+            if metadata.topic == COMPACTED:
+                offsets.setdefault(metadata.partition, []).append(metadata.offset)
+        for partition, ours in offsets.items():
+            start, end = self._ends.get(partition, 0), max(ours) + 1
+            if min(ours) < start:
+                raise LogReplacedError(_replaced(partition, start, min(ours)))
+            if end - start != len(ours):
+                await self._look(partition, start, end)
+            self._ends[partition] = end
+
+    async def _look(self, partition: int, start: int, end: int) -> None:
+        """Read what lies between `start` and `end`."""
+        async with Tail(self._settings, COMPACTED) as tail:
+            try:
+                await tail.read(partition, start, end, self._notice)
+            except ShorterLogError as error:
+                raise LogReplacedError(_replaced(partition, end, None)) from error
+
+    def _notice(self, record: ConsumerRecord) -> None:
+        if is_rival(record, self._name, self.run):
+            raise FencedError(rivalled(self._name))
+
+
+def _replaced(partition: int, expected: int, found: int | None) -> str:
+    where = "ends before" if found is None else f"goes on at {found}, before"
+    return (
+        f"partition {partition} of {COMPACTED} {where} the offset {expected} it had reached: the "
+        "topic was deleted and created again, or Kafka lost the end of its log; a restart "
+        "restores what is there and begins a new run"
+    )
+
+
+def _too_large(places: list[int], results: list[Any]) -> set[int]:
+    """Return the places of records that Kafka refuses as too large."""
+    pairs = zip(places, results, strict=True)
+    return {place for place, result in pairs if isinstance(result, MessageSizeTooLargeError)}

@@ -1,0 +1,63 @@
+"""Makes Kafka messages of partials and dead letters."""
+
+from typing import Final, NamedTuple
+
+from sensorpipe_schema import partial
+from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
+from sensorpipe_schema.partial import Partial
+
+from sensorpipe_compactor.buffers import DeadLetter
+from sensorpipe_compactor.epoch.horizon import HEADER_BYTES
+from sensorpipe_compactor.output.topic_limit import record_bytes
+
+_MAX_DETAIL: Final = 500
+_MAX_TOPIC: Final = 1_000
+
+_CUT: Final = "cut_from"
+"""The header of a dead letter that was cut to fit; how many bytes it had."""
+
+
+class Record(NamedTuple):
+    """One Kafka message that is to be written."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    partition: int | None = None
+    tells: bool = True
+    """Whether it covers all partials before it in its partition, see `epoch.horizon`."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes alone in a batch, at most, with the header it gets."""
+        return record_bytes(self.key, self.value, self.headers) + HEADER_BYTES
+
+
+def partial_record(
+    made: Partial, headers: list[tuple[str, bytes]] | None = None, *, tells: bool = True
+) -> Record:
+    """Return the message of a partial; its key keeps a facility in one partition."""
+    key, value = made.facility.encode(), partial.encode(made)
+    return Record(COMPACTED, key, value, headers or [], tells=tells)
+
+
+def dead_letter_record(letter: DeadLetter) -> Record:
+    """Return the message of a dead letter: its payload, with the reason in the headers."""
+    topic = letter.topic.encode()[:_MAX_TOPIC]
+    headers = [
+        ("reason", letter.reason.encode()),
+        ("detail", letter.detail.encode()[:_MAX_DETAIL]),
+        ("mqtt_topic", topic),
+    ]
+    return Record(DEAD_READINGS, topic, letter.payload, headers)
+
+
+def cut(letter: Record, max_bytes: int) -> Record:
+    """Return a dead letter with as much of its payload as fits, saying so in a header."""
+    if letter.size <= max_bytes:
+        return letter
+    header = (_CUT, str(len(letter.value)).encode())
+    marked = letter._replace(headers=[*letter.headers, header])
+    keep = max(0, len(letter.value) - (marked.size - max_bytes))
+    return marked._replace(value=letter.value[:keep])

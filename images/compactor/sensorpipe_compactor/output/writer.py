@@ -1,0 +1,101 @@
+"""Makes windows durable: as many partials as it takes for Kafka to accept each."""
+
+import logging
+from typing import Final
+
+from sensorpipe_schema.partial import Origin
+
+from sensorpipe_compactor.buffers import Window
+from sensorpipe_compactor.output.dividing import halves, parts
+from sensorpipe_compactor.output.journal import Journal
+from sensorpipe_compactor.output.records import Record, partial_record
+from sensorpipe_compactor.reduce import reduce_window
+from sensorpipe_compactor.windows import MAX_WINDOW_COST, Windows
+
+_TOO_LARGE: Final = "partial_too_large"
+_COST_SHARE: Final = 0.3
+"""Share of a record that a window's names and intervals may take."""
+
+log = logging.getLogger(__name__)
+
+
+class Writer:
+    """Writes windows to a journal under the name of a compactor."""
+
+    def __init__(self, journal: Journal, windows: Windows, name: str) -> None:
+        self.partials = 0
+        """Partials that are durable."""
+        self.readings = 0
+        """Readings that are durable."""
+        self.itemized = 0
+        """Of these, readings that may be in another partial as well."""
+        self._journal = journal
+        self._windows = windows
+        self._name = name
+        self._number = 0
+        self._newest_ms = 0
+        self._tells = False
+        self._looked_again = False
+
+    async def write(self, taken: list[Window], filters: tuple[str, bytes]) -> None:
+        """Return once all is durable; what cannot be divided to fit is a dead letter then.
+
+        `filters` is the header of each partial.
+        """
+        self._looked_again = False
+        ends = [window.end_ms for window in taken]
+        line = self._journal.line
+        self._tells = line.is_sure
+        self._newest_ms = max(self._newest_ms, line.newest_ms, *ends)
+        left = [part for window in taken for part in parts(window, self._journal.max_bytes)]
+        while left:
+            windows, left = left, []
+            fitting: list[tuple[Window, Record]] = []
+            for window in windows:
+                record = self._record(window, filters)
+                if await self._fits(window, record.size):
+                    fitting.append((window, record))
+                else:
+                    left += self._divided(window, record.size)
+            refused = await self._journal.append([record for _, record in fitting])
+            for place, (window, record) in enumerate(fitting):
+                if place in refused:
+                    left += self._divided(window, record.size)
+                else:
+                    self.partials += 1
+                    self.readings += window.count
+                    self.itemized += window.count if window.itemized else 0
+        largest = int(self._journal.max_bytes * _COST_SHARE)
+        self._windows.max_cost = min(MAX_WINDOW_COST, largest)
+
+    def _record(self, window: Window, filters: tuple[str, bytes]) -> Record:
+        self._number += 1
+        origin = Origin(self._name, self._journal.run, self._number, self._newest_ms)
+        return partial_record(reduce_window(window, origin), [filters], tells=self._tells)
+
+    async def _fits(self, window: Window, size: int) -> bool:
+        """Return whether the topic takes so much, as far as we know.
+
+        Before a window is given up the topic is asked once more, once in a `write`: its limit
+        may have been raised since it was learnt.
+        """
+        if size <= self._journal.max_bytes:
+            return True
+        if self._looked_again or halves(window) is not None:
+            return False
+        self._looked_again = True
+        await self._journal.look_again_at_limit()
+        return size <= self._journal.max_bytes
+
+    def _divided(self, window: Window, size: int) -> list[Window]:
+        """Return two halves; none where the window cannot be divided and is a dead letter."""
+        if (divided := halves(window)) is not None:
+            return list(divided)
+        limit = self._journal.max_bytes
+        detail = f"a partial of {size} bytes; max.message.bytes of the topic allows {limit}"
+        log.error(
+            "A partial is too large for Kafka and cannot be divided; it becomes a dead letter",
+            extra={"facility": window.facility, "size": size, "limit": limit},
+        )
+        self._windows.dead_letter_window(window, _TOO_LARGE, detail)
+        return []

@@ -1,0 +1,1 @@
+"""Serving HTTP: connections and their limits, problems and answers."""

@@ -1,0 +1,38 @@
+"""JSON answers: dates in RFC 3339 with Z, numbers that JSON cannot hold as null."""
+
+import asyncio
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+from bson import Int64
+from starlette.responses import Response
+
+AT_ONCE: Final = 50
+"""Items of a list that are made and encoded before others go on: some 1 ms of work."""
+
+
+def _plain(value: object) -> int:
+    """Return an integer over 32 bits, of which BSON makes a class of its own."""
+    if isinstance(value, Int64):
+        return int(value)
+    raise TypeError(f"{type(value).__name__} has no place in an answer")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+
+
+def json(content: Any) -> Response:
+    """Return a JSON answer."""
+    return Response(_encode(content), media_type="application/json")
+
+
+async def encoded(items: Iterable[Any]) -> msgspec.Raw:
+    """Return the JSON of a list, part of an answer; others go on while it is made."""
+    parts: list[bytes] = []
+    left = iter(items)
+    while some := list(islice(left, AT_ONCE)):
+        parts.append(_encode(some)[1:-1])
+        await asyncio.sleep(0)
+    return msgspec.Raw(b"[%b]" % b",".join(parts))

@@ -1,0 +1,91 @@
+"""Errors as problem documents (RFC 9457)."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from pymongo.errors import PyMongoError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class InvalidRequestError(Exception):
+    """A request that cannot be answered, with everything that is wrong with it."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = errors
+
+
+def document(status: int, detail: str, path: str, errors: Sequence[str] = ()) -> bytes:
+    """Return a problem document about a request for a path."""
+    content: dict[str, object] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": path,
+    }
+    if errors:
+        content["errors"] = errors
+    return msgspec.json.encode(content)
+
+
+def problem(
+    request: Request,
+    status: int,
+    detail: str,
+    *,
+    errors: Sequence[str] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return a problem document as the answer to a request."""
+    content = document(status, detail, request.url.path, errors)
+    return Response(content, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+async def invalid_request(request: Request, error: Exception) -> Response:
+    """Answer an InvalidRequestError."""
+    errors = error.errors if isinstance(error, InvalidRequestError) else ()
+    return problem(request, HTTPStatus.BAD_REQUEST, str(error), errors=errors)
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    """Answer what Starlette itself refuses: an unknown path, a method that is not allowed."""
+    if not isinstance(error, HTTPException):
+        raise error
+    details = {
+        HTTPStatus.NOT_FOUND: f"There is nothing at {request.url.path}",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not allowed here; GET is",
+    }
+    detail = details.get(HTTPStatus(error.status_code), str(error.detail))
+    return problem(request, error.status_code, detail, headers=error.headers)
+
+
+async def database_away(request: Request, error: Exception) -> Response:
+    """Answer while MongoDB is away."""
+    log.info("read not answered", extra={"path": request.url.path, "error": str(error)[:500]})
+    detail = "The database does not answer; try again in a few seconds"
+    headers = {"Retry-After": "5"}
+    return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
+
+
+async def internal_error(request: Request, _error: Exception) -> Response:
+    """Answer a fault of this program; the log has it."""
+    detail = "The server failed to answer; its log says why"
+    return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+
+
+HANDLERS = {
+    InvalidRequestError: invalid_request,
+    HTTPException: http_error,
+    PyMongoError: database_away,
+    Exception: internal_error,
+}

@@ -1,0 +1,115 @@
+"""Limits the cost of requests: few scans at once, none for a client that disconnected."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sensorpipe_server.api.http import metrics
+from sensorpipe_server.api.http.limits import RETRY_AFTER_SECONDS
+from sensorpipe_server.api.http.problems import problem
+
+Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
+
+AT_ONCE: Final = 2
+"""Scans of a kind at once: all of them share one CPU with the requests for a page."""
+
+WAITING: Final = 24
+"""Requests of a kind that wait for a scan to end, such as a dashboard sends in one go.
+
+More are refused: of the 64 requests that are answered at once, pages have the rest.
+"""
+
+WAIT_SECONDS: Final = 10.0
+"""Seconds for which a request waits before it is refused."""
+
+_CLIENT_CLOSED_REQUEST: Final = 499
+"""Status of an answer that nobody reads, as proxies log it."""
+
+
+class Scans:
+    """Lets a few requests of a kind that reads much run at once, and a few more wait their turn.
+
+    Each kind has a limit of its own: an audit has its turn however many ask for statistics.
+    """
+
+    def __init__(
+        self,
+        at_once: int = AT_ONCE,
+        most_waiting: int = WAITING,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> None:
+        self.waiting = 0
+        """Requests that wait now."""
+        self._at_once = at_once
+        self._free = asyncio.Semaphore(at_once)
+        self._most_waiting = most_waiting
+        self._wait_seconds = wait_seconds
+
+    def limited(self, endpoint: Endpoint) -> Endpoint:
+        """Return the endpoint within the limit; what is beyond it is answered with 503."""
+
+        async def answer(request: Request) -> Response:
+            if not await self._has_turn():
+                return self._refused(request)
+            try:
+                return await endpoint(request)
+            finally:
+                self._free.release()
+
+        return answer
+
+    async def _has_turn(self) -> bool:
+        """Wait for a turn, which has to be given back; return whether there was one in time."""
+        if self._free.locked() and self.waiting >= self._most_waiting:
+            return False
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                return await self._free.acquire()
+        except TimeoutError:
+            return False
+        finally:
+            self.waiting -= 1
+
+    def _refused(self, request: Request) -> Response:
+        metrics.HTTP_REFUSED.labels(str(int(HTTPStatus.SERVICE_UNAVAILABLE))).inc()
+        detail = (
+            f"The server reads for {self._at_once} requests of this kind, as many as it may, "
+            "and others wait; try again later"
+        )
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
+
+
+def ended_by_disconnect(endpoint: Endpoint) -> Endpoint:
+    """Return the endpoint as one whose work is cancelled when its client disconnects."""
+
+    async def answer(request: Request) -> Response:
+        work = asyncio.create_task(endpoint(request), name=f"answer {request.url.path}")
+        leaving = asyncio.create_task(_disconnected(request), name="wait for a disconnect")
+        try:
+            await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+        finally:
+            await _cancelled(work, leaving)
+        return Response(status_code=_CLIENT_CLOSED_REQUEST)
+
+    return answer
+
+
+async def _disconnected(request: Request) -> None:
+    """Return once the client has disconnected."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait for their end; how they end is nobody's concern any more."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

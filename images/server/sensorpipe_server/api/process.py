@@ -1,0 +1,191 @@
+"""The API in a process of its own: nothing that is asked delays what is stored.
+
+The server's first process forks it, since that is at once, and memory that neither changes is
+there once only. Each holds one end of a pair of connected sockets. The API sends its metrics
+once a second, which shows that it gets on, too. A byte tells it to stop. Where one process ends,
+however that happens, the other reads the end of the connection.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, NoReturn, Self
+
+import msgspec
+import uvloop
+from prometheus_client import generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+from sensorpipe_runtime.aio import ended_or_stopped
+from sensorpipe_runtime.liveness import Heartbeat
+from sensorpipe_runtime.service import supervise
+from starlette.applications import Starlette
+
+from sensorpipe_server.api.http import server
+from sensorpipe_server.api.http.metrics import REGISTRY
+from sensorpipe_server.storage.mongodb import database
+
+BEAT_SECONDS: Final = 1.0
+"""Seconds between two messages of the API, which are its metrics."""
+
+END_SECONDS: Final = server.GRACE_SECONDS + 5.0
+"""Seconds from the stop request, or the closed connection, until the API's process is killed."""
+
+NICENESS: Final = 5
+"""Niceness of the API's process, so that storing goes first where both want the CPU."""
+
+Application = Callable[[database.Database], Starlette]
+"""Makes the web application that answers from a database."""
+
+_MESSAGE_BYTES: Final = 1024 * 1024
+_STOP: Final = b"s"
+
+log = logging.getLogger(__name__)
+
+
+class ApiEndedError(Exception):
+    """The API's process has ended although nobody asked it to."""
+
+    def __init__(self, status: int) -> None:
+        how = f"was ended by signal {-status}" if status < 0 else f"exited with {status}"
+        super().__init__(f"the process of the API {how}; the log says why, if it could")
+
+
+class ApiProcess(Collector):
+    """The API's process as the one that forks it sees it; collects its metrics.
+
+    Entering it forks, so there must be one thread only. On leaving the process has ended.
+    """
+
+    def __init__(self, mongodb_uri: str, listener: socket.socket, application: Application) -> None:
+        self.heartbeat = Heartbeat()
+        """Beats with each message of the API."""
+        self._mongodb_uri = mongodb_uri
+        self._listener = listener
+        self._application = application
+        self._metrics = ""
+
+    def __enter__(self) -> Self:
+        self._connection, theirs = socket.socketpair()
+        self._pid = os.fork()
+        if not self._pid:
+            self._connection.close()
+            _run_api(_serve(self._mongodb_uri, self._application, self._listener, theirs))
+        theirs.close()
+        self._listener.close()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+        self._kill()
+        if self._pid:
+            self._wait()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watch the process; when `stop` is set, tell it to stop and return once it has ended.
+
+        Raises ApiEndedError where it ends before.
+        """
+        reader, writer = await asyncio.open_connection(sock=self._connection, limit=_MESSAGE_BYTES)
+        listening = asyncio.create_task(self._listen(reader), name="listen to the API")
+        try:
+            if await ended_or_stopped(listening, stop):
+                raise ApiEndedError(await self._ended())
+            writer.write(_STOP)
+            if status := await self._ended():
+                log.warning("The API did not end as it should", extra={"status": status})
+        finally:
+            listening.cancel()
+            writer.close()
+            self._kill()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of the API as they were with its last message."""
+        yield from text_string_to_metric_families(self._metrics)
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        """Take messages until the process ends."""
+        with suppress(ConnectionError):
+            while line := await reader.readline():
+                self._metrics = msgspec.json.decode(line, type=str)
+                self.heartbeat.beat()
+
+    async def _ended(self) -> int:
+        """Return how the process ended; kill it if that takes too long."""
+        ended = asyncio.create_task(asyncio.to_thread(self._wait), name="end of the API")
+        await asyncio.wait({ended}, timeout=END_SECONDS)
+        if not ended.done():
+            log.warning("The API does not end and is killed")
+            self._kill()
+        return await ended
+
+    def _wait(self) -> int:
+        """Return the exit status of the process, or its signal as a negative number."""
+        _, status = os.waitpid(self._pid, 0)
+        self._pid = 0
+        return os.waitstatus_to_exitcode(status)
+
+    def _kill(self) -> None:
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+
+
+def _run_api(serving: Coroutine[Any, Any, None]) -> NoReturn:
+    """Run the API in this process, and end it."""
+    status = 1
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):  # whoever sends them to both means the other
+            signal.signal(number, signal.SIG_IGN)
+        os.nice(NICENESS)
+        uvloop.run(serving)
+        status = 0
+    except BaseException:
+        log.exception("The API has failed")
+    finally:
+        os._exit(status)
+
+
+async def _serve(
+    mongodb_uri: str, application: Application, listener: socket.socket, connection: socket.socket
+) -> None:
+    """Answer until the other process says that it is enough."""
+    reader, writer = await asyncio.open_connection(sock=connection)
+    stop = asyncio.Event()
+    async with database.connect(mongodb_uri) as client:
+        app = application(database.database(client))
+        await supervise(
+            {"http": server.serve(app, listener, stop)},
+            {"tell metrics": _tell(writer), "obey": _obey(reader, stop)},
+            may_end=stop.is_set,
+        )
+
+
+async def _tell(writer: asyncio.StreamWriter) -> None:
+    """Send the metrics once a second until cancelled."""
+    with _bound_to_the_other():
+        while True:
+            writer.write(msgspec.json.encode(generate_latest(REGISTRY).decode()) + b"\n")
+            await writer.drain()
+            await asyncio.sleep(BEAT_SECONDS)
+
+
+async def _obey(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
+    """Set `stop` when the other process says so."""
+    with _bound_to_the_other():
+        while await reader.read(len(_STOP)):
+            stop.set()
+        raise ConnectionResetError
+
+
+@contextmanager
+def _bound_to_the_other() -> Iterator[None]:
+    """End this process at once where the connection to the other one has ended: so has that."""
+    try:
+        yield
+    except ConnectionError:
+        os._exit(1)

@@ -1,0 +1,170 @@
+"""What earlier scans found of one facility: lost readings, duplicates and its newest window."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from sensorpipe_server.storage.fold import Window
+from sensorpipe_server.storage.source_seqs import Settling, SourceSeqs
+from sensorpipe_server.storage.summaries import sources_of
+
+HORIZON_MS: Final = 3 * 60_000
+"""Milliseconds of event time before a facility's newest window in which windows may still change.
+
+Each scan reads them again.
+"""
+
+MAX_INTERVALS: Final = 20_000
+"""Largest number of intervals of `seq` of one facility; a source without gaps has one.
+
+A full scan ends at half of them: older windows are left out, as if the day began later.
+"""
+
+Key = tuple[str, str]
+"""Sensor and source."""
+
+
+class SeqsBySource:
+    """The `seq` of each source in some windows."""
+
+    def __init__(self) -> None:
+        self.sources: dict[Key, SourceSeqs] = {}
+
+    def add(self, window: Window, settles_at: float, now: float) -> list[Key]:
+        """Add a window and return its sources; see `SourceSeqs.add`."""
+        added: list[Key] = []
+        for name, summaries in window.sensors.items():
+            for summary in summaries:
+                for src, intervals in sources_of(summary)[0]:
+                    key = (name, src)
+                    if key not in self.sources:
+                        self.sources[key] = SourceSeqs()
+                    self.sources[key].add(intervals, settles_at, now)
+                    added.append(key)
+        return added
+
+    @property
+    def intervals(self) -> int:
+        """Number of intervals of `seq` in memory."""
+        return sum(map(len, self.sources.values()))
+
+    @property
+    def duplicates(self) -> int:
+        """Number of readings stored more than once, each time but the first."""
+        return sum(seqs.duplicates for seqs in self.sources.values())
+
+    def plus(self, more: "SeqsBySource", now: float) -> "SeqsBySource":
+        """Return the sum of both as of `now`, in unix seconds; neither changes."""
+        total, none = SeqsBySource(), SourceSeqs()
+        for key in self.sources.keys() | more.sources.keys():
+            ours, theirs = self.sources.get(key, none), more.sources.get(key, none)
+            total.sources[key] = ours.plus(theirs, now)
+        return total
+
+    def lost(self, began_before: frozenset[Key]) -> int:
+        """Return the number of lost readings.
+
+        Sources count from `seq` 1, those in `began_before` from the first one stored.
+        """
+        return sum(
+            seqs.missing(from_one=key not in began_before).lost
+            for key, seqs in self.sources.items()
+        )
+
+
+class Scan:
+    """The windows of one scan of a facility that began at `now` (unix seconds), newest first."""
+
+    def __init__(self, newest_ms: int, settling: Settling, now: float) -> None:
+        self.newest_ms = newest_ms
+        self.now = now
+        self.is_continuous = False
+        """Whether the newest window of the scan before is still stored."""
+        self._known_ms = newest_ms
+        self.recent = SeqsBySource()
+        self.older = SeqsBySource()
+        self.began: dict[Key, int] = {}
+        """Start of the oldest window of each source, in unix milliseconds."""
+        self._settling = settling
+
+    def add(self, windows: Iterable[Window]) -> None:
+        """Add windows."""
+        for window in windows:
+            start = window.key.start_ms
+            self.is_continuous = self.is_continuous or start == self._known_ms
+            self.newest_ms = max(self.newest_ms, start)
+            seqs = self.recent if start >= self.boundary_ms else self.older
+            settles_at = self._settling.settles_at(
+                window.received_at, window.key.length_ms, self.now
+            )
+            self.began |= dict.fromkeys(seqs.add(window, settles_at, self.now), start)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a full scan has read half of MAX_INTERVALS, which ends it."""
+        return self.recent.intervals + self.older.intervals > MAX_INTERVALS // 2
+
+    @property
+    def boundary_ms(self) -> int:
+        """Unix milliseconds from which windows may still change."""
+        return self.newest_ms - HORIZON_MS
+
+    @property
+    def oldest_ms(self) -> int:
+        """Start of the oldest window that has a source, in unix milliseconds."""
+        return min(self.began.values(), default=self.newest_ms)
+
+    def without_first(self) -> list[Key]:
+        """Return the sources whose reading 1 is in none of the windows."""
+        total = self.older.plus(self.recent, self.now)
+        return sorted(key for key, seqs in total.sources.items() if seqs.first > 1)
+
+
+class History:
+    """The results of all scans of one facility.
+
+    A scan reads the windows from `boundary_ms` on; those that are older than the horizon by
+    then are not read again before the next full scan. Only a full scan raises `lost`, because a
+    late reading may be in a window that the other scans do not read.
+    """
+
+    def __init__(self, newest_ms: int) -> None:
+        self.newest_ms = newest_ms
+        """Start of the newest window, in unix milliseconds."""
+        self.boundary_ms = newest_ms - HORIZON_MS
+        self.lost = 0
+        self.duplicates = 0
+        self.fully_scanned_at = 0.0
+        """Unix seconds of the last full scan; 0 for never."""
+        self.scanned_at = 0.0
+        """Unix seconds of the last scan."""
+        self.needs_full_scan = False
+        """Whether more readings seem to be lost than `lost`, or MAX_INTERVALS is exceeded."""
+        self.intervals = 0
+        """Number of intervals of `seq` in memory."""
+        self._settled = SeqsBySource()
+        self._began_before: frozenset[Key] = frozenset()
+
+    def add(self, scan: Scan) -> None:
+        """Add a scan of the windows from `boundary_ms` on."""
+        self._settled = self._settled.plus(scan.older, scan.now)
+        lost = self._count(scan)
+        self.needs_full_scan = lost > self.lost or self.intervals > MAX_INTERVALS
+        self.lost = min(lost, self.lost)
+
+    def replace(self, scan: Scan, began_before: frozenset[Key]) -> None:
+        """Replace everything by a full scan.
+
+        Sources in `began_before` began before its oldest window: their missing readings are
+        counted from the first one in it.
+        """
+        self._settled, self._began_before = scan.older, began_before
+        self.lost = self._count(scan)
+        self.needs_full_scan = False
+        self.fully_scanned_at = scan.now
+
+    def _count(self, scan: Scan) -> int:
+        """Return the number of lost readings."""
+        self.newest_ms, self.boundary_ms = scan.newest_ms, scan.boundary_ms
+        total = self._settled.plus(scan.recent, scan.now)
+        self.duplicates, self.intervals = total.duplicates, total.intervals
+        return total.lost(self._began_before)

@@ -1,0 +1,66 @@
+"""Detects fetches that Kafka does not answer; aiokafka retries for ever and only logs it."""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+FAILED_AFTER: Final = 45.0
+"""Seconds without an answer after which fetching has failed; the liveness probe allows more."""
+
+
+class FetchesFailedError(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
+    """For FAILED_AFTER seconds Kafka has answered no fetch from a partition, or not let us join."""
+
+
+class FetchWatch:
+    """Watches the fetches of one consumer.
+
+    Kafka answers a fetch twice a second, also where there is nothing new. Times of answers
+    are compared with each other only, as they are those of a wall clock.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: dict[TopicPartition, int | None] = {}
+        self._since: dict[TopicPartition | None, float] = {None: clock()}
+
+    def look(
+        self,
+        fetched: Mapping[TopicPartition, int | None],
+        found: Collection[TopicPartition],
+        *,
+        joined: bool,
+    ) -> None:
+        """Raise FetchesFailedError if one partition, or the group, has waited for too long.
+
+        `fetched` has the time of the last answer of each assigned partition, `found` those
+        of which there were records just now; `joined` is whether the group has assigned any.
+        """
+        now, before = self._clock(), self._since
+        self._since = {None: now if joined else before[None]}
+        for partition, at in fetched.items():
+            answered = partition in found or at != self._last.get(partition)
+            self._since[partition] = now if answered else before.get(partition, now)
+        self._last = dict(fetched)
+        stuck = {key for key, since in self._since.items() if now - since > FAILED_AFTER}
+        if None in stuck:
+            raise FetchesFailedError(f"not let into the group for {FAILED_AFTER:.0f} s")
+        if stuck:
+            numbers = sorted(key.partition for key in stuck if key is not None)
+            raise FetchesFailedError(
+                f"no fetch from the partitions {numbers} was answered for {FAILED_AFTER:.0f} s"
+            )
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do not count the time in which nothing is fetched."""
+        begun = self._clock()
+        try:
+            yield
+        finally:
+            passed = self._clock() - begun
+            self._since = {key: since + passed for key, since in self._since.items()}

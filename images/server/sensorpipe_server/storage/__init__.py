@@ -1,0 +1,1 @@
+"""What is stored in MongoDB, and how it is written and read."""

@@ -1,0 +1,105 @@
+"""Stored partials: the form of a document (docs/storage.md).
+
+    {_id, facility_name, window: {start_time, end_time}, received_at,
+     sensors: {NAME: {count, mean, m2, min, max}, …}, partial: the Kafka message's value,
+     itemized: true, only where it is}
+
+`_id` is `FACILITY/START/LENGTH/RUN/NUMBER`: start and length in milliseconds, the start in 15
+digits, the run in 16 hexadecimal ones. So one facility's windows are one range of it in order
+of time, a window's partials lie side by side, the index that MongoDB keeps anyway serves every
+query, and what is delivered again is refused. A window whose partials were merged in the
+background has one document `FACILITY/START/LENGTH/folded`, which names those that it holds.
+"""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from sensorpipe_schema.partial import MAX_TIME_MS, Checked
+
+Document = dict[str, Any]
+
+END_OF_TIME_MS: Final = MAX_TIME_MS
+"""Fifteen digits reach to it: the year 10000."""
+
+FOLDED: Final = "folded"
+"""The end of the `_id` of a folded document."""
+
+MAX_LISTED_SENSORS: Final = 10_000
+"""Sensors listed of one facility; the windows of all others are stored all the same."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+class WindowKey(NamedTuple):
+    """Which window of which facility: start and length in milliseconds."""
+
+    facility: str
+    start_ms: int
+    length_ms: int
+
+    def __str__(self) -> str:
+        """Return what the `_id` of each of its documents begins with, without the last slash."""
+        return f"{self.facility}/{self.start_ms:015d}/{self.length_ms}"
+
+    @property
+    def end_ms(self) -> int:
+        """The end, exclusive, in unix milliseconds."""
+        return self.start_ms + self.length_ms
+
+
+class DocumentKey(NamedTuple):
+    """An `_id`, taken apart; `run` and `number` are 0 in that of a folded document."""
+
+    window: WindowKey
+    run: int
+    number: int
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether it is of a folded document."""
+        return not self.run
+
+
+def read_id(text: str) -> DocumentKey:
+    """Return an `_id` taken apart, or raise ValueError where it is none of ours."""
+    facility, start, length, run, *number = text.split("/")
+    window = WindowKey(facility, int(start), int(length))
+    if run == FOLDED and not number:
+        return DocumentKey(window, 0, 0)
+    (last,) = number
+    return DocumentKey(window, int(run, 16), int(last))
+
+
+def id_range(facility: str, from_ms: int = 0, to_ms: int = END_OF_TIME_MS) -> dict[str, str]:
+    """Return the condition on `_id` for windows that start in `from_ms <= start < to_ms`."""
+    end = f"{facility}0" if to_ms >= END_OF_TIME_MS else f"{facility}/{to_ms:015d}"
+    return {"$gte": f"{facility}/{from_ms:015d}", "$lt": end}
+
+
+@lru_cache(maxsize=4096)  # neighbouring windows and facilities share their bounds
+def date(unix_ms: int) -> datetime:
+    """Return unix milliseconds as a date."""
+    return _EPOCH + timedelta(milliseconds=unix_ms)
+
+
+def unix_ms(moment: datetime) -> int:
+    """Return a date, which MongoDB keeps in milliseconds, in unix milliseconds."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def document(checked: Checked, value: bytes, received_at: datetime) -> Document:
+    """Return the document of a partial that came as `value`."""
+    facility, start, end, (_, run, number, _), sensors, itemized = checked
+    made: Document = {
+        "_id": f"{facility}/{start:015d}/{end - start}/{run:016x}/{number}",
+        "facility_name": facility,
+        "window": {"start_time": date(start), "end_time": date(end)},
+        "received_at": received_at,
+        "sensors": sensors,
+        "partial": value,
+    }
+    if itemized:
+        made["itemized"] = True
+    return made

@@ -1,0 +1,193 @@
+"""Which sensors each facility has ever had, and from when to when it has windows.
+
+Sensors are noted before the first window that has them, and a first window before it is stored,
+so that no range is taken for empty that has it. Last windows are noted now and then, and may lag
+behind what is stored. `storage.facility_list` has the form, and reads it.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError, PyMongoError
+from sensorpipe_runtime.throttled_log import ThrottledLogger
+
+from sensorpipe_server.storage import metrics
+from sensorpipe_server.storage.documents import MAX_LISTED_SENSORS
+from sensorpipe_server.storage.mongodb import refusal
+from sensorpipe_server.storage.mongodb.database import Collection
+from sensorpipe_server.storage.pending import Pending
+
+REMEMBERED: Final = 100_000
+"""Sensors that are remembered as noted, of all facilities together; beyond that the memory starts
+anew, which costs some writes."""
+
+TIMES_SECONDS: Final = 5.0
+"""Shortest time between two writes of first and last windows."""
+
+log = logging.getLogger(__name__)
+
+
+class Facilities:
+    """Notes new facilities and sensors, and remembers which it has noted."""
+
+    def __init__(self, collection: Collection, clock: Callable[[], float] = time.monotonic) -> None:
+        self._collection = collection
+        self._clock = clock
+        self._times: dict[str, tuple[int, int, int]] = {}
+        self._times_written = float("-inf")
+        self._times_log = ThrottledLogger(log, on_change=False)
+        self._known: dict[str, set[str]] = {}
+        self._first: dict[str, int] = {}
+        self._remembered = 0
+        self._throttled_log = ThrottledLogger(log)
+        self._unlisted: set[tuple[str, str]] = set()
+        self._unlisted_log = ThrottledLogger(log)
+
+    async def note(self, partials: Sequence[Pending], *, failed: float = 0.0) -> None:
+        """Store the facilities, sensors and first windows that are new in these partials.
+
+        What MongoDB never takes is not listed, with a warning; its readings are stored all
+        the same. `failed` is for how many seconds MongoDB has refused documents.
+        """
+        new, first = self._new(partials), self._earlier(partials)
+        if not new and not first:
+            return
+        await self._list({name: new.get(name, set()) for name in {**new, **first}}, first, failed)
+        self._remember(new)
+        self._first |= first
+
+    async def note_times(self, partials: Iterable[Pending]) -> None:
+        """Note the windows of partials that are stored; write it if the last time is long ago."""
+        times = self._times
+        for each in partials:
+            start, end = each.start_ms, each.end_ms
+            first, last, last_end = times.get(each.facility, (start, start, end))
+            times[each.facility] = (min(first, start), max(last, start), max(last_end, end))
+        if self._clock() - self._times_written >= TIMES_SECONDS:
+            await self.write_times()
+
+    async def write_times(self) -> None:
+        """Write from when to when facilities have windows; what fails is written another time."""
+        if not self._times:
+            return
+        self._times_written = self._clock()
+        updates = [
+            UpdateOne(
+                {"_id": facility},
+                {
+                    "$min": {"first_ms": first},
+                    "$max": {"last_ms": last, "last_end_ms": last_end},
+                },
+                upsert=True,  # the list may have been dropped since its sensors were noted
+            )
+            for facility, (first, last, last_end) in self._times.items()
+        ]
+        try:
+            await self._collection.bulk_write(updates, ordered=False)
+        except PyMongoError as error:
+            self._times_log.warning(
+                "first and last windows of facilities are not noted; trying again",
+                error=str(error)[:500],
+            )
+            if len(self._times) < REMEMBERED:
+                return
+        else:
+            self._times_log.resolved("first and last windows of facilities are noted again")
+        self._times.clear()
+
+    async def _list(
+        self, sensors: dict[str, set[str]], first: Mapping[str, int], failed: float
+    ) -> None:
+        """Write the listings of facilities."""
+        updates = [
+            UpdateOne({"_id": facility}, _listing(sorted(names), first.get(facility)), upsert=True)
+            for facility, names in sensors.items()
+        ]
+        try:
+            await self._collection.bulk_write(updates, ordered=False)
+        except BulkWriteError as error:
+            facilities = list(sensors)
+            for problem in refusal.permanent(error, failed):
+                if refusal.is_duplicate_id(problem):  # another server has just listed it
+                    raise
+                self._throttled_log.warning(
+                    "sensors of a facility are not listed; its readings are stored all the same",
+                    facility=facilities[problem["index"]],
+                    error=refusal.describe(problem)[:500],
+                )
+        await self._look_for_unlisted(sensors)
+
+    async def _look_for_unlisted(self, sensors: dict[str, set[str]]) -> None:
+        """Count and tell the sensors that were not listed because the list is full."""
+        full = {
+            "_id": {"$in": list(sensors)},
+            f"sensors.{MAX_LISTED_SENSORS - 1}": {"$exists": True},
+        }
+        unlisted = {
+            (found["_id"], name)
+            async for found in self._collection.find(full, {"sensors": 1})
+            for name in sensors[found["_id"]].difference(found["sensors"])
+        }
+        if not unlisted:
+            return
+        metrics.UNLISTED.inc(len(unlisted - self._unlisted))
+        if len(self._unlisted) > REMEMBERED:
+            self._unlisted.clear()
+        self._unlisted |= unlisted
+        self._unlisted_log.warning(
+            "a facility has more sensors than are listed; their readings are stored all the same",
+            facility=min(unlisted)[0],
+            listed=MAX_LISTED_SENSORS,
+        )
+
+    def forget(self) -> None:
+        """Note everything again, for the database may have lost it."""
+        self._known.clear()
+        self._first.clear()
+        self._remembered = 0
+
+    def _new(self, partials: Iterable[Pending]) -> dict[str, set[str]]:
+        """Return the sensors of each facility that are not remembered as noted."""
+        new: dict[str, set[str]] = {}
+        for each in partials:
+            known, (facility, *names) = self._known.get(each.facility), each.series
+            if known is None or not known.issuperset(names):
+                new.setdefault(facility, set()).update(names)
+        return {name: sensors - self._known.get(name, set()) for name, sensors in new.items()}
+
+    def _earlier(self, partials: Iterable[Pending]) -> dict[str, int]:
+        """Return when the first window of each facility starts that has an earlier one now."""
+        first: dict[str, int] = {}
+        for each in partials:
+            known = first.get(each.facility, self._first.get(each.facility))
+            if known is None or each.start_ms < known:
+                first[each.facility] = each.start_ms
+        return first
+
+    def _remember(self, new: Mapping[str, set[str]]) -> None:
+        """Remember single names: which of them come together may differ in every partial."""
+        if self._remembered > REMEMBERED:
+            self.forget()
+        for facility, names in new.items():
+            self._known.setdefault(facility, set()).update(names)
+            self._remembered += len(names)
+
+
+def _listing(names: list[str], first_ms: int | None) -> list[dict[str, Any]]:
+    """Return an update that appends the names not listed yet, as far as the bound allows.
+
+    It notes a window that starts before the first one noted, in unix milliseconds, as well.
+
+    Without a bound the document outgrows MongoDB's 16 MiB, and no batch that has a new
+    sensor of this facility could be stored again. Names listed already are kept.
+    """
+    held = {"$ifNull": ["$sensors", []]}
+    new = {"$setDifference": [{"$literal": names}, held]}
+    bound = {"$max": [MAX_LISTED_SENSORS, {"$size": held}]}
+    noted: dict[str, Any] = {"sensors": {"$slice": [{"$concatArrays": [held, new]}, bound]}}
+    if first_ms is not None:
+        noted["first_ms"] = {"$min": ["$first_ms", first_ms]}
+    return [{"$set": noted}]

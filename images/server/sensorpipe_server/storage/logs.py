@@ -1,0 +1,188 @@
+"""What is known of each partition of the topic: its log, its fences, how much they shut out.
+
+    {_id: "TOPIC/PARTITION", log: TOPIC_ID, fences: [{log, compactor, run, offset}, …],
+     fenced, last_fenced: {log, offset}}
+
+A log is one incarnation of a topic, by Kafka's id of it: positions and fences mean nothing in
+another one. `log` names the one whose committed position counts; it is written once a position
+of that log is committed. Until then a partition is read from its beginning, which changes
+nothing of what is stored already.
+
+A fence says that from its offset on only one run of its compactor counts in the partition: what
+a stalled instance writes behind the fence of its successor, the successor has counted as well.
+A partition is read in order, so the last fence of each compactor before it decides about a
+partial, and offsets alone decide: alike after every re-read.
+"""
+
+import logging
+from bisect import insort
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import pymongo
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from sensorpipe_server.storage.mongodb import refusal
+from sensorpipe_server.storage.mongodb.database import READ_SECONDS, Collection, answered
+
+KEPT: Final = 1000
+"""Fences that are kept of one partition; older ones are forgotten."""
+
+log = logging.getLogger(__name__)
+
+
+class Place(NamedTuple):
+    """A partition of one incarnation of a topic."""
+
+    topic: str
+    partition: int
+    log: str
+    """Kafka's id of the topic."""
+
+
+class Fence(NamedTuple):
+    """That `run` of `compactor` began at `offset`."""
+
+    place: Place
+    compactor: str
+    run: int
+    offset: int
+
+
+class Log:
+    """A partition as it is read: which run of each compactor counts where reading has come to."""
+
+    def __init__(self, place: Place, stored_log: str | None, fences: Iterable[Fence] = ()) -> None:
+        self.place = place
+        self.stored_log = stored_log
+        """The log whose committed position is stored; None if there is none."""
+        self._fences = sorted((fence.offset, fence.compactor, fence.run) for fence in fences)
+        self._runs: dict[str, int] = {}
+        self._offset = -1
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no committed position belongs to this log."""
+        return self.stored_log != self.place.log
+
+    def move_to(self, offset: int) -> None:
+        """Go on reading at an offset."""
+        if offset != self._offset:
+            self._offset = offset
+            self._runs = {name: run for at, name, run in self._fences if at < offset}
+
+    def shuts_out(self, compactor: str, run: int) -> bool:
+        """Whether another run of the compactor is the only one that counts here."""
+        return self._runs.get(compactor, run) != run
+
+    def add(self, fence: Fence) -> None:
+        """Take up the fence that is read just now."""
+        known = (fence.offset, fence.compactor, fence.run)
+        if known not in self._fences:
+            insort(self._fences, known)
+            del self._fences[:-KEPT]
+        self._runs[fence.compactor] = fence.run
+
+    def passed(self, offset: int) -> None:
+        """Take note that everything below an offset is read."""
+        self._offset = offset
+
+
+Offsets = Mapping[Place, Sequence[int]]
+"""Offsets of the records that fences shut out, rising."""
+
+
+async def load(collection: Collection, place: Place) -> Log:
+    """Return what is known of a partition; fences that are none of ours are passed over."""
+    stored = await collection.find_one({"_id": _id(place)}) or {}
+    fences: list[Fence] = []
+    try:
+        fences += [
+            Fence(place, str(each["compactor"]), int(each["run"]), int(each["offset"]))
+            for each in stored.get("fences", [])
+            if each["log"] == place.log
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        log.warning(
+            "stored fences cannot be read", extra={"log": stored["_id"], "error": repr(error)}
+        )
+    return Log(place, stored.get("log"), fences)
+
+
+async def adopt(collection: Collection, place: Place) -> None:
+    """Store that committed positions of a partition belong to this log."""
+    await collection.update_one(
+        {"_id": _id(place)},
+        {"$set": {"log": place.log}, "$pull": {"fences": {"log": {"$ne": place.log}}}},
+        upsert=True,
+    )
+
+
+async def save(
+    collection: Collection, fences: Iterable[Fence], fenced: Offsets, *, failed: float = 0.0
+) -> None:
+    """Add fences to what is stored, and count what they shut out; repeated, it changes nothing.
+
+    What MongoDB never takes is left out, with a warning: it must not hold up what is stored.
+    `failed` is for how many seconds MongoDB has refused some.
+    """
+    updates = [(fence.place, update) for fence in fences for update in _updates(fence)]
+    updates += [(place, _counting(place, offsets)) for place, offsets in fenced.items()]
+    if not updates:
+        return
+    try:
+        await collection.bulk_write([update for _, update in updates], ordered=False)
+    except BulkWriteError as error:
+        problems = refusal.permanent(error, failed)
+        if any(refusal.is_duplicate_id(one) for one in problems):
+            raise  # another server has just made the entry
+        for problem in problems:
+            log.warning(
+                "a fence, or a count of what fences shut out, is not stored",
+                extra={
+                    "partition": updates[problem["index"]][0].partition,
+                    "error": refusal.describe(problem)[:500],
+                },
+            )
+
+
+async def fenced_total(collection: Collection) -> int:
+    """Return how many partials fences shut out; counts that are no numbers are passed over."""
+    with pymongo.timeout(READ_SECONDS):
+        counted = collection.find({"fenced": {"$type": ["int", "long"]}})
+        entries = await answered(counted.to_list())
+    return sum(entry["fenced"] for entry in entries)
+
+
+def _id(place: Place) -> str:
+    return f"{place.topic}/{place.partition}"
+
+
+def _updates(fence: Fence) -> list[UpdateOne]:
+    """Add a fence, once, and keep the list bounded; fences of other logs are superfluous."""
+    key = {"_id": _id(fence.place)}
+    entry = {
+        "log": fence.place.log,
+        "compactor": fence.compactor,
+        "run": fence.run,
+        "offset": fence.offset,
+    }
+    newest = {"$each": [], "$sort": {"offset": 1}, "$slice": -KEPT}
+    return [
+        UpdateOne(key, {"$addToSet": {"fences": entry}}, upsert=True),
+        UpdateOne(key, {"$pull": {"fences": {"log": {"$ne": fence.place.log}}}}),
+        UpdateOne(key, {"$push": {"fences": newest}}),
+    ]
+
+
+def _counting(place: Place, offsets: Sequence[int]) -> UpdateOne:
+    """Count those beyond the last that was counted of the same log."""
+    is_same = {"$eq": ["$last_fenced.log", place.log]}
+    last: dict[str, Any] = {"$cond": [is_same, "$last_fenced.offset", -1]}
+    new = {"$filter": {"input": list(offsets), "cond": {"$gt": ["$$this", last]}}}
+    counted = {"$add": [{"$ifNull": ["$fenced", 0]}, {"$size": new}]}
+    newest = {"log": place.log, "offset": {"$max": [last, offsets[-1]]}}
+    return UpdateOne(
+        {"_id": _id(place)}, [{"$set": {"fenced": counted, "last_fenced": newest}}], upsert=True
+    )

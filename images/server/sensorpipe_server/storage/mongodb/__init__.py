@@ -1,0 +1,1 @@
+"""The MongoDB client, its collections and its errors."""

@@ -1,0 +1,335 @@
+"""Reading windows from MongoDB: every wait is bounded, and the loop is never held for long.
+
+A window is what its documents fold to. Here they are fetched some at a time and handed on as
+whole windows: a window whose documents come in two batches is folded with the second one.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, cast
+
+import bson
+import pymongo
+from bson.codec_options import CodecOptions
+from sensorpipe_runtime.throttled_log import ThrottledLogger
+
+from sensorpipe_server.storage.documents import (
+    END_OF_TIME_MS,
+    Document,
+    DocumentKey,
+    WindowKey,
+    id_range,
+    read_id,
+)
+from sensorpipe_server.storage.fold import Window, fold, fold_only
+from sensorpipe_server.storage.mongodb import database
+from sensorpipe_server.storage.mongodb.database import READ_SECONDS
+from sensorpipe_server.storage.pace import aside
+
+BATCH: Final = 100
+"""Largest number of documents that are handed on at a time: some 10 ms of work."""
+
+FETCHED: Final = 1000
+"""Largest number of documents that are fetched at a time; MongoDB sends 16 MiB at most."""
+
+GAPS: Final = 1000
+"""Largest number of gaps between facilities that one query looks into."""
+
+_DETAILS: Final = {"partial": 1, "received_at": 1}
+
+_UTC_DATES: Final[CodecOptions[Document]] = CodecOptions(tz_aware=True)
+
+log = logging.getLogger(__name__)
+
+throttled = ThrottledLogger(log)
+"""About what is stored and cannot be read."""
+
+
+class Batch(NamedTuple):
+    """Some windows that follow each other."""
+
+    windows: list[Window]
+    unreadable: int
+    """Documents that are none of ours, and belong to no window."""
+    size: int = 0
+    """Bytes of their partials."""
+
+
+async def facility_names(windows: database.Collection, after: str = "") -> AsyncGenerator[str]:
+    """Yield the facilities that have windows, sorted, from behind `after`.
+
+    The windows themselves say which there are: each name is one step in the index of `_id`.
+    """
+    behind = f"{after}0" if after else ""
+    while True:
+        with pymongo.timeout(READ_SECONDS):
+            window = await database.answered(
+                windows.find_one({"_id": {"$gt": behind}}, {"_id": 1}, sort=[("_id", 1)])
+            )
+        if window is None:
+            return
+        name = str(window["_id"]).partition("/")[0]
+        behind = f"{name}0"  # "0" comes next to the "/" that ends a name
+        if name:
+            yield name
+
+
+async def has_others(windows: database.Collection, names: Collection[str]) -> bool:
+    """Return whether any document belongs to none of these facilities.
+
+    That is one step in the index of `_id` for each gap between them, and `GAPS` in a query.
+    """
+    ordered = sorted(f"{name}/" for name in names)
+    behind = ["", *(f"{name[:-1]}0" for name in ordered)]  # "0" comes next to "/"
+    gaps: list[Document] = [
+        {"_id": {"$gte": low, "$lt": high}}
+        for low, high in zip(behind, [*ordered, "\U0010ffff"], strict=True)
+    ]
+    for at in range(0, len(gaps), GAPS):
+        with pymongo.timeout(READ_SECONDS):
+            other = windows.find_one({"$or": gaps[at : at + GAPS]}, {"_id": 1})
+            if await database.answered(other) is not None:
+                return True
+    return False
+
+
+async def newest_window(windows: database.Collection, facility: str) -> WindowKey | None:
+    """Return the newest window of a facility; None if it has none."""
+    async with aclosing(newest_keys(windows, {"_id": id_range(facility)}, 1)) as keys:
+        return await anext(keys, None)
+
+
+async def oldest_window(windows: database.Collection, facility: str) -> WindowKey | None:
+    """Return the oldest window of a facility; None if it has none."""
+    condition = {"_id": id_range(facility)}
+    keys = window_keys(windows, condition, batch_size=1)
+    async with aclosing(keys):
+        return await anext(keys, None)
+
+
+async def folded_windows(
+    windows: database.Collection,
+    facility: str,
+    from_ms: int = 0,
+    to_ms: int = END_OF_TIME_MS,
+    *,
+    sensors: Collection[str] = (),
+    newest_first: bool = False,
+) -> AsyncGenerator[Batch]:
+    """Yield the windows of a facility that start in `from_ms <= start < to_ms`.
+
+    With `sensors` only windows that have one of these, and of them only these. `received_at`
+    is then that of the partials that have one of them.
+    """
+    condition = with_sensors({"_id": id_range(facility, from_ms, to_ms)}, sensors)
+    read = _newest_first if newest_first else folded_where
+    async with aclosing(read(windows, condition, sensors)) as batches:
+        async for batch in batches:
+            yield batch
+
+
+async def folded_of(
+    windows: database.Collection, keys: Sequence[WindowKey], sensors: Collection[str] = ()
+) -> AsyncGenerator[Batch]:
+    """Yield these windows, as far as they are there, the oldest first."""
+    async with aclosing(folded_where(windows, of_windows(keys), sensors)) as batches:
+        async for batch in batches:
+            yield batch
+
+
+async def folded_where(
+    windows: database.Collection,
+    condition: Mapping[str, Any],
+    sensors: Collection[str] = (),
+) -> AsyncGenerator[Batch]:
+    """Yield the windows whose documents a condition chooses, in the order of `_id`.
+
+    With `sensors` of each window only these. The last window of a batch waits for the next
+    one, which may have more of its documents.
+    """
+    waiting: list[tuple[WindowKey, Document]] = []
+    async with aclosing(in_batches(windows, condition, _DETAILS)) as documents:
+        async for batch in documents:
+            known = [(key.window, each) for each in batch if (key := key_of(each)) is not None]
+            unreadable = len(batch) - len(known)
+            if known:
+                waiting += known
+                last = known[-1][0]
+                at = next(i for i, (key, _) in enumerate(waiting) if key == last)
+                known, waiting = waiting[:at], waiting[at:]
+            yield await _fold_all(known, unreadable, sensors)
+    if waiting:
+        yield await _fold_all(waiting, 0, sensors)
+
+
+async def window_keys(
+    windows: database.Collection,
+    condition: Mapping[str, Any],
+    *,
+    batch_size: int = 1000,
+) -> AsyncGenerator[WindowKey]:
+    """Yield the windows that have documents for which a condition holds, the oldest first."""
+    documents = in_batches(windows, condition, {"_id": 1}, batch_size=batch_size)
+    last: WindowKey | None = None
+    async with aclosing(documents):
+        async for batch in documents:
+            for document in batch:
+                key = key_of(document)
+                if key is not None and key.window != last:
+                    last = key.window
+                    yield last
+
+
+async def newest_keys(
+    windows: database.Collection, condition: Document, batch_size: int
+) -> AsyncGenerator[WindowKey]:
+    """Yield the same, the newest first, from so many documents at a time."""
+    async with aclosing(_parts(windows, condition, batch_size)) as parts:
+        async for part in parts:
+            keys = [key async for key in window_keys(windows, part)]
+            for key in reversed(keys):
+                yield key
+
+
+async def count_windows(windows: database.Collection, condition: Mapping[str, Any]) -> int:
+    """Return how many windows have documents for which a condition holds."""
+    start_and_length = {"$slice": [{"$split": ["$_id", "/"]}, 1, 2]}
+    pipeline: list[Document] = [
+        {"$match": condition},
+        {"$group": {"_id": start_and_length}},
+        {"$count": "windows"},
+    ]
+    with pymongo.timeout(READ_SECONDS):
+        cursor = await database.answered(windows.aggregate(pipeline))
+        found = await database.answered(cursor.to_list())
+    return int(found[0]["windows"]) if found else 0
+
+
+def with_sensors(condition: Document, sensors: Collection[str]) -> Document:
+    """Return a condition narrowed to documents that have one of the sensors; of none, to all."""
+    if not sensors:
+        return condition
+    has_one = {"$or": [{f"sensors.{name}": {"$exists": True}} for name in sensors]}
+    return {"$and": [condition, has_one]} if "$or" in condition else {**condition, **has_one}
+
+
+def of_windows(keys: Sequence[WindowKey]) -> Document:
+    """Return the condition for all documents of at least one window."""
+    return {"$or": [{"_id": {"$gt": f"{key}/", "$lt": f"{key}0"}} for key in keys]}
+
+
+def key_of(document: Mapping[str, Any]) -> DocumentKey | None:
+    """Return which document it is; None if it is none of ours."""
+    try:
+        return read_id(document["_id"])
+    except ValueError:
+        return None
+
+
+def report_unreadable() -> None:
+    """Log, now and then, that something stored cannot be read."""
+    throttled.warning(
+        "something stored cannot be read and is left out; /api/integrity counts it as unreadable"
+    )
+
+
+async def in_batches(
+    collection: database.Collection,
+    condition: Mapping[str, Any],
+    projection: Mapping[str, Any],
+    *,
+    batch_size: int | None = None,
+) -> AsyncGenerator[list[Document]]:
+    """Yield documents in the order of `_id`, some at a time, letting others run in between.
+
+    At most `batch_size` of them, or else `BATCH`. The cursor is closed when the generator is,
+    also when its task is cancelled.
+    """
+    fetched, handed = batch_size or FETCHED, batch_size or BATCH
+    cursor = collection.find_raw_batches(condition, projection, batch_size=fetched).sort("_id", 1)
+    try:
+        while True:
+            with pymongo.timeout(READ_SECONDS):
+                # what the stubs call a document is the bytes of a whole batch
+                raw = cast("bytes | None", await database.answered(anext(cursor, None)))
+            if raw is None:
+                return
+            documents = bson.decode_all(raw, _UTC_DATES)
+            for at in range(0, len(documents), handed):
+                yield documents[at : at + handed]
+                await asyncio.sleep(0)
+    finally:
+        await cursor.close()
+
+
+async def _newest_first(
+    windows: database.Collection, condition: Document, sensors: Collection[str]
+) -> AsyncGenerator[Batch]:
+    """Yield windows against the order of `_id`, the documents of each in the order of `_id`."""
+    async with aclosing(_parts(windows, condition, 2 * BATCH)) as parts:
+        async for part in parts:
+            found = Batch([], 0)
+            async for batch in folded_where(windows, part, sensors):
+                found = Batch(found.windows + batch.windows, found.unreadable + batch.unreadable)
+            found.windows.reverse()
+            yield found
+
+
+async def _parts(
+    windows: database.Collection, condition: Document, size: int
+) -> AsyncGenerator[Document]:
+    """Yield conditions that part what one chooses, the newest first, each to be read forwards.
+
+    Each chooses whole windows, of about so many documents. A folded document comes behind its
+    parts. So while they are put together, they or it are read; the other way round neither
+    might be.
+    """
+    bounds = dict(condition["_id"])
+    while True:
+        here = {**condition, "_id": bounds}
+        with pymongo.timeout(READ_SECONDS):
+            last = await database.answered(
+                windows.find_one(here, {"_id": 1}, sort=[("_id", -1)], skip=size - 1)
+            )
+        if last is None:
+            yield here
+            return
+        key = key_of(last)
+        oldest = last["_id"] if key is None else f"{key.window}/"
+        yield {**condition, "_id": {**bounds, "$gte": oldest}}
+        bounds = {**bounds, "$lt": oldest}
+
+
+async def _fold_all(
+    known: Sequence[tuple[WindowKey, Document]], unreadable: int, sensors: Collection[str]
+) -> Batch:
+    size = sum(_size(document.get("partial")) for _, document in known)
+    windows, unreadable = await aside(size, _folded, known, unreadable, sensors)
+    if unreadable or any(window.unreadable for window in windows):
+        report_unreadable()
+    return Batch(windows, unreadable, size)
+
+
+def _size(partial: object) -> int:
+    return len(partial) if isinstance(partial, bytes) else 0
+
+
+def _folded(
+    known: Sequence[tuple[WindowKey, Document]], unreadable: int, sensors: Collection[str]
+) -> tuple[list[Window], int]:
+    windows = []
+    chosen = sensors or None
+    for key, group in groupby(known, key=itemgetter(0)):
+        documents = [document for _, document in group]
+        window = fold_only(key, documents[0], chosen) if len(documents) == 1 else None
+        window = window or fold(key, documents, chosen)
+        if window is None:
+            unreadable += len(documents)
+            continue
+        if window.sensors:
+            windows.append(window)
+    return windows, unreadable

@@ -1,0 +1,1 @@
+"""Ranges, pages, counts and lists, read from windows and rollups."""

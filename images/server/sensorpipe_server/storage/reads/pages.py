@@ -1,0 +1,131 @@
+"""Pages of a facility's windows, newest first, with count, mean and spread of each sensor.
+
+A document says these beside its partial, and a window's are those of its documents together,
+so no partial is read; save where one of its documents is itemized, or stands for others.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sensorpipe_schema.moments import Moments
+
+from sensorpipe_server.storage.documents import Document, DocumentKey, WindowKey
+from sensorpipe_server.storage.mongodb import database
+from sensorpipe_server.storage.queries import (
+    folded_of,
+    in_batches,
+    key_of,
+    newest_keys,
+    of_windows,
+    report_unreadable,
+)
+from sensorpipe_server.storage.summaries import moments_of
+
+_PROJECTION: Final = {"partial": 0, "facility_name": 0, "window": 0}
+
+_DOCUMENTS: Final = 4
+"""Documents that are looked at for each window of a page, at first."""
+
+_MAX_BATCH: Final = 1000
+"""Largest number of documents fetched at a time while windows are skipped."""
+
+
+class Row(NamedTuple):
+    """One window of a page."""
+
+    key: WindowKey
+    received_at: datetime
+    """When the youngest of its partials was stored."""
+    sensors: dict[str, Moments]
+
+
+async def page_keys(
+    windows: database.Collection, condition: Document, offset: int, count: int
+) -> list[WindowKey]:
+    """Return `count` windows from the `offset`-th on, of those for which a condition holds."""
+    found: list[WindowKey] = []
+    seen = 0
+    batch_size = min(_DOCUMENTS * (offset + count), _MAX_BATCH)
+    async with aclosing(newest_keys(windows, condition, batch_size)) as keys:
+        async for key in keys:
+            seen += 1
+            if seen > offset:
+                found.append(key)
+            if len(found) == count:
+                break
+    return found
+
+
+async def rows(windows: database.Collection, keys: Sequence[WindowKey]) -> list[Row]:
+    """Return these windows, which come newest first, as far as they are there."""
+    if not keys:
+        return []
+    found: dict[WindowKey, Row] = {}
+    itemized: list[WindowKey] = []
+    for key, documents in (await _documents(windows, keys)).items():
+        if _has_to_be_folded(documents):
+            itemized.append(key)
+        elif (row := _row(key, documents)) is not None:
+            found[key] = row
+    if itemized:
+        found |= {row.key: row for row in await _folded_rows(windows, itemized)}
+    return [found[key] for key in keys if key in found]
+
+
+_Documents = list[tuple[DocumentKey, Document]]
+
+
+async def _documents(
+    windows: database.Collection, keys: Sequence[WindowKey]
+) -> dict[WindowKey, _Documents]:
+    found: dict[WindowKey, _Documents] = {}
+    batches = in_batches(windows, of_windows(keys), _PROJECTION, batch_size=_MAX_BATCH)
+    async with aclosing(batches):
+        async for batch in batches:
+            for document in batch:
+                key = key_of(document)
+                if key is not None:
+                    found.setdefault(key.window, []).append((key, document))
+    return found
+
+
+def _has_to_be_folded(documents: _Documents) -> bool:
+    if any(document.get("itemized") for _, document in documents):
+        return True
+    return len(documents) > 1 and any(key.is_folded for key, _ in documents)
+
+
+def _row(key: WindowKey, documents: _Documents) -> Row | None:
+    """Return a window whose documents have nothing in common; None if none can be read."""
+    received: list[datetime] = []
+    moments: dict[str, Moments] = {}
+    for _, document in sorted(documents, key=lambda each: each[0]):
+        try:
+            received.append(document["received_at"])
+            for name, some in document["sensors"].items():
+                _add(moments, name, _moments(some))
+        except (AttributeError, KeyError, TypeError):
+            report_unreadable()
+    return Row(key, max(received), moments) if moments else None
+
+
+def _moments(stored: dict[str, Any]) -> Moments:
+    return Moments(stored["count"], stored["mean"], stored["m2"], stored["min"], stored["max"])
+
+
+def _add(moments: dict[str, Moments], name: str, more: Moments) -> None:
+    before = moments.get(name)
+    moments[name] = more if before is None else before.merge(more)
+
+
+async def _folded_rows(windows: database.Collection, keys: Iterable[WindowKey]) -> list[Row]:
+    found: list[Row] = []
+    batches = folded_of(windows, list(keys))
+    async with aclosing(batches):
+        async for batch in batches:
+            for window in batch.windows:
+                moments = {name: moments_of(some) for name, some in window.sensors.items()}
+                found.append(Row(window.key, window.received_at, moments))
+    return found

@@ -1,0 +1,1 @@
+"""Rollups of the stored windows: computed, computed again, and removed."""

@@ -1,0 +1,75 @@
+"""Putting the partials of old windows together in MongoDB: first write, then remove."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pymongo
+from pymongo import ReplaceOne
+from pymongo.errors import BulkWriteError
+
+from sensorpipe_server.storage.documents import Document, WindowKey
+from sensorpipe_server.storage.mongodb.database import WRITE_SECONDS, Collection
+from sensorpipe_server.storage.pace import aside
+from sensorpipe_server.storage.rollups.folding import Folding, folding
+
+MAX_BYTES: Final = 8 * 1024 * 1024
+"""Size of what waits to be written, beyond which it is."""
+
+DUPLICATE_KEY: Final = 11000
+"""MongoDB's code for an `_id` that is there already."""
+
+
+class FoldWriter:
+    """Puts partials together, window by window; `finish` writes what still waits."""
+
+    def __init__(self, windows: Collection) -> None:
+        self._windows = windows
+        self._waiting: list[Folding] = []
+        self._size = 0
+
+    async def add(self, key: WindowKey, documents: Sequence[Document]) -> None:
+        """Put the documents of a window together, if there are enough of them."""
+        size = sum(len(each["partial"]) for each in documents)
+        found: Folding = await aside(size, folding, key, documents)
+        if found.written is None and not found.obsolete:
+            return
+        self._waiting.append(found)
+        self._size += size
+        if self._size >= MAX_BYTES:
+            await self.finish()
+
+    async def finish(self) -> None:
+        """Write what waits and, once it is durable, remove what it stands for."""
+        waiting, self._waiting, self._size = self._waiting, [], 0
+        written = [each for each in waiting if each.written is not None]
+        lost = await replace(self._windows, [each.written or {} for each in written])
+        # who was quicker removes what it has written itself
+        skipped = {id(written[at]) for at in lost}
+        obsolete = [one for each in waiting if id(each) not in skipped for one in each.obsolete]
+        if obsolete:
+            with pymongo.timeout(WRITE_SECONDS):
+                await self._windows.delete_many({"_id": {"$in": obsolete}})
+
+
+async def replace(collection: Collection, documents: Sequence[Document]) -> list[int]:
+    """Replace documents that still have the `rev` before, or are not there where that is 0.
+
+    Returns the positions of those that somebody else has changed.
+    """
+    if not documents:
+        return []
+    # another `rev` lets the insert run into the `_id` that is there
+    writes = [
+        ReplaceOne({"_id": each["_id"], "rev": each["rev"] - 1}, each, upsert=True)
+        for each in documents
+    ]
+    try:
+        with pymongo.timeout(WRITE_SECONDS):
+            await collection.bulk_write(writes, ordered=False)
+    except BulkWriteError as error:
+        problems: list[dict[str, Any]] = error.details["writeErrors"]
+        others = [each for each in problems if each["code"] != DUPLICATE_KEY]
+        if others or error.details["writeConcernErrors"]:
+            raise
+        return [each["index"] for each in problems]
+    return []

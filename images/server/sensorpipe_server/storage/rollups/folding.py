@@ -1,0 +1,125 @@
+"""Putting the many partials of a window into one document: what to write, and what to remove.
+
+Pure. The document that is written names the partials that it holds; only after it is durable
+are these removed. Whoever reads in between, or gets one of them delivered again, leaves out
+what is named. Itemized partials stay as they are: what counts of them depends on all others.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bson.binary import Binary
+from google.protobuf.message import DecodeError
+from sensorpipe_schema.compacted_reading_pb2 import CompactedReading
+from sensorpipe_schema.intervals import IntervalSet
+from sensorpipe_schema.partial import BadPartialError, pairs, parse
+
+from sensorpipe_server.storage.documents import (
+    FOLDED,
+    Document,
+    DocumentKey,
+    WindowKey,
+    date,
+    read_id,
+)
+from sensorpipe_server.storage.fold import fold, is_held
+from sensorpipe_server.storage.rollups.totals import rollup_of_windows
+from sensorpipe_server.storage.summaries import people_fields
+
+MIN_PARTIALS: Final = 4
+"""Smallest number of certain partials of a window that are put together."""
+
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""Largest size of the messages that are put together."""
+
+
+@dataclass(slots=True)
+class Folding:
+    """What to do with the documents of a window."""
+
+    written: Document | None = None
+    """The folded document to write, where it has `rev` - 1 or, at 1, is not there."""
+    obsolete: list[str] = field(default_factory=list)
+    """The `_id` of the documents to remove once it is durable."""
+
+
+def folding(key: WindowKey, documents: Sequence[Document]) -> Folding:
+    """Return what to do with all documents of a window."""
+    if len(documents) < 2:  # noqa: PLR2004  the nearly always only one
+        return Folding()
+    whole: Document | None = None
+    others: list[tuple[DocumentKey, Document]] = []
+    for each in documents:
+        document_key = read_id(each["_id"])
+        if document_key.is_folded:
+            whole = each
+        else:
+            others.append((document_key, each))
+    holds, held = _held(whole, others)
+    if holds is None:
+        return Folding()
+    parts = [(k, d) for k, d in others if d["_id"] not in held and _is_sound(d)]
+    if len(parts) < MIN_PARTIALS or not _is_small([d for _, d in parts], whole):
+        return Folding(None, held)
+    for one, _ in parts:
+        holds.setdefault(one.run, IntervalSet()).add(one.number)
+    old = [whole] if whole is not None else []
+    rev = 1 + (whole["rev"] if whole is not None else 0)
+    made = _document(key, [*old, *(d for _, d in parts)], holds, rev)
+    return Folding(made, [*held, *(d["_id"] for _, d in parts)])
+
+
+def _held(
+    whole: Document | None, others: Iterable[tuple[DocumentKey, Document]]
+) -> tuple[dict[int, IntervalSet] | None, list[str]]:
+    """Return what the folded document holds, None if unreadable, and which of the others."""
+    if whole is None:
+        return {}, []
+    try:
+        message = CompactedReading.FromString(whole["partial"])
+    except (DecodeError, TypeError):
+        return None, []
+    holds = {one.run: IntervalSet(pairs(one.bounds)) for one in message.holds}
+    return holds, [d["_id"] for key, d in others if is_held(message, key.run, key.number)]
+
+
+def _is_sound(document: Document) -> bool:
+    """Whether it is a certain partial in which nothing is wrong."""
+    if document.get("itemized"):
+        return False
+    try:
+        return not parse(document["partial"]).itemized
+    except (BadPartialError, KeyError, TypeError):
+        return False
+
+
+def _is_small(parts: Iterable[Document], whole: Document | None) -> bool:
+    before = len(whole["partial"]) if whole is not None else 0
+    return before + sum(len(part["partial"]) for part in parts) < MAX_BYTES
+
+
+def _document(
+    key: WindowKey, parts: Sequence[Document], holds: dict[int, IntervalSet], rev: int
+) -> Document | None:
+    window = fold(key, parts)
+    if window is None:
+        return None
+    message = CompactedReading(
+        facility=key.facility, window_start_ms=key.start_ms, window_end_ms=key.end_ms
+    )
+    sensors: dict[str, Any] = {}
+    for each in rollup_of_windows([window]).sensors:
+        message.sensors.append(each.summary)
+        sensors[each.summary.sensor] = people_fields(each.summary)
+    for run, numbers in sorted(holds.items()):
+        message.holds.add(run=run, bounds=[bound for pair in numbers for bound in pair])
+    return {
+        "_id": f"{key}/{FOLDED}",
+        "facility_name": key.facility,
+        "window": {"start_time": date(key.start_ms), "end_time": date(key.end_ms)},
+        "received_at": window.received_at,
+        "rev": rev,
+        "sensors": sensors,
+        "partial": Binary(message.SerializeToString()),
+    }

@@ -1,0 +1,156 @@
+"""Removing what is older than it is kept, level by level, as `rollups.state` says.
+
+A level goes only where the one above it holds the same: below what is done, without markers.
+What is below a rollup that was too large for a document stays until the rollups of days go, for
+it is read in their place.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Final
+
+import pymongo
+from pymongo import DeleteMany
+
+from sensorpipe_server.storage import metrics
+from sensorpipe_server.storage.documents import id_range
+from sensorpipe_server.storage.mongodb import database
+from sensorpipe_server.storage.mongodb.database import READ_SECONDS, WRITE_SECONDS, Database
+from sensorpipe_server.storage.pace import Pace
+from sensorpipe_server.storage.rollups.levels import (
+    DAY,
+    LEVELS,
+    WINDOWS,
+    Level,
+    rollup_range,
+    rollup_start,
+)
+from sensorpipe_server.storage.rollups.renewal import Renewal
+from sensorpipe_server.storage.rollups.state import RollupState, State
+
+KEPT: Final = (WINDOWS, *(level.name for level in LEVELS))
+"""What is kept, from the finest; nothing is removed that is coarser than something kept."""
+
+BITE: Final = 12
+"""Largest number of buckets whose parts are deleted at a time."""
+
+AGAIN_MS: Final = DAY.length_ms
+"""How much of what was deleted is looked at again, since a store may have died with a partial
+that it would have refused."""
+
+Keep = Callable[[str], int | None]
+"""Says for how many milliseconds a level, or WINDOWS, is kept; None is forever."""
+
+
+def forever(level: str) -> int | None:  # noqa: ARG001
+    """Keep everything."""
+    return None
+
+
+class Removal:
+    """Removes what is older than it is kept, one facility at a time."""
+
+    def __init__(
+        self, db: Database, keep: Keep, state: RollupState, renewal: Renewal, pace: Pace
+    ) -> None:
+        self._windows = database.on_primary(database.windows(db))
+        self._rollups = database.on_primary(database.rollups(db))
+        self._keep = keep
+        self._state = state
+        self._renewal = renewal
+        self._pace = pace
+
+    async def remove(self, facility: str, state: State, now_ms: int) -> None:
+        """Remove what a facility has for too long; `now_ms` is what age is measured against."""
+        for name, end_ms in limits(self._keep, state.done_ms, now_ms).items():
+            if end_ms > state.swept.get(name, 0):
+                await self._state.close(facility, end_ms)
+                if not await self._is_settled(facility, end_ms):
+                    return
+                await self._state.remove(facility, name, end_ms)
+                if not await self._is_settled(facility, end_ms):
+                    return
+                from_ms = max(0, state.swept.get(name, 0) - AGAIN_MS)
+                await self._sweep(facility, name, from_ms, end_ms)
+                await self._state.sweep(facility, name, end_ms)
+
+    async def _is_settled(self, facility: str, end_ms: int) -> bool:
+        """Compute again what is marked before a moment; return whether nothing is any more."""
+        markers = await self._state.markers(facility, 0, end_ms)
+        if not markers:
+            return True
+        await self._renewal.renew(facility, markers)
+        return not await self._state.markers(facility, 0, end_ms)
+
+    async def _sweep(self, facility: str, name: str, from_ms: int, end_ms: int) -> None:
+        days = name == DAY.name
+        above = DAY if days else LEVELS[KEPT.index(name)]
+        if not days:
+            await self._seal(facility, above, from_ms, end_ms)
+        async with aclosing(self._buckets(facility, above, from_ms, end_ms)) as buckets:
+            async for some in buckets:
+                starts = [start for start, is_whole in some if is_whole or days]
+                for one in KEPT if days else (name,):
+                    await self._delete(facility, one, above, starts)
+                await self._pace.rest()
+
+    async def _seal(self, facility: str, level: Level, from_ms: int, end_ms: int) -> None:
+        """Let nobody replace rollups any more by what has less than all they were made of."""
+        open_ones = {
+            "_id": rollup_range(facility, level, from_ms, end_ms),
+            "sealed": {"$exists": False},
+        }
+        with pymongo.timeout(WRITE_SECONDS):
+            await self._rollups.update_many(
+                open_ones, {"$set": {"sealed": True}, "$inc": {"rev": 1}}
+            )
+
+    async def _buckets(
+        self, facility: str, level: Level, from_ms: int, end_ms: int
+    ) -> AsyncGenerator[list[tuple[int, bool]]]:
+        """Yield some buckets at a time: when they start, whether they hold what is below them."""
+        while from_ms < end_ms:
+            condition = {"_id": rollup_range(facility, level, from_ms, end_ms)}
+            with pymongo.timeout(READ_SECONDS):
+                cursor = self._rollups.find(condition, {"too_large": 1}).sort("_id", 1)
+                found = await cursor.limit(BITE).to_list()
+            if not found:
+                return
+            from_ms = rollup_start(found[-1]) + level.length_ms
+            yield [(rollup_start(each), not each.get("too_large")) for each in found]
+
+    async def _delete(self, facility: str, name: str, above: Level, starts: Sequence[int]) -> None:
+        """Delete what a level has in some buckets of the level above."""
+        if not starts:
+            return
+        collection = self._windows if name == WINDOWS else self._rollups
+        ranges = [_range(facility, name, start, start + above.length_ms) for start in starts]
+        with pymongo.timeout(WRITE_SECONDS):
+            done = await collection.bulk_write(
+                [DeleteMany({"_id": one}) for one in ranges], ordered=False
+            )
+        metrics.REMOVED.labels(name).inc(done.deleted_count)
+
+
+def limits(keep: Keep, done_ms: int, now_ms: int) -> dict[str, int]:
+    """Return by level before which moment all of it is to be removed, from the finest.
+
+    Each is the start of a bucket of the level above that is done, and none is later than that
+    of a finer level.
+    """
+    found: dict[str, int] = {}
+    least = done_ms
+    for name, above in zip(KEPT, (*LEVELS, DAY), strict=True):
+        kept_ms = keep(name)
+        if kept_ms is None:
+            break
+        least = above.start(max(0, min(least, now_ms - kept_ms)))
+        found[name] = least
+    return found
+
+
+def _range(facility: str, name: str, from_ms: int, to_ms: int) -> dict[str, str]:
+    if name == WINDOWS:
+        return id_range(facility, from_ms, to_ms)
+    (level,) = (level for level in LEVELS if level.name == name)
+    return rollup_range(facility, level, from_ms, to_ms)

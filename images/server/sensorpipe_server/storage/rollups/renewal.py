@@ -1,0 +1,39 @@
+"""Computing marked rollups again, as `rollups.state` says."""
+
+from collections.abc import Iterable, Sequence
+
+from sensorpipe_server.storage.pace import Pace
+from sensorpipe_server.storage.rollups.levels import LEVELS
+from sensorpipe_server.storage.rollups.state import Marker, RollupState
+from sensorpipe_server.storage.rollups.writer import RollupWriter
+
+
+class Renewal:
+    """Computes marked buckets again, and what is made from them."""
+
+    def __init__(self, state: RollupState, writer: RollupWriter, pace: Pace) -> None:
+        self._state = state
+        self._writer = writer
+        self._pace = pace
+
+    async def renew(self, facility: str, markers: Sequence[Marker]) -> None:
+        """Compute the marked buckets of a facility again, and what is made from them.
+
+        Those that are not done for the first time yet stay marked.
+        """
+        done_ms = (await self._state.of(facility)).done_ms
+        markers = [each for each in markers if each.start_ms < done_ms]
+        starts: Iterable[int] = {each.start_ms for each in markers}
+        for level in LEVELS:
+            announced_ms = (await self._state.of(facility)).announced_ms
+            starts = {level.start(start_ms) for start_ms in starts}
+            renewed = set()
+            for start_ms in sorted(starts):
+                if start_ms + level.length_ms <= announced_ms and await self._writer.renew(
+                    facility, level, start_ms
+                ):
+                    renewed.add(start_ms)
+                await self._pace.rest()
+            starts = renewed
+        for each in markers:
+            await self._state.unmark(each)

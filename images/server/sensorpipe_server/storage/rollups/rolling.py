@@ -1,0 +1,220 @@
+"""Keeping the rollups of all facilities up to date, round after round.
+
+One server of a group does it for all, in a share of its time; others may at any time as well.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from itertools import groupby
+from typing import Any, Final, NamedTuple
+
+import pymongo
+from pymongo.errors import PyMongoError
+
+from sensorpipe_server.storage.documents import WindowKey, read_id, unix_ms
+from sensorpipe_server.storage.mongodb import database
+from sensorpipe_server.storage.mongodb.database import READ_SECONDS, Database
+from sensorpipe_server.storage.pace import Pace
+from sensorpipe_server.storage.rollups.edge import Edge
+from sensorpipe_server.storage.rollups.levels import FIVE_MINUTES, HOUR
+from sensorpipe_server.storage.rollups.removal import Keep, Removal, forever
+from sensorpipe_server.storage.rollups.renewal import Renewal
+from sensorpipe_server.storage.rollups.state import Marker, RollupState, State
+from sensorpipe_server.storage.rollups.writer import RollupWriter
+
+ROUND_SECONDS: Final = 150.0
+"""Shortest time from a look at all facilities to the next, half a bucket: each takes a query for
+each of them, and until then windows are read. Where many windows come, the next look is sooner."""
+
+MARKED_SECONDS: Final = 30.0
+"""Shortest time between two looks at what was marked, each of which takes one query."""
+
+LOOK_SECONDS: Final = 1.0
+"""Between two looks whether many windows are without rollups."""
+
+MARGIN_MS: Final = 120_000
+"""How long before the newest window, and the lateness, windows hardly change any more."""
+
+SILENT_MS: Final = 3_600_000
+"""After which a facility that stores nothing is computed to its end."""
+
+BITE_MS: Final = 6 * HOUR.length_ms
+"""Longest range of which rollups are computed before it is said that they are done."""
+
+STEPS: Final = 50
+"""Largest number of facilities that are announced, and then said to be done, together."""
+
+MARKERS: Final = 500
+"""Largest number of markers that are read at a time."""
+
+log = logging.getLogger(__name__)
+
+
+class Newest(NamedTuple):
+    """The newest window of a facility."""
+
+    window: WindowKey
+    received_ms: int
+    """When the one of its partials that has the highest `_id` was stored."""
+
+
+class _Step(NamedTuple):
+    """What is to be computed of a facility next."""
+
+    facility: str
+    done_ms: int
+    to_ms: int
+
+
+class Rolling:
+    """Computes rollups while it is this server's turn to."""
+
+    def __init__(
+        self,
+        db: Database,
+        leads: Callable[[], bool],
+        lateness_ms: int = 2000,
+        *,
+        clock: Callable[[], float] = time.time,
+        pace: Pace | None = None,
+        keep: Keep = forever,
+        edge: Edge | None = None,
+    ) -> None:
+        self._windows = database.on_primary(database.windows(db))
+        self._state = RollupState(db)
+        self._pace = pace or Pace()
+        self._writer = RollupWriter(db, self._pace)
+        self._renewal = Renewal(self._state, self._writer, self._pace)
+        self._removal = Removal(db, keep, self._state, self._renewal, self._pace)
+        self._leads = leads
+        self._edge = edge or Edge(0)
+        self._margin_ms = MARGIN_MS + lateness_ms
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Compute until cancelled."""
+        due = 0.0
+        while True:
+            began = time.monotonic()
+            try:
+                if not self._leads():
+                    due = 0.0
+                elif began >= due or self._edge.is_long():
+                    await self.round()
+                    due = began + ROUND_SECONDS
+                else:
+                    self._pace.begin()
+                    await self._renew_marked()
+            except PyMongoError as error:
+                log.warning("rollups must wait for MongoDB", extra={"error": str(error)[:500]})
+            except Exception:  # windows are read in their place
+                log.exception("rollups could not be computed; it is tried again")
+            await self._until(began + MARKED_SECONDS)
+
+    async def round(self) -> None:
+        """Compute what is complete by now, and what was marked; remove what is too old."""
+        self._pace.begin()
+        self._edge.begin()
+        states, newest_ms = await self._state.read(), 0
+        steps: list[_Step] = []
+        async with aclosing(self._newest()) as all_newest:
+            async for newest in all_newest:
+                newest_ms = max(newest_ms, newest.window.end_ms)
+                name, to_ms = newest.window.facility, self._end_ms(newest)
+                done_ms = states.get(name, State()).done_ms
+                if to_ms > done_ms:
+                    steps.append(_Step(name, done_ms, to_ms))
+                if len(steps) >= STEPS:
+                    await self._advance(steps)
+                    steps = []
+                await self._pace.rest()
+        await self._advance(steps)
+        await self._renew_marked()
+        await self._remove(newest_ms)
+
+    async def _until(self, moment: float) -> None:
+        """Wait a second at least, until a moment or until many windows are without rollups."""
+        await asyncio.sleep(LOOK_SECONDS)
+        while time.monotonic() < moment and not self._edge.is_long():  # noqa: ASYNC110  seldom
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _newest(self) -> AsyncGenerator[Newest]:
+        """Yield the newest window of each facility: one step in the index of `_id` for each."""
+        condition: dict[str, Any] = {}
+        while True:
+            with pymongo.timeout(READ_SECONDS):
+                found = await self._windows.find_one(
+                    condition, {"received_at": 1}, sort=[("_id", -1)]
+                )
+            if found is None:
+                return
+            # all that begins with "NAME/" is below "NAME0" and, but for it, below "NAME/"
+            condition = {"_id": {"$lt": str(found["_id"]).partition("/")[0] + "/"}}
+            try:
+                yield Newest(read_id(found["_id"]).window, unix_ms(found["received_at"]))
+            except (AttributeError, KeyError, TypeError, ValueError):
+                log.warning("a document is none of ours", extra={"id": str(found["_id"])[:200]})
+
+    async def _advance(self, steps: Sequence[_Step]) -> None:
+        """Compute some facilities' rollups up to where their windows hardly change any more."""
+        if not steps:
+            return
+        await self._state.announce({each.facility: each.to_ms for each in steps})
+        done: dict[str, int] = {}
+        for each in steps:
+            with _of_one(each.facility):
+                await self._compute(each)
+                done[each.facility] = each.to_ms
+            await self._pace.rest()
+        await self._state.finish(done)
+
+    async def _compute(self, step: _Step) -> None:
+        """Compute one facility's rollups; say how far they are done all along a long step."""
+        name, done_ms, to_ms = step
+        while to_ms - done_ms > BITE_MS:
+            first_ms = await self._writer.first_start(name, done_ms, to_ms)
+            if first_ms is None:
+                break
+            end_ms = min(first_ms - first_ms % BITE_MS + BITE_MS, to_ms)
+            await self._writer.add_up(name, done_ms, end_ms)
+            await self._state.finish({name: end_ms})
+            done_ms = end_ms
+        if done_ms < to_ms:
+            await self._writer.add_up(name, done_ms, to_ms)
+
+    def _end_ms(self, newest: Newest) -> int:
+        """Return before which start windows are computed; no clock decides but for the silent."""
+        start_ms = newest.window.start_ms
+        if self._clock() * 1000 - newest.received_ms > SILENT_MS:
+            return FIVE_MINUTES.start(start_ms) + FIVE_MINUTES.length_ms
+        return max(0, FIVE_MINUTES.start(start_ms - self._margin_ms))
+
+    async def _renew_marked(self) -> None:
+        after: Marker | None = None
+        while markers := await self._state.next_markers(after, MARKERS):
+            after = markers[-1]
+            for name, some in groupby(markers, key=lambda marker: marker.facility):
+                with _of_one(name):
+                    await self._renewal.renew(name, list(some))
+
+    async def _remove(self, newest_ms: int) -> None:
+        """Remove what is too old; a clock that is ahead of all windows makes nothing older."""
+        now_ms = min(int(self._clock() * 1000), newest_ms)
+        for name, state in (await self._state.read()).items():
+            with _of_one(name):
+                await self._removal.remove(name, state, now_ms)
+            await self._pace.rest()
+
+
+@contextmanager
+def _of_one(facility: str) -> Iterator[None]:
+    """Let what is wrong with one facility not hold up the others."""
+    try:
+        yield
+    except PyMongoError:
+        raise
+    except Exception:
+        log.exception("rollups of a facility failed", extra={"facility": facility})

@@ -1,0 +1,190 @@
+"""Computing rollups from windows, and each level from the one below, as `rollups.state` says.
+
+Any number of servers may do so at once, and die at any moment: whatever is written is computed
+whole from what is stored, and replaces only what was read before that.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Final, NamedTuple
+
+import pymongo
+
+from sensorpipe_server.storage.documents import Document, id_range, read_id
+from sensorpipe_server.storage.fold import fold, fold_only
+from sensorpipe_server.storage.mongodb import database
+from sensorpipe_server.storage.mongodb.database import READ_SECONDS, Collection, Database
+from sensorpipe_server.storage.pace import Pace, aside
+from sensorpipe_server.storage.queries import in_batches
+from sensorpipe_server.storage.rollups.fold_writer import FoldWriter, replace
+from sensorpipe_server.storage.rollups.levels import (
+    DAY,
+    FIVE_MINUTES,
+    HOUR,
+    MAX_ENTRIES,
+    Level,
+    finer,
+    read_rollup,
+    rollup_document,
+    rollup_id,
+    rollup_range,
+    rollup_start,
+)
+from sensorpipe_server.storage.rollups.totals import Total
+from sensorpipe_server.storage.rollups.windows import Stored, slices
+
+MAX_BULK: Final = 100
+"""Largest number of rollups that are written at a time."""
+
+MAX_BULK_BYTES: Final = 8 * 1024 * 1024
+"""Size of the summaries of rollups that wait to be written, beyond which they are."""
+
+
+class _Rev(NamedTuple):
+    rev: int
+    sealed: bool
+
+
+_NEW: Final = _Rev(0, sealed=False)
+
+
+class RollupWriter:
+    """Computes and replaces rollups, and puts the many partials of a window together."""
+
+    def __init__(self, db: Database, pace: Pace) -> None:
+        self._windows = database.on_primary(database.windows(db))
+        self._rollups = database.on_primary(database.rollups(db))
+        self._pace = pace
+
+    async def first_start(self, facility: str, from_ms: int, to_ms: int) -> int | None:
+        """Return when the first window starts that does so in a range; None if none does."""
+        with pymongo.timeout(READ_SECONDS):
+            found = await self._windows.find_one(
+                {"_id": id_range(facility, from_ms, to_ms)}, {"_id": 1}, sort=[("_id", 1)]
+            )
+        return None if found is None else read_id(found["_id"]).window.start_ms
+
+    async def add_up(self, facility: str, from_ms: int, to_ms: int) -> None:
+        """Write the rollups of all levels that become complete when `done` goes to `to_ms`.
+
+        `from_ms` is up to where they were done; both are starts of buckets of 5 minutes.
+        """
+        starts = await self._write_windows(facility, from_ms, to_ms)
+        for level in (HOUR, DAY):
+            starts = {level.start(start) for start in (*starts, from_ms)}
+            for start in sorted(starts):
+                if start + level.length_ms <= to_ms:
+                    await self.renew(facility, level, start)
+
+    async def renew(self, facility: str, level: Level, start_ms: int) -> bool:
+        """Compute one rollup again; return False where what it is made from was removed."""
+        while True:
+            before = await self._rev(facility, level, start_ms)
+            if before.sealed:
+                return False
+            document = await self._compute(facility, level, start_ms)
+            if document is None:
+                return True
+            document["rev"] = before.rev + 1
+            if not await replace(self._rollups, [document]):
+                return True
+
+    async def _write_windows(self, facility: str, from_ms: int, to_ms: int) -> set[int]:
+        """Write the rollups of 5 minutes of a range; return where they start.
+
+        None is there as a rule, which is not asked: one that is, is computed again.
+        """
+        starts: set[int] = set()
+        waiting: list[Document] = []
+        size = 0
+        async with aclosing(self._five_minutes(facility, from_ms, to_ms)) as documents:
+            async for document in documents:
+                start_ms = rollup_start(document)
+                starts.add(start_ms)
+                document["rev"] = 1
+                waiting.append(document)
+                size += len(document.get("summary", b""))
+                if len(waiting) >= MAX_BULK or size >= MAX_BULK_BYTES:
+                    await self._replace(facility, waiting)
+                    waiting, size = [], 0
+        await self._replace(facility, waiting)
+        return starts
+
+    async def _replace(self, facility: str, documents: Sequence[Document]) -> None:
+        for at in await replace(self._rollups, documents):
+            await self.renew(facility, FIVE_MINUTES, rollup_start(documents[at]))
+
+    async def _rev(self, facility: str, level: Level, start_ms: int) -> _Rev:
+        condition = {"_id": rollup_id(facility, level, start_ms)}
+        with pymongo.timeout(READ_SECONDS):
+            found = await self._rollups.find_one(condition, {"rev": 1, "sealed": 1})
+        return _NEW if found is None else _Rev(found["rev"], found.get("sealed", False))
+
+    async def _compute(self, facility: str, level: Level, start_ms: int) -> Document | None:
+        """Return the document of a bucket, at `rev` 0; None where there is nothing in it."""
+        below, end_ms = finer(level), start_ms + level.length_ms
+        if below is None:
+            async with aclosing(self._five_minutes(facility, start_ms, end_ms)) as documents:
+                return await anext(documents, None)
+        total = Total()
+        condition = {"_id": rollup_range(facility, below, start_ms, end_ms)}
+        fields = {"summary": 1, "too_large": 1}
+        async with aclosing(_documents(self._rollups, condition, fields)) as documents:
+            async for each in documents:
+                rollup = read_rollup(each)
+                if rollup is None or total.entries > MAX_ENTRIES:
+                    return rollup_document(facility, level, start_ms, None, 0)
+                await aside(len(each["summary"]), total.add_rollup, rollup)
+                await self._pace.rest()
+        return await _document(facility, level, start_ms, total) if total.holds_anything else None
+
+    async def _five_minutes(
+        self, facility: str, from_ms: int, to_ms: int
+    ) -> AsyncGenerator[Document]:
+        """Yield the rollups of 5 minutes of a range, at `rev` 0, as its windows say."""
+        start_ms, total, folds = -1, Total(), FoldWriter(self._windows)
+        async with aclosing(slices(self._windows, facility, from_ms, to_ms)) as found:
+            async for bucket, size, windows in found:
+                if bucket != start_ms:
+                    await folds.finish()
+                    if total.holds_anything:
+                        yield await _document(facility, FIVE_MINUTES, start_ms, total)
+                    start_ms, total = bucket, Total()
+                await aside(size, _add, total, windows)
+                for key, documents in windows:
+                    if len(documents) > 1:
+                        await folds.add(key, documents)
+                await self._pace.rest()
+        await folds.finish()
+        if total.holds_anything:
+            yield await _document(facility, FIVE_MINUTES, start_ms, total)
+
+
+def _add(total: Total, windows: Sequence[Stored]) -> None:
+    for key, documents in windows:
+        window = fold_only(key, documents[0]) if len(documents) == 1 else None
+        window = window or fold(key, documents)
+        if window is None:
+            total.unreadable += len(documents)
+        elif window.sensors and total.entries <= MAX_ENTRIES:
+            total.add_window(window)
+
+
+async def _document(facility: str, level: Level, start_ms: int, total: Total) -> Document:
+    if total.entries > MAX_ENTRIES:
+        return rollup_document(facility, level, start_ms, None, 0)
+
+    def made() -> Document:
+        return rollup_document(facility, level, start_ms, total.rollup(), 0)
+
+    return await aside(total.entries * 20, made)
+
+
+async def _documents(
+    collection: Collection, condition: Document, fields: Document
+) -> AsyncGenerator[Document]:
+    """Yield documents in the order of `_id`, one at a time."""
+    async with aclosing(in_batches(collection, condition, fields)) as batches:
+        async for batch in batches:
+            for document in batch:
+                yield document

@@ -1,0 +1,146 @@
+"""Writing partials to MongoDB: each is inserted once, as a document of its own.
+
+A write can be repeated at any time and by any server: a partial that is stored already is
+refused by its unique `_id`, which counts as a redelivery. MongoDB answers only once a majority of
+its servers has everything up to this moment, also where it refuses all.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pymongo.errors import BulkWriteError
+
+from sensorpipe_server.storage.facilities import Facilities
+from sensorpipe_server.storage.mongodb import database, refusal
+from sensorpipe_server.storage.mongodb.database import Database
+from sensorpipe_server.storage.pending import Pending, RefusedRecord
+from sensorpipe_server.storage.rollups.edge import Edge
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Result of a write: how many partials were inserted or redelivered, and which refused."""
+
+    inserted: int = 0
+    redelivered: int = 0
+    refused: list[RefusedRecord] = field(default_factory=list)
+
+
+class PastRanges(Protocol):
+    """Ranges of time that were rolled up, or removed, before these partials came."""
+
+    async def refuse(
+        self, partials: Sequence[Pending]
+    ) -> tuple[list[RefusedRecord], list[Pending]]:
+        """Return the partials whose range was removed for good, and those counted before that.
+
+        None of them is stored; the second ones are redelivered, and no dead letters.
+
+        Called before the others are inserted. Raises PyMongoError to have the write repeated.
+        """
+
+    async def mark(self, partials: Sequence[Pending]) -> None:
+        """Mark rollups computed without these partials, so that they are computed again.
+
+        Called when they are durable and their offsets not committed, with redelivered ones
+        among them. Raises PyMongoError to have the whole write repeated.
+        """
+
+
+class Store:
+    """Writes batches of partials; several stores may write to one database."""
+
+    def __init__(
+        self, db: Database, past: PastRanges | None = None, edge: Edge | None = None
+    ) -> None:
+        self._partials = database.windows(db)
+        self._facilities = Facilities(database.facilities(db))
+        self._past = past
+        self._edge = edge
+
+    async def write(self, partials: Sequence[Pending], *, failed: float = 0.0) -> Outcome:
+        """Store all partials, or raise PyMongoError: then any part of them may be stored.
+
+        `failed` is the number of seconds for which MongoDB has refused some of them. Partials that
+        can never be stored are refused in the outcome.
+        """
+        outcome = Outcome()
+        try:
+            if self._past is not None:
+                refused, redelivered = await self._past.refuse(partials)
+                outcome.refused += refused
+                outcome.redelivered += len(redelivered)
+                partials = await self._without(partials, refused, redelivered)
+            await self._facilities.note(partials, failed=failed)
+            await self._insert_each(partials, failed, outcome)
+            if self._past is not None:
+                await self._past.mark(partials)
+        except BaseException:
+            self._facilities.forget()
+            raise
+        if self._edge is not None:
+            self._edge.add(partials)
+        await self._facilities.note_times(partials)
+        return outcome
+
+    async def finish_noting(self) -> None:
+        """Write postponed first and last windows of facilities; for when no partials come."""
+        await self._facilities.write_times()
+
+    async def _without(
+        self,
+        partials: Sequence[Pending],
+        refused: Sequence[RefusedRecord],
+        redelivered: Sequence[Pending],
+    ) -> Sequence[Pending]:
+        """Return the partials without these, and delete what is stored of those that are refused.
+
+        An earlier attempt may have inserted them before their range was removed. What is a dead
+        letter is not shown.
+        """
+        if not refused and not redelivered:
+            return partials
+        out = {id(each.record) for each in refused}
+        if out:
+            names = [each.document["_id"] for each in partials if id(each.record) in out]
+            await self._partials.delete_many({"_id": {"$in": names}})
+        out |= {id(each.record) for each in redelivered}
+        return [each for each in partials if id(each.record) not in out]
+
+    async def _insert_each(
+        self, partials: Sequence[Pending], failed: float, outcome: Outcome
+    ) -> None:
+        """Insert partials; where one of them makes the whole write fail, find and refuse it."""
+        if not partials:
+            return
+        try:
+            await self._insert(partials, failed, outcome)
+        except Exception as error:
+            if not refusal.is_about_documents(error):
+                raise
+            if len(partials) > 1:
+                half = len(partials) // 2
+                await self._insert_each(partials[:half], failed, outcome)
+                await self._insert_each(partials[half:], failed, outcome)
+                return
+            (partial,) = partials
+            log.exception("a partial cannot be stored", extra={"partial": partial.document["_id"]})
+            outcome.refused.append(RefusedRecord(partial.record, "cannot_store", repr(error)))
+
+    async def _insert(self, partials: Sequence[Pending], failed: float, outcome: Outcome) -> None:
+        problems: Sequence[refusal.WriteProblem] = ()
+        try:
+            await self._partials.insert_many([each.document for each in partials], ordered=False)
+        except BulkWriteError as error:
+            problems = refusal.permanent(error, failed)
+        outcome.inserted += len(partials) - len(problems)
+        for problem in problems:
+            if refusal.is_duplicate_id(problem):
+                outcome.redelivered += 1
+            else:
+                record, detail = partials[problem["index"]].record, refusal.describe(problem)
+                outcome.refused.append(RefusedRecord(record, "refused_by_database", detail))

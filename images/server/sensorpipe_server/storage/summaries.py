@@ -1,0 +1,107 @@
+"""Summaries of one sensor as they are stored, added up: of windows and of rollups alike.
+
+What is wrong in a sketch or an interval was let in, since it harms nobody else: it is left out
+here, and counted.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from sensorpipe_schema.compacted_reading_pb2 import SensorSummary, Source
+from sensorpipe_schema.intervals import Interval
+from sensorpipe_schema.moments import Moments
+from sensorpipe_schema.partial import add_sound_sketch, holds, pairs
+from sensorpipe_schema.reading import MAX_SEQ
+from sensorpipe_schema.sketch import Sketch
+
+_PAIR: Final = 2
+
+
+def people_fields(summary: SensorSummary) -> dict[str, float]:
+    """Return what a document says of a sensor beside the message, for people and queries."""
+    return {
+        "count": summary.count,
+        "mean": summary.mean,
+        "m2": summary.m2,
+        "min": summary.min,
+        "max": summary.max,
+    }
+
+
+def moments_of(summaries: Iterable[SensorSummary]) -> Moments:
+    """Return the moments of at least one summary together."""
+    total: Moments | None = None
+    for each in summaries:
+        moments = Moments(each.count, each.mean, each.m2, each.min, each.max)
+        total = moments if total is None else total.merge(moments)
+    if total is None:
+        raise ValueError("there is no summary")
+    return total
+
+
+def add_sketches(summaries: Iterable[SensorSummary], total: Sketch) -> int:
+    """Add the sketches to `total`; return how many were wrong, and left out."""
+    wrong = 0
+    for each in summaries:
+        if not add_sound_sketch(total, each.sketch, each.count):
+            wrong += 1
+    return wrong
+
+
+def is_sketch_right(summary: SensorSummary) -> bool:
+    """Return whether a summary's sketch holds as many values as the summary."""
+    return holds(summary.sketch, summary.count)
+
+
+def intervals_of(source: Source) -> list[Interval] | None:
+    """Return the intervals of `seq` of a source, as they are listed; None where they are wrong."""
+    bounds = source.bounds[:]
+    if len(bounds) == _PAIR:  # nearly always
+        first, last = bounds
+        return [(first, last)] if 0 < first <= last <= MAX_SEQ else None
+    if len(bounds) % 2 or not bounds:
+        return None
+    intervals = pairs(bounds)
+    if all(0 < first <= last <= MAX_SEQ for first, last in intervals):
+        return intervals
+    return None
+
+
+def sources_of(summary: SensorSummary) -> tuple[list[tuple[str, list[Interval]]], int]:
+    """Return the sources of a summary with their intervals, and how many were left out as wrong.
+
+    All of them are wrong where they hold more readings than the summary.
+    """
+    sources: list[tuple[str, list[Interval]]] = []
+    identified = wrong = 0
+    for source in summary.sources[:]:
+        intervals = intervals_of(source)
+        if intervals is None:
+            wrong += 1
+            continue
+        sources.append((source.src, intervals))
+        for first, last in intervals:
+            identified += last - first + 1
+    return (sources, wrong) if identified <= summary.count else ([], wrong + len(sources))
+
+
+def only_interval(summary: SensorSummary) -> tuple[str, Interval] | None:
+    """Return the only source of a summary and its only interval, as nearly all have.
+
+    None where `sources_of` has to look at it.
+    """
+    sources = summary.sources[:]
+    if len(sources) != 1:
+        return None
+    bounds = sources[0].bounds[:]
+    if len(bounds) != _PAIR:
+        return None
+    first, last = bounds
+    if not 0 < first <= last <= MAX_SEQ or last - first >= summary.count:
+        return None
+    return sources[0].src, (first, last)
+
+
+def held(intervals: Sequence[Interval]) -> int:
+    """Return how many `seq` some intervals hold; those that overlap count each time."""
+    return sum(last - first + 1 for first, last in intervals)

@@ -1,0 +1,56 @@
+"""The figures of a run, as its server and generators last reported them."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from sensorpipe_cli.client.api import Latest, SetAside, Totals
+
+_RATE_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The latest answers of the server and the generators."""
+
+    published: int = 0
+    rate: float = 0.0
+    """Readings published a second, over the last 10 s."""
+    given_up: int = 0
+    stored: int = 0
+    """Readings of sources that are new since the start; `totals` counts older ones, too."""
+    totals: Totals | None = None
+    """None until the server has answered once."""
+    set_aside: SetAside = field(default_factory=SetAside)
+    """Dead letters and fenced partials since the start of the run."""
+    facilities: dict[str, Latest | None] = field(default_factory=dict)
+
+    @property
+    def windows(self) -> int:
+        """How many windows the server holds."""
+        return sum(latest.windows for latest in self.facilities.values() if latest)
+
+    @property
+    def missing(self) -> int:
+        """How many published readings are not stored (yet)."""
+        return max(0, self.published - self.stored)
+
+    @property
+    def settled(self) -> bool:
+        """Whether every published reading is stored and none is pending."""
+        return not self.missing and not (self.totals and self.totals.pending)
+
+
+class Rate:
+    """The growth of a counter per second, over the last 10 s of observations."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def observe(self, now: float, count: int) -> float:
+        """Take the count at `now` (monotonic seconds) and return the rate."""
+        self._seen.append((now, count))
+        while now - self._seen[0][0] > _RATE_SECONDS:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        return max(0, count - before) / (now - since) if now > since else 0.0

@@ -1,0 +1,1 @@
+"""The commands: what each does, prints and returns as its exit code."""

@@ -1,0 +1,33 @@
+"""The Sensors of the files that a command was given, or of the demo."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensorpipe_schema.manifest_files import SensorFilesError, load_files
+
+from sensorpipe_cli.errors import UnusableError
+
+if TYPE_CHECKING:
+    from sensorpipe_schema.sensor import Sensor
+
+
+def read_sensors(files: tuple[Path, ...], problems: list[str] | None = None) -> "list[Sensor]":
+    """Return the Sensors of files and folders; raise UnusableError, other problems included."""
+    found = list(problems or [])
+    sensors: list[Sensor] = []
+    try:
+        sensors = load_files(files or [_demo_folder()])
+    except SensorFilesError as error:
+        found = [*map(str, error.problems), *found]
+    except OSError as error:
+        found.insert(0, f"{error.filename}: cannot be read: {error.strerror}")
+    if found:
+        raise UnusableError(found)
+    return sensors
+
+
+def _demo_folder() -> Path:
+    """Return the demo's Sensors: in the installed package, or in the checkout it runs from."""
+    package = Path(__file__).parents[1]
+    installed = package / "samples"
+    return installed if installed.is_dir() else package.parent.parent / "manifests" / "samples"

@@ -1,0 +1,180 @@
+"""The commands of `sensorpipe` and their options; what they do is imported when they do it."""
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: nothing cut, brackets as they are
+    help="Simulated sensors, and a pipeline that counts every reading exactly once.",
+    epilog="Exit codes: 0 all well, 1 lost, duplicate or missing readings or a process that "
+    "crashed, 2 nothing could be started or the server cannot be reached, 3 dead letters, "
+    "130 interrupted.",
+)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001  typer's callbacks take the value
+    if wanted:
+        typer.echo(f"sensorpipe {version('sensorpipe')}")
+        raise typer.Exit
+
+
+def _seconds(text: str) -> float:
+    from sensorpipe_cli.runner.options import read_duration  # noqa: PLC0415  keeps --help fast
+
+    try:
+        return read_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+@app.callback()
+def _sensorpipe(
+    *,
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="FILES",
+        help="Sensor files (YAML or JSON) and folders of them; the demo's if there are none.",
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def up(
+    *,
+    files: Files = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            parser=_seconds, metavar="DURATION", help="Stop after this, such as 60s or 1h30m."
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the API; 0 takes any that is free.")
+    ] = 8080,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep MongoDB's data and the logs here. "
+            "Otherwise they are removed at the end, unless a process crashed.",
+        ),
+    ] = None,
+    tty: Annotated[
+        bool, typer.Option("--tty/--no-tty", help="A live view in a terminal, or plain lines.")
+    ] = True,
+    mqtt: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Your own MQTT 5 broker: mqtt[s]://[USER:PASSWORD@]HOST."),
+    ] = None,
+    kafka: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Your own Kafka.")] = None,
+    mongodb: Annotated[
+        str | None, typer.Option(metavar="URI", help="Your own MongoDB: mongodb://HOST/DATABASE.")
+    ] = None,
+) -> None:
+    """Run the whole pipeline on this machine until Ctrl-C.
+
+    Starts an MQTT broker, Kafka and MongoDB, then the server, the compactor and a generator for
+    each Sensor, all on loopback. At the end everything is stopped in order, what was published is
+    compared with what is stored, and no process stays. A second Ctrl-C stops at once.
+
+    Exits 0 only if every reading published is stored exactly once.
+    """
+    from sensorpipe_cli.commands.up import up as run  # noqa: PLC0415  likewise
+    from sensorpipe_cli.runner.options import Options  # noqa: PLC0415  keeps --help fast
+
+    raise typer.Exit(
+        run(Options(tuple(files or ()), duration, port, data, mqtt, kafka, mongodb, tty))
+    )
+
+
+@app.command()
+def verify(
+    *,
+    url: Annotated[str, typer.Option(help="Address of the server.")] = "http://127.0.0.1:8080",
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait",
+            help="First wait until the server answers, nothing is pending and its answer has not "
+            "changed for 15 s, so that windows still open are in it.",
+        ),
+    ] = False,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            parser=_seconds,
+            metavar="DURATION",
+            help="Wait no longer than this, then verify what is stored.",
+        ),
+    ] = "60s",  # type: ignore[assignment]  # typer passes it through the parser
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every source, not only faulty ones.")
+    ] = False,
+    facility: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this facility; may be given several times."),
+    ] = None,
+    ignore_dead_letters: Annotated[
+        bool,
+        typer.Option("--ignore-dead-letters", help="Report how many there are, but exit with 0."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the server's answer as it is.")
+    ] = False,
+) -> None:
+    """Show how many readings are stored, lost or duplicate, and the faulty sources.
+
+    Exits 0 only if no reading is lost and none is a duplicate; the two do not cancel out. Partials
+    that could not be stored count as lost readings. A missing reading whose window is still open
+    is pending, which is not a fault. Exits 3 if the only fault is dead letters: messages that are
+    not readings, too old or too far ahead, for as long as Kafka keeps them. Exits 2 if the server
+    cannot be reached. With no readings stored it says so and exits 0.
+    """
+    from sensorpipe_cli.commands.verify import VerifyOptions  # noqa: PLC0415  keeps --help fast
+    from sensorpipe_cli.commands.verify import verify as run  # noqa: PLC0415  likewise
+
+    chosen = VerifyOptions(
+        facilities=tuple(dict.fromkeys(facility or ())),
+        wait_seconds=timeout if wait else None,
+        everything=everything,
+        as_json=as_json,
+        ignore_dead_letters=ignore_dead_letters,
+    )
+    raise typer.Exit(run(url, chosen))
+
+
+@app.command()
+def check(files: Files = None) -> None:
+    """Check Sensor files and list the Sensors in them."""
+    from sensorpipe_cli.commands.check import check as run  # noqa: PLC0415  keeps --help fast
+
+    run(tuple(files or ()))
+
+
+def run() -> None:
+    """Run the command line; exit with its code."""
+    from sensorpipe_cli.errors import UNUSABLE, UnusableError  # noqa: PLC0415  after typer's errors
+
+    try:
+        app()
+    except UnusableError as error:
+        for problem in error.problems:
+            typer.secho(problem, fg="red" if sys.stderr.isatty() else None, err=True)
+        sys.exit(UNUSABLE)

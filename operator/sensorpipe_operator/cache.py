@@ -1,0 +1,161 @@
+"""What the operator knows of the cluster: the namespaces it can read, and the objects there."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from sensorpipe_operator.names import Body, Key, Kind, key_of, owner_of
+from sensorpipe_operator.status.progress import relevant_fields
+
+log = logging.getLogger(__name__)
+
+_Place = tuple[Kind, str]
+"""Kind and name of an object, unique among those of one Sensor."""
+
+
+class Namespaces:
+    """The configured namespaces; one without access does not affect the others.
+
+    The operator has no access to a namespace while it lacks the rights there: for example
+    after the namespace was deleted, and with it the operator's Role and RoleBinding.
+    """
+
+    def __init__(self, configured: Sequence[str]) -> None:
+        self.configured: tuple[str | None, ...] = tuple(configured) or (None,)
+        """All namespaces to watch; (None,) stands for the whole cluster."""
+        self.changed = asyncio.Event()
+        """Set when access to a namespace is lost or restored."""
+        self._refused: dict[str, None] = {}
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Namespaces without access; safe to read from any thread."""
+        return tuple(self._refused)
+
+    @property
+    def accessible(self) -> tuple[str | None, ...]:
+        """Namespaces with access; (None,) stands for the whole cluster."""
+        return tuple(name for name in self.configured if name not in self._refused)
+
+    def mark_refused(self, name: str, reason: str) -> None:
+        """Record that access to a namespace was refused; `reason` is the API server's message."""
+        if name not in self._refused:
+            log.warning(
+                "No access to a namespace; check that it and the operator's RoleBinding exist",
+                extra={"namespace": name, "error": reason},
+            )
+            self._refused[name] = None
+            self.changed.set()
+
+    def mark_accessible(self, name: str | None) -> None:
+        """Record that a namespace was read."""
+        if name in self._refused:
+            log.info("Access to a namespace is restored", extra={"namespace": name})
+            del self._refused[str(name)]
+            self.changed.set()
+
+
+class Cache:
+    """The informer cache: Sensors and their children as the API server last reported them.
+
+    Each object is stored once, under its Sensor; an older version never replaces a newer one.
+    """
+
+    def __init__(self) -> None:
+        self._objects: dict[Key, dict[_Place, Body]] = defaultdict(dict)
+
+    def put(self, kind: Kind, body: Body) -> Key | None:
+        """Store an object; return the key of its Sensor if anything relevant to it changed."""
+        key = _sensor_of(kind, body)
+        if key is None:
+            return None
+        place = (kind, body["metadata"]["name"])
+        cached = self._objects[key].get(place)
+        if cached is not None and _version(cached) >= _version(body):
+            return None
+        self._objects[key][place] = _without_managed_fields(body)
+        return None if cached is not None and _is_irrelevant(kind, cached, body) else key
+
+    def drop(self, kind: Kind, body: Body) -> Key | None:
+        """Remove a deleted object; return the key of its Sensor if it was cached."""
+        key = _sensor_of(kind, body)
+        if key is None or key not in self._objects:
+            return None
+        place = (kind, body["metadata"]["name"])
+        cached = self._objects[key].get(place)
+        if cached is None or _version(cached) > _version(body):
+            return None
+        del self._objects[key][place]
+        if not self._objects[key]:
+            del self._objects[key]
+        return key
+
+    def drop_sensor(self, key: Key) -> None:
+        """Remove a Sensor; its children stay cached until they are deleted too."""
+        if key in self._objects:
+            self._objects[key].pop((Kind.SENSOR, key[1]), None)
+
+    def sensor(self, key: Key) -> Body | None:
+        """Return a Sensor, or None if it is not cached."""
+        return self._objects[key].get((Kind.SENSOR, key[1])) if key in self._objects else None
+
+    def sensors(self) -> list[Key]:
+        """Return the keys of all cached Sensors."""
+        return [key for key in self._objects if (Kind.SENSOR, key[1]) in self._objects[key]]
+
+    def children(self, key: Key, kind: Kind) -> dict[str, Body]:
+        """Return a Sensor's children of one kind by their names."""
+        objects = self._objects.get(key, {})
+        return {name: body for (of, name), body in objects.items() if of == kind}
+
+    def replace(
+        self, kind: Kind, bodies: Iterable[Body], version: int, namespace: str | None = None
+    ) -> set[Key]:
+        """Store a complete list of one kind: of one namespace, or of all without `namespace`.
+
+        Cached objects missing from the list are removed, unless their version is later than
+        the list's. Returns the keys of the Sensors to which anything relevant changed.
+        """
+        listed = list(bodies)
+        changed = {self.put(kind, body) for body in listed}
+        present = {(_sensor_of(kind, body), body["metadata"]["name"]) for body in listed}
+        for key in self._keys(namespace):
+            for of, name in list(self._objects[key]):
+                cached = self._objects[key][of, name]
+                if of == kind and (key, name) not in present and _version(cached) <= version:
+                    changed.add(self.drop(kind, cached))
+        return {key for key in changed if key is not None}
+
+    def drop_namespace(self, namespace: str) -> None:
+        """Remove all objects of a namespace that can no longer be read."""
+        for key in self._keys(namespace):
+            del self._objects[key]
+
+    def version(self, key: Key) -> int | None:
+        """Return the resource version of a cached Sensor, or None if it is not cached."""
+        body = self.sensor(key)
+        return None if body is None else _version(body)
+
+    def _keys(self, namespace: str | None) -> list[Key]:
+        return [key for key in self._objects if namespace in (None, key[0])]
+
+
+def _sensor_of(kind: Kind, body: Body) -> Key | None:
+    return key_of(body) if kind is Kind.SENSOR else owner_of(body)
+
+
+def _is_irrelevant(kind: Kind, cached: Body, body: Body) -> bool:
+    """Whether the change from one version of an object to the next does not affect its Sensor."""
+    return kind is Kind.DEPLOYMENT and relevant_fields(cached) == relevant_fields(body)
+
+
+def _version(body: Body) -> int:
+    """Return the resource version, which Kubernetes lets clients compare as a number."""
+    return int(body["metadata"].get("resourceVersion", 0))
+
+
+def _without_managed_fields(body: Body) -> Body:
+    """Return the object without `managedFields`, which is most of its size and never used."""
+    metadata = {k: v for k, v in body["metadata"].items() if k != "managedFields"}
+    return {**body, "metadata": metadata}

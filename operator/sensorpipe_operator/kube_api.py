@@ -1,0 +1,215 @@
+"""The Kubernetes API as the operator uses it: the only module that imports the client."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+from kubernetes.aio import client, config
+from sensorpipe_runtime.settings import SettingsError
+from sensorpipe_schema.sensor import API_VERSION, KIND
+
+from sensorpipe_operator.names import MANAGED_BY, MANAGER, Body, Kind, Resource
+
+_EVENTS: Final = Resource("", "v1", "events")
+_TIMEOUT_SECONDS: Final = 20
+_PAGE: Final = 500
+_APPLY: Final = "application/apply-patch+yaml"
+_JSON_PATCH: Final = "application/json-patch+json"
+_UNPROCESSABLE: Final = 422
+
+
+class ApiError(Exception):
+    """A request to the API server failed.
+
+    `status` is the HTTP status, or 0 if there was no response; `reason` and `message` are
+    those of the Status object in the response.
+    """
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}" if status else message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the same request would fail in the same way again."""
+        return self.status in (400, 403, 422)
+
+
+class KubeApi:
+    """Sends requests to the API server; every method raises ApiError if one fails.
+
+    A request that takes more than 20 s fails.
+    """
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, connections: int) -> AsyncIterator[Self]:
+        """Connect as the pod's service account, or else by the kubeconfig.
+
+        At most `connections` requests are sent at the same time. Raises SettingsError if the
+        configuration cannot be used.
+        """
+        settings = client.Configuration()
+        settings.connection_pool_maxsize = connections
+        # as kopf does: otherwise each request reads proxies and passwords from files, in a thread
+        settings.client_session_kwargs = {"trust_env": False}
+        try:
+            if "KUBERNETES_SERVICE_HOST" in os.environ:
+                config.load_incluster_config(settings)
+            else:
+                await config.load_kube_config(client_configuration=settings)
+            api = client.ApiClient(settings)
+        except (config.ConfigException, OSError, ValueError) as error:
+            text = f"KUBECONFIG: no cluster is configured: {error}"
+            raise SettingsError([text]) from error
+        async with api:
+            yield cls(api)
+
+    async def create(self, body: Body) -> Body:
+        """Create a child and return it as it is stored.
+
+        Raises ApiError with the reason AlreadyExists if the name is taken.
+        """
+        path = Kind(body["kind"]).resource.path(body["metadata"]["namespace"])
+        return await self._call("POST", path, {"fieldManager": MANAGER}, body)
+
+    async def apply(self, body: Body, uid: str) -> Body:
+        """Apply a child server-side, overriding changes that others made to its fields.
+
+        Raises ApiError with status 409 if the object of that name has another uid.
+        """
+        path = _path_of(body)
+        query = {"fieldManager": MANAGER, "force": "true"}
+        body = {**body, "metadata": {**body["metadata"], "uid": uid}}
+        return await self._call("PATCH", path, query, body, _APPLY)
+
+    async def take_ownership(self, live: Body, entry: int) -> None:
+        """Mark the fields of one entry of `managedFields` as applied by the operator.
+
+        Raises ApiError with status 409 if the object or the entry was replaced since it was
+        read.
+        """
+        at = f"/metadata/managedFields/{entry}"
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": live["metadata"]["uid"]},
+            {"op": "test", "path": f"{at}/manager", "value": MANAGER},
+            {"op": "replace", "path": f"{at}/operation", "value": "Apply"},
+        ]
+        path = _path_of(live)
+        try:
+            await self._call("PATCH", path, {"fieldManager": MANAGER}, patch, _JSON_PATCH)
+        except ApiError as error:
+            if error.status != _UNPROCESSABLE:
+                raise
+            raise ApiError(409, "Conflict", error.message) from error
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Body:
+        """Return one object; raises ApiError with status 404 if it is absent."""
+        return await self._call("GET", kind.resource.path(namespace, name))
+
+    async def delete(self, body: Body) -> None:
+        """Delete a child of exactly this uid and its dependents; succeeds if it is already gone."""
+        metadata = body["metadata"]
+        options = {
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": metadata["uid"]},
+        }
+        try:
+            await self._call("DELETE", _path_of(body), {}, options)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+
+    async def apply_status(self, sensor: Body, status: dict[str, Any]) -> Body:
+        """Apply the operator's fields of a Sensor's status; other managers' fields are kept.
+
+        Raises ApiError with status 409 if the Sensor of that name has another uid.
+        """
+        metadata = {name: sensor["metadata"][name] for name in ("namespace", "name", "uid")}
+        body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "status": status}
+        query = {"fieldManager": MANAGER, "force": "true"}
+        return await self._call("PATCH", f"{_path_of(body)}/status", query, body, _APPLY)
+
+    async def post_event(self, event: Body) -> None:
+        """Create an Event."""
+        await self._call("POST", _EVENTS.path(event["metadata"]["namespace"]), {}, event)
+
+    async def list(
+        self, kind: Kind, namespace: str | None, limit: int = _PAGE
+    ) -> tuple[list[Body], int]:
+        """Return all objects of a kind that concern the operator, and the list's version.
+
+        Without `namespace` they are those of the whole cluster. They are read in pages of
+        `limit` objects.
+        """
+        path = kind.resource.path(namespace)
+        query = {"limit": str(limit)}
+        if kind.is_child:
+            query["labelSelector"] = MANAGED_BY
+        bodies: list[Body] = []
+        while True:
+            page = await self._call("GET", path, query)
+            bodies += page["items"]
+            query["continue"] = page["metadata"].get("continue", "")
+            if not query["continue"]:
+                return bodies, int(page["metadata"]["resourceVersion"])
+
+    async def find_sensor(self, namespace: str, name: str) -> Body | None:
+        """Return a Sensor, or None if it does not exist; needs only the right to list Sensors."""
+        query = {"fieldSelector": f"metadata.name={name}", "limit": "1"}
+        page = await self._call("GET", Kind.SENSOR.resource.path(namespace), query)
+        return next(iter(page["items"]), None)
+
+    async def first_sensor(self, namespace: str | None) -> Body | None:
+        """Return any one Sensor of a namespace, or of the cluster; None if there are none."""
+        page = await self._call("GET", Kind.SENSOR.resource.path(namespace), {"limit": "1"})
+        return next(iter(page["items"]), None)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: Body | Sequence[Body] | None = None,
+        content_type: str = "application/json",
+    ) -> Body:
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        url = f"{self._api.configuration.host}{path}?{urlencode(query or {})}"
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                await self._api.update_params_for_auth(
+                    headers, [], ["BearerToken"], path, method, body
+                )
+                response = await self._api.call_api(method, url, headers, body)
+                content = await response.read()
+        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
+            text = str(error) or type(error).__name__
+            raise ApiError(0, "Unreachable", f"no response to {method} {path}: {text}") from error
+        return _decode(response.status, content)
+
+
+def _path_of(body: Body) -> str:
+    metadata = body["metadata"]
+    return Kind(body["kind"]).resource.path(metadata["namespace"], metadata["name"])
+
+
+def _decode(status: int, content: bytes) -> Body:
+    """Return the object in a response, or raise ApiError as its Status describes it."""
+    try:
+        body: Body = msgspec.json.decode(content)
+    except ValueError:
+        body = {"message": content[:200].decode(errors="replace")}
+    if status >= 400:  # noqa: PLR2004  the first HTTP status of an error
+        reason, message = str(body.get("reason", "Error")), str(body.get("message", ""))
+        raise ApiError(status, reason, message)
+    return body

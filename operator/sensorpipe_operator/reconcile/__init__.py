@@ -1,0 +1,1 @@
+"""Brings the cluster in line with each Sensor."""

@@ -1,0 +1,51 @@
+"""Conditions in the form of KEP-1623 (metav1.Condition)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sensorpipe_operator.names import Body
+
+_MAX_MESSAGE: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one condition of a Sensor holds, and why.
+
+    `detail` may vary between two looks at the same trouble; `reason` and `message` do not.
+    """
+
+    reason: str
+    message: str
+    detail: str = ""
+    holds: bool = False
+
+    @property
+    def text(self) -> str:
+        """The message of the condition: at most 1024 characters."""
+        full = f"{self.message}: {self.detail}" if self.detail else self.message
+        return full if len(full) <= _MAX_MESSAGE else f"{full[: _MAX_MESSAGE - 1]}…"
+
+
+def condition(
+    conditions: Iterable[Body], kind: str, verdict: Verdict, *, generation: int, now: str
+) -> Body:
+    """Return the new condition of one type, given all `conditions` of the Sensor's status.
+
+    `lastTransitionTime` changes only with the status. While only the detail differs, the old
+    message is kept: an image's back-off, for example, has another text after each attempt.
+    """
+    old = next((each for each in conditions if each["type"] == kind), {})
+    status = "True" if verdict.holds else "False"
+    same = (old.get("status"), old.get("reason")) == (status, verdict.reason)
+    message = str(old.get("message", ""))
+    keep = same and verdict.detail and message.startswith(f"{verdict.message}: ")
+    return {
+        "type": kind,
+        "status": status,
+        "observedGeneration": generation,
+        "reason": verdict.reason,
+        "message": message if keep else verdict.text,
+        "lastTransitionTime": old["lastTransitionTime"] if old.get("status") == status else now,
+    }

@@ -1,0 +1,1 @@
+"""Kafka clients: settings, TLS, topic queries, and errors explained."""

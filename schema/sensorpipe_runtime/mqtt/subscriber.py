@@ -1,0 +1,94 @@
+"""The receiving side: a session that survives us, acknowledged when the handler says so."""
+
+import logging
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import mqtt5
+
+from sensorpipe_runtime.mqtt.connection import Connection
+from sensorpipe_runtime.mqtt.endpoint import Endpoint
+from sensorpipe_runtime.mqtt.frames import Message
+from sensorpipe_runtime.mqtt.inbox import Inbox
+from sensorpipe_runtime.mqtt.link import Link
+from sensorpipe_runtime.mqtt.subscribing import subscribe, unsubscribe
+
+SESSION_SECONDS: Final = 7 * 24 * 3600
+"""Seconds for which the broker keeps the session; older readings are rejected as too old."""
+
+
+log = logging.getLogger(__name__)
+
+
+class Handler(Protocol):
+    """Receives the messages of a subscriber."""
+
+    def on_messages(self, messages: Sequence[Message], before: int) -> None:
+        """Process a batch of messages, numbered from `before + 1`."""
+
+    def on_connected(self, *, session_present: bool) -> None:
+        """Note a new connection; without a session the broker may have lost messages."""
+
+
+class Subscriber(Link):
+    """Receives messages of topic filters at least once, across connections and restarts.
+
+    Messages without a PUBACK are delivered again after a reconnect, under new numbers.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, client_id: str, topic_filters: list[str], handler: Handler
+    ) -> None:
+        super().__init__(endpoint, client_id)
+        self.former: set[str] = set()
+        """Filters of earlier settings that the session may still have; empty once it has none."""
+        self._filters = topic_filters
+        self._handler = handler
+        self.inbox = Inbox()
+
+    def acknowledge(self, through: int) -> None:
+        """Acknowledge all messages up to and including number `through`."""
+        if self._connection is not None:
+            self._connection.write(self.inbox.acknowledge(through))
+
+    def pause(self) -> None:
+        """Stop receiving until `resume` or a new connection."""
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        """Receive again."""
+        if self._connection is not None:
+            self._connection.resume()
+
+    @property
+    def _session_expiry(self) -> int:
+        return SESSION_SECONDS
+
+    async def _begin(self, connection: Connection, answer: mqtt5.ConnAckPacket) -> None:
+        connection.throttle()
+        self._handler.on_connected(session_present=answer.session_present)
+        # Also with a session: its filters may be those of earlier settings.
+        await subscribe(connection, self._filters, session_present=answer.session_present)
+
+        # Afterwards, so that no reading is missed between an earlier filter and a narrower one.
+        if answer.session_present and self.former:
+            self.former.intersection_update(await unsubscribe(connection, sorted(self.former)))
+        else:
+            self.former.clear()
+        if self.former:
+            log.warning(
+                "The broker does not end subscriptions of earlier settings",
+                extra={"filters": sorted(self.former)},
+            )
+
+    def _deliver(self, messages: list[Message]) -> None:
+        before = self.inbox.received
+        self.inbox.take([message.packet_id for message in messages])
+        self._handler.on_messages(messages, before)
+
+    def _settle(self, pubacks: list[mqtt5.PubAckPacket]) -> None:
+        """Ignore acknowledgements: a subscriber publishes nothing."""
+
+    def _lost(self) -> None:
+        self.inbox.connected()

@@ -1,0 +1,374 @@
+"""Each alert, in Prometheus' own test of rules: when it fires, and when it does not."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cluster_command import CommandError, run
+from support.chart import go as chart_go
+from support.chart.render import CHART, of_kind, render
+
+COMPACTOR = "sensorpipe_compactor"
+SERVER = "sensorpipe_server"
+OPERATOR = "sensorpipe_operator"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Series, one sample a minute in promtool's notation, and what fires at some minute."""
+
+    name: str
+    series: dict[str, str]
+    fires: dict[int, int]
+    """By minute: how many alerts of the name."""
+
+
+def up(**down: str) -> dict[str, str]:
+    """Return all three components as running, but for those whose samples are given."""
+    parts = {"operator": "1x120", "compactor": "1x120", "server": "1x120", **down}
+    return {f'up{{component="{name}",pod="{name}-0"}}': samples for name, samples in parts.items()}
+
+
+CASES = {
+    "all is there": Case("ComponentDown", up(), {60: 0}),
+    "one component is gone for six minutes": Case(
+        "ComponentDown", up(server="1x60 _x60"), {64: 0, 72: 1}
+    ),
+    "one does not answer": Case("ComponentDown", up(operator="1x60 0x60"), {64: 0, 67: 1}),
+    "nothing is scraped at all": Case("ComponentDown", {}, {10: 3}),
+    "a pod is replaced by another": Case(
+        "ComponentDown",
+        up(compactor="1x60 _x60") | {'up{component="compactor",pod="compactor-1"}': "_x62 1x58"},
+        {70: 0, 90: 0},
+    ),
+    "the broker is gone": Case(
+        "BrokerUnreachable", {f"{COMPACTOR}_connected": "1x30 0x90"}, {34: 0, 37: 1}
+    ),
+    "the broker is back soon": Case(
+        "BrokerUnreachable", {f"{COMPACTOR}_connected": "1x30 0x3 1x80"}, {33: 0, 40: 0}
+    ),
+    "the compactor tries Kafka in vain": Case(
+        "KafkaUnreachable", {f"{COMPACTOR}_kafka_retries_total": "0x30 1+1x60"}, {33: 0, 45: 1}
+    ),
+    "one attempt at Kafka failed": Case(
+        "KafkaUnreachable", {f"{COMPACTOR}_kafka_retries_total": "0x30 1x60"}, {33: 0, 36: 0}
+    ),
+    "no server has partitions": Case(
+        "KafkaUnreachable",
+        {f'{SERVER}_kafka_assigned{{pod="{pod}"}}': "1x30 0x60" for pod in "ab"},
+        {34: 0, 37: 1},
+    ),
+    "one server more than partitions": Case(
+        "KafkaUnreachable",
+        {f'{SERVER}_kafka_assigned{{pod="{pod}"}}': f"{at}x60" for at, pod in enumerate("ab")},
+        {40: 0},
+    ),
+    "MongoDB is away": Case(
+        "DatabaseUnreachable", {f"{SERVER}_write_failures_total": "0x30 1+2x60"}, {33: 0, 45: 1}
+    ),
+    "MongoDB was away for a moment": Case(
+        "DatabaseUnreachable", {f"{SERVER}_write_failures_total": "0x30 3x60"}, {32: 0, 38: 0}
+    ),
+    "the broker dropped some": Case(
+        "MessagesDropped", {f"{COMPACTOR}_broker_dropped_total": "0x30 50x90"}, {29: 0, 32: 1}
+    ),
+    "the broker tells its number at the first drop": Case(
+        "MessagesDropped", {f"{COMPACTOR}_broker_dropped_total": "_x30 50x90"}, {29: 0, 32: 1}
+    ),
+    "it dropped them while the compactor was away": Case(
+        "MessagesDropped",
+        {
+            f'{COMPACTOR}_broker_dropped_total{{pod="a"}}': "7x20 _x100",
+            f'{COMPACTOR}_broker_dropped_total{{pod="b"}}': "_x40 90x80",
+        },
+        {19: 0, 43: 1},
+    ),
+    "it dropped them long ago, and the compactor is new": Case(
+        "MessagesDropped",
+        {
+            f'{COMPACTOR}_broker_dropped_total{{pod="a"}}': "90x20 _x100",
+            f'{COMPACTOR}_broker_dropped_total{{pod="b"}}': "_x40 90x80",
+        },
+        {43: 0, 110: 0},
+    ),
+    "the broker began anew": Case(
+        "MessagesDropped", {f"{COMPACTOR}_broker_dropped_total": "90x20 0x100"}, {25: 0}
+    ),
+    "a session was lost": Case(
+        "SessionLost", {f"{COMPACTOR}_sessions_lost_total": "0x20 1x100"}, {19: 0, 25: 1, 100: 0}
+    ),
+    "a new compactor finds no session": Case(
+        "SessionLost", {f"{COMPACTOR}_sessions_lost_total": "_x20 1x100"}, {25: 1, 100: 0}
+    ),
+    "no session was lost": Case(
+        "SessionLost", {f"{COMPACTOR}_sessions_lost_total": "_x20 0x100"}, {25: 0}
+    ),
+    "readings are missing": Case(
+        "ReadingsLost", {f"{SERVER}_lost_readings": "0x20 3x90"}, {19: 0, 23: 1}
+    ),
+    "the gap has closed": Case(
+        "ReadingsLost", {f"{SERVER}_lost_readings": "0x20 3x1 0x90"}, {21: 0, 30: 0}
+    ),
+    "readings count twice": Case(
+        "ReadingsDoubled", {f"{SERVER}_duplicate_readings": "0x20 1x90"}, {19: 0, 23: 1}
+    ),
+    "the first dead letter of its kind": Case(
+        "ReadingsRefused",
+        {f'{COMPACTOR}_dead_letters_total{{reason="not_json"}}': "_x20 1x100"},
+        {19: 0, 21: 1, 60: 0},
+    ),
+    "dead letters of two kinds": Case(
+        "ReadingsRefused",
+        {
+            f'{COMPACTOR}_dead_letters_total{{reason="{reason}"}}': "3x20 4+1x100"
+            for reason in ("not_json", "too_old")
+        },
+        {19: 0, 30: 2},
+    ),
+    "dead letters of long ago": Case(
+        "ReadingsRefused",
+        {f'{COMPACTOR}_dead_letters_total{{reason="not_json"}}': "9x120"},
+        {60: 0},
+    ),
+    "a summary cannot be stored": Case(
+        "SummariesRefused",
+        {f'{SERVER}_dead_letters_total{{reason="not_protobuf"}}': "_x20 1x100"},
+        {19: 0, 21: 1, 60: 0},
+    ),
+    "dead letters wait for Kafka": Case(
+        "DeadLettersWaiting",
+        {f"{COMPACTOR}_dead_letters_waiting": "0x20 3x90"},
+        {24: 0, 26: 1},
+    ),
+    "dead letters waited for a moment": Case(
+        "DeadLettersWaiting", {f"{COMPACTOR}_dead_letters_waiting": "0x20 3x3 0x90"}, {23: 0, 30: 0}
+    ),
+    "the server tries to write dead letters in vain": Case(
+        "DeadLettersFailing",
+        {f"{SERVER}_dead_letter_failures_total": "0x30 1+2x60"},
+        {33: 0, 45: 1},
+    ),
+    "one attempt to write dead letters failed": Case(
+        "DeadLettersFailing",
+        {f"{SERVER}_dead_letter_failures_total": "0x30 1x60"},
+        {32: 0, 38: 0},
+    ),
+    "most readings are listed one by one": Case(
+        "ReadingsItemized",
+        {f"{COMPACTOR}_itemized_total": "0x20 6+6x90", f"{COMPACTOR}_readings_total": "0+10x110"},
+        {50: 0, 62: 1},
+    ),
+    "readings of a start are listed one by one": Case(
+        "ReadingsItemized",
+        {
+            f"{COMPACTOR}_itemized_total": "0x20 6+6x9 60x90",
+            f"{COMPACTOR}_readings_total": "0+10x110",
+        },
+        {30: 0, 60: 0},
+    ),
+    "the compactor's clock is behind": Case(
+        "ClockBehind", {f"{COMPACTOR}_clock_behind_seconds": "0x20 75x90"}, {21: 0, 23: 1}
+    ),
+    "the compactor's clock is right": Case(
+        "ClockBehind", {f"{COMPACTOR}_clock_behind_seconds": "0x110"}, {100: 0}
+    ),
+    "summaries of a replaced compactor": Case(
+        "PartialsFenced",
+        {
+            f'{SERVER}_partials_total{{outcome="fenced"}}': "0x20 4x90",
+            f'{SERVER}_partials_total{{outcome="inserted"}}': "0+9x110",
+        },
+        {19: 0, 21: 1, 60: 0},
+    ),
+    "the first scrape of a server shows some already": Case(
+        "PartialsFenced",
+        {f'{SERVER}_partials_total{{outcome="fenced"}}': "_x20 4x90"},
+        {21: 1, 60: 0},
+    ),
+    "a new server without any": Case(
+        "PartialsFenced", {f'{SERVER}_partials_total{{outcome="fenced"}}': "_x20 0x90"}, {21: 0}
+    ),
+    "a namespace refuses the operator": Case(
+        "NamespaceRefused", {f"{OPERATOR}_refused_namespaces": "0x20 2x90"}, {24: 0, 26: 1}
+    ),
+    "all namespaces let it in": Case(
+        "NamespaceRefused", {f"{OPERATOR}_refused_namespaces": "0x110"}, {100: 0}
+    ),
+    "a backlog that stays": Case(
+        "ServerLag",
+        {f'{SERVER}_consumer_lag_records{{partition="{n}"}}': "0x20 600x90" for n in range(2)},
+        {29: 0, 31: 1},
+    ),
+    "a backlog that goes": Case(
+        "ServerLag", {f'{SERVER}_consumer_lag_records{{partition="0"}}': "5000x8 0x90"}, {15: 0}
+    ),
+    "windows are stored late": Case(
+        "WindowsLate",
+        {
+            f'{SERVER}_window_lag_seconds_bucket{{le="{le}"}}': f"0+{each}x120"
+            for le, each in (("3", 0), ("60", 1), ("300", 10), ("+Inf", 10))
+        },
+        {5: 0, 30: 1},
+    ),
+    "windows are stored in time": Case(
+        "WindowsLate",
+        {
+            f'{SERVER}_window_lag_seconds_bucket{{le="{le}"}}': f"0+{each}x120"
+            for le, each in (("3", 10), ("60", 10), ("300", 10), ("+Inf", 10))
+        },
+        {30: 0},
+    ),
+    "two facilities are silent": Case(
+        "FacilityStale",
+        {
+            f'{SERVER}_facility_silence_seconds{{facility="f{n}"}}': f"{start}+60x110"
+            for n, start in enumerate((70, 70, -6000))
+        },
+        {8: 0, 13: 2},
+    ),
+    "the audit is stuck": Case(
+        "AuditStale", {f"{SERVER}_audit_timestamp_seconds": "0+60x30 1800x90"}, {49: 0, 52: 1}
+    ),
+    "no server audits": Case("AuditStale", {}, {9: 0, 11: 1}),
+    "the audit goes on": Case(
+        "AuditStale", {f"{SERVER}_audit_timestamp_seconds": "0+60x120"}, {100: 0}
+    ),
+    "the operator cannot list": Case(
+        "OperatorDeaf",
+        {f"{OPERATOR}_list_age_seconds": "0+60x110", f"{OPERATOR}_resync_seconds": "600x110"},
+        {21: 0, 24: 1},
+    ),
+    "a list found what no watch told": Case(
+        "OperatorDeaf",
+        {
+            f"{OPERATOR}_missed_total": "0x20 2x90",
+            f"{OPERATOR}_silence_seconds": "0+60x110",
+        },
+        {19: 0, 23: 1, 50: 0},
+    ),
+    "a list was quicker than a watch": Case(
+        "OperatorDeaf",
+        {f"{OPERATOR}_missed_total": "0x20 2x90", f"{OPERATOR}_silence_seconds": "5x110"},
+        {23: 0},
+    ),
+    "nothing happens in the cluster": Case(
+        "OperatorDeaf",
+        {
+            f"{OPERATOR}_missed_total": "0x110",
+            f"{OPERATOR}_silence_seconds": "0+60x110",
+            f"{OPERATOR}_list_age_seconds": "300x110",
+            f"{OPERATOR}_resync_seconds": "600x110",
+        },
+        {100: 0},
+    ),
+    "the operator fails on and on": Case(
+        "OperatorFailing",
+        {f'{OPERATOR}_errors_total{{reason="Forbidden"}}': "0x20 1+1x90"},
+        {30: 0, 40: 1},
+    ),
+    "the operator failed once": Case(
+        "OperatorFailing",
+        {f'{OPERATOR}_errors_total{{reason="Conflict"}}': "0x20 1x90"},
+        {25: 0, 36: 0, 50: 0},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def promtool() -> Path:
+    return chart_go.program("promtool")
+
+
+def rules() -> dict[str, Any]:
+    objects = render("monitoring.rules.enabled=true", "monitoring.rules.labels.release=prom")
+    (found,) = of_kind(objects, "PrometheusRule").values()
+    spec: dict[str, Any] = found["spec"]
+    return spec
+
+
+def alerts() -> list[dict[str, Any]]:
+    return [rule for group in rules()["groups"] for rule in group["rules"]]
+
+
+def labelled(series: str, namespace: str) -> str:
+    """Return a series as it is scraped from the release of that namespace."""
+    name, _, rest = series.removesuffix("}").partition("{")
+    labels = (f'job="{namespace}/demo-sensorpipe"', f'namespace="{namespace}"', rest)
+    return f"{name}{{{','.join(filter(None, labels))}}}"
+
+
+def as_promtool(name: str, case: Case, namespace: str) -> dict[str, Any]:
+    """Return a case as promtool takes it."""
+    alert = f'ALERTS{{alertname="Sensorpipe{case.name}",alertstate="firing"}}'
+    return {
+        "name": name,
+        "interval": "1m",
+        "input_series": [
+            {"series": labelled(series, namespace), "values": values}
+            for series, values in case.series.items()
+        ],
+        "promql_expr_test": [
+            {
+                "expr": f"count({alert}) or vector(0)",
+                "eval_time": f"{minute}m",
+                "exp_samples": [{"labels": "{}", "value": many}],
+            }
+            for minute, many in case.fires.items()
+        ],
+    }
+
+
+def run_tests(promtool: Path, folder: Path, tests: list[dict[str, Any]]) -> None:
+    (folder / "rules.yaml").write_text(yaml.safe_dump(rules()))
+    content = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests}
+    (folder / "tests.yaml").write_text(yaml.safe_dump(content))
+    run(str(promtool), "test", "rules", str(folder / "tests.yaml"), timeout=120)
+
+
+def test_the_rules_are_sound(promtool, tmp_path):
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules()))
+    run(str(promtool), "check", "rules", "--lint=all", "--lint-fatal", str(tmp_path / "rules.yaml"))
+
+
+def test_each_alert_fires_when_it_should_and_not_else(promtool, tmp_path):
+    run_tests(promtool, tmp_path, [as_promtool(*item, "sensors") for item in CASES.items()])
+
+
+def test_what_fires_too_often_or_too_seldom_would_be_noticed(promtool, tmp_path):
+    for wrong in (0, 2):
+        case = Case("ReadingsLost", {f"{SERVER}_lost_readings": "3x60"}, {30: wrong})
+        with pytest.raises(CommandError, match=f"exp: {{}} {wrong}E"):
+            run_tests(promtool, tmp_path, [as_promtool("wrong", case, "sensors")])
+
+
+def test_nothing_that_another_release_tells_fires(promtool, tmp_path):
+    absent = ("ComponentDown", "AuditStale")
+    tests = [
+        as_promtool(name, replace(case, fires=dict.fromkeys(case.fires, 0)), "others")
+        for name, case in CASES.items()
+        if case.name not in absent
+    ]
+    run_tests(promtool, tmp_path, tests)
+
+
+def test_each_alert_is_shown_to_fire_and_to_stay_quiet():
+    fires = {case.name for case in CASES.values() if any(case.fires.values())}
+    stays = {case.name for case in CASES.values() if not all(case.fires.values())}
+    names = {alert["alert"].removeprefix("Sensorpipe") for alert in alerts()}
+    assert fires == stays == names
+
+
+def test_each_alert_says_how_bad_it_is_and_what_to_do():
+    for alert in alerts():
+        assert alert["labels"]["severity"] in {"critical", "warning"}
+        assert alert["annotations"].keys() == {"summary", "description", "runbook"}
+        assert "sensors/demo-sensorpipe" in alert["annotations"]["summary"]
+        text = yaml.safe_dump(alert["annotations"])
+        assert "NAMESPACE" not in text
+        assert "FULLNAME" not in text
+
+
+def test_the_file_itself_is_what_prometheus_takes(promtool):
+    run(str(promtool), "check", "rules", str(CHART / "files/alerts.yaml"))

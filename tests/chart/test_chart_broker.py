@@ -1,0 +1,251 @@
+"""The broker as the chart sets it up: its script, files and passwords, with a real Mosquitto."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from base64 import b64decode
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from sensorpipe_cli.runner.child import Child, free_port
+from sensorpipe_compactor.broker_drops import Dropped
+from sensorpipe_runtime.mqtt.endpoint import Endpoint
+from support import services
+from support.chart.render import Object, one, render
+from support.pipeline import until
+from support.services import running
+
+NAME = "demo-sensorpipe-mosquitto"
+TOPIC = "sensor_readings/hall_1/boiler"
+SESSION = ("-V", "5", "-i", "compactor", "-c", "-x", "3600", "-q", "1", "-t", "sensor_readings/#")
+
+
+class Broker:
+    """The pod of the rendered StatefulSet, as far as it can be had without a cluster."""
+
+    def __init__(self, objects: list[Object], folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self._secret = one(objects, "Secret", NAME)["data"]
+        self._spec = one(objects, "StatefulSet", NAME)["spec"]["template"]["spec"]
+        for name in ("source/config", "source/passwords", "run", "data"):
+            (folder / name).mkdir(parents=True)
+        for name, text in one(objects, "ConfigMap", NAME)["data"].items():
+            (folder / "source/config" / name).write_text(self._here(text))
+        for name, value in self._secret.items():
+            (folder / "source/passwords" / name).write_bytes(b64decode(value))
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._port
+
+    @property
+    def config(self) -> Path:
+        """The file that it reads."""
+        return self._folder / "run/mosquitto.conf"
+
+    def endpoint(self, role: str) -> Endpoint:
+        """Return what leads a role to it."""
+        return Endpoint("127.0.0.1", self._port, username=role, password=self.password(role))
+
+    def prepare(self) -> None:
+        """Run what the init container runs."""
+        (prepare,) = self._spec["initContainers"]
+        *shell, script = prepare["command"]
+        subprocess.run([*shell, self._here(script)], check=True, capture_output=True)
+
+    def child(self) -> Child:
+        """Return the container's process."""
+        command = [self._here(word) for word in self._spec["containers"][0]["command"]]
+        command[0] = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+        return Child("mosquitto", command, self._folder / "mosquitto.log", port=self._port)
+
+    def password(self, role: str) -> str:
+        return b64decode(self._secret[f"{role}-password"]).decode()
+
+    def holds(self, text: str) -> bool:
+        """Whether that is on the volume."""
+        saved = self._folder / "data/mosquitto.db"
+        return saved.exists() and text.encode() in saved.read_bytes()
+
+    async def publish(self, role: str, payload: str, *options: str) -> str:
+        """Publish with QoS 1; return what mosquitto_pub complains of."""
+        login = self._login(role, self.password(role))
+        given = ("-V", "5", *login, "-q", "1", "-t", TOPIC, "-m", payload, *options)
+        return (await self.client("mosquitto_pub", *given))[1]
+
+    async def subscribe(self, role: str, *options: str) -> list[str]:
+        """Return the lines of what a subscriber gets."""
+        login = self._login(role, self.password(role))
+        return (await self.client("mosquitto_sub", *login, *options))[0].split()
+
+    async def client(self, program: str, *options: str) -> tuple[str, str]:
+        """Run one of Mosquitto's clients; return its two outputs."""
+        process = await asyncio.create_subprocess_exec(
+            program, "-p", str(self._port), *options, stdout=-1, stderr=-1
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 30)
+        return out.decode(), err.decode()
+
+    @staticmethod
+    def _login(role: str, password: str) -> tuple[str, ...]:
+        return ("-u", role, "-P", password)
+
+    def _here(self, text: str) -> str:
+        # root would become the user `mosquitto`, who may not read a test's folder
+        user = "user root\n" if os.geteuid() == 0 else ""
+        return (
+            text.replace("listener 1883", f"{user}listener {self._port} 127.0.0.1")
+            .replace("/run/mosquitto", f"{self._folder}/run")
+            .replace("/source", f"{self._folder}/source")
+            .replace("/mosquitto/data", f"{self._folder}/data")
+        )
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Broker:
+    """A broker that is prepared and not started."""
+    for program in ("mosquitto_passwd", "mosquitto_pub", "mosquitto_sub"):
+        if shutil.which(program) is None:
+            pytest.skip(f"no {program}; `apt-get install mosquitto mosquitto-clients` brings it")
+    made = Broker(render(), tmp_path)
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+async def live(broker: Broker) -> AsyncIterator[Broker]:
+    """A broker that runs, with the compactor's session."""
+    async with running(broker.child()):
+        await broker.subscribe("compactor", *SESSION, "-E")
+        yield broker
+
+
+def test_what_it_reads_is_its_own_and_has_no_password_in_clear(broker: Broker, tmp_path: Path):
+    for file in (tmp_path / "run").iterdir():
+        assert not file.is_symlink()
+        assert file.stat().st_mode & 0o777 == 0o600
+        for role in ("generator", "compactor"):
+            assert broker.password(role) not in file.read_text()
+
+
+def test_an_empty_password_is_none(tmp_path: Path):
+    made = Broker(render(), tmp_path)
+    (tmp_path / "source/passwords/generator-password").write_text("\n")
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        made.prepare()
+    assert error.value.stderr == b"the Secret's generator-password is empty\n"
+
+
+@pytest.mark.parametrize("login", [(), ("-u", "generator", "-P", "guess"), ("-u", "compactor")])
+async def test_nobody_comes_in_without_a_password(live: Broker, login: tuple[str, ...]):
+    _, complaint = await live.client("mosquitto_pub", *login, "-t", TOPIC, "-m", "x")
+    assert "not authorised" in complaint.lower()
+
+
+async def test_each_role_may_do_its_part_only(live: Broker):
+    assert await live.publish("generator", "1") == ""
+    assert "Not authorized" in await live.publish("compactor", "2")
+    assert "Not authorized" in await live.publish("generator", "3", "-t", "other/topic")
+
+    assert await live.subscribe("generator", "-t", "#", "-W", "1") == []
+    assert await live.subscribe("compactor", *SESSION, "-C", "1") == ["1"]
+
+
+async def test_the_compactor_is_told_at_once_how_many_messages_were_dropped(tmp_path: Path):
+    made = Broker(render("mosquitto.queueBytes=600"), tmp_path)
+    made.prepare()
+    async with running(made.child()):
+        watched = Dropped(made.endpoint("compactor"), "watcher")
+        task = asyncio.create_task(watched.run())
+        await made.subscribe("compactor", *SESSION, "-E")
+
+        def told(number: int) -> bool:
+            return watched.messages is not None and watched.messages >= number
+
+        async with asyncio.timeout(30):  # the watcher may come after the first of these
+            while not told(1):
+                await made.publish("generator", "reading")
+        before = watched.messages or 0
+        await made.publish("generator", "reading")
+        await until(lambda: told(before + 1), "the next one is told as well")
+        task.cancel()
+
+
+async def test_a_message_that_is_to_be_retained_or_is_too_large_is_not_taken(live: Broker):
+    assert await live.publish("generator", "kept", "-r", "-V", "311") != ""
+    await live.publish("generator", "x" * 17_000)
+    assert await live.publish("generator", "x" * 16_000) == ""
+    assert await live.subscribe("compactor", *SESSION, "-C", "1") == ["x" * 16_000]
+
+
+async def test_no_more_connect_than_may(tmp_path: Path):
+    made = Broker(render("mosquitto.maxConnections=10"), tmp_path)
+    made.prepare()
+    async with running(made.child()), AsyncExitStack() as open_ones:
+        opened = []
+        for _ in range(12):
+            reader, writer = await asyncio.open_connection("127.0.0.1", made.port)
+            open_ones.callback(writer.close)
+            opened.append(writer)
+        async with asyncio.timeout(30):
+            with suppress(ConnectionResetError):  # another way to be told the same
+                assert await reader.read(1) == b""
+        for writer in opened:
+            writer.close()
+
+        async def again() -> bool:
+            return await made.publish("generator", "reading") == ""
+
+        async with asyncio.timeout(30):
+            while not await again():
+                pass
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+async def test_what_waits_survives_the_broker(broker: Broker, end: str):
+    async with running(broker.child()) as child:
+        await broker.subscribe("compactor", *SESSION, "-E")
+        await broker.publish("generator", "reading-1")
+        if end == "kill":
+            await until(lambda: broker.holds("reading-1"), "the broker saves")
+            await child.kill()
+    async with running(broker.child()):
+        assert await broker.subscribe("compactor", *SESSION, "-C", "1") == ["reading-1"]
+
+
+def test_addresses_have_the_passwords_in_them():
+    objects = render("sensors.namespaces={plant}")
+    secret = one(objects, "Secret", NAME)["data"]
+    leads = [o for o in objects if o["metadata"]["name"] == "demo-sensorpipe-broker"]
+    urls = {"compactor": b64decode(secret["compactor-url"])}
+    for lead in leads:
+        urls["generator"] = b64decode(lead["data"]["url"])
+        assert set(lead["data"]) == {"url"}
+
+    assert {lead["metadata"]["namespace"] for lead in leads} == {"sensors", "plant"}
+    for role, url in urls.items():
+        parts = urlsplit(url.decode())
+        assert (parts.username, parts.password) == (
+            role,
+            b64decode(secret[f"{role}-password"]).decode(),
+        )
+        assert (parts.hostname, parts.port) == (f"{NAME}.sensors.svc", 1883)
+
+
+def test_what_waits_is_limited_to_the_memory_there_is():
+    limits = one(render("mosquitto.queueBytes=60000"), "ConfigMap", NAME)["data"]["mosquitto.conf"]
+    assert "\nmax_queued_bytes 60000\n" in limits
+    assert "\nmax_queued_messages 100\n" in limits
+    without = one(render("mosquitto.queueBytes=0"), "ConfigMap", NAME)["data"]["mosquitto.conf"]
+    assert "\nmax_queued_messages 0\n" in without
+    assert "e+" not in one(render(), "ConfigMap", NAME)["data"]["mosquitto.conf"]
+
+
+def test_other_tests_have_the_same_rules():
+    assert one(render(), "ConfigMap", NAME)["data"]["acl"] == services.MOSQUITTO_ACL

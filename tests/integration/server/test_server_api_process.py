@@ -1,0 +1,158 @@
+"""The API's process and the one that stores end together, however either ends."""
+
+import asyncio
+import json
+import random
+import signal
+
+import httpx2
+import pytest
+from aiokafka import AIOKafkaProducer
+from sensorpipe_cli.runner.ports import LOOPBACK, accepts
+from sensorpipe_schema.names import COMPACTED
+from sensorpipe_server.storage.mongodb import database
+from support.server_parts import eventually, one
+from support.server_pipe import now
+from support.server_process import Server, answered, api_of
+from support.services import running
+
+
+@pytest.fixture
+async def server(tmp_path):
+    made = Server(tmp_path)
+    async with running(made.kafka), running(made.mongod):
+        yield made
+
+
+def lines(program):
+    return [json.loads(line) for line in program.log.read_text().splitlines()]
+
+
+def connections(program, mongod):
+    """Return how many connections the API has to MongoDB."""
+    found = api_of(program).net_connections("tcp")
+    return len([one for one in found if mongod.port in one.raddr[1:]])
+
+
+async def test_the_end_of_the_api_is_an_error_of_the_server(server):
+    async with running(server.child()) as program:
+        await server.ready()
+        api_of(program).kill()
+        assert await asyncio.wait_for(program.wait(), 30) == 1
+        assert "ApiEndedError: the process of the API was ended by signal 9" in program.tail()
+
+
+async def test_the_api_ends_where_the_server_is_killed_and_a_new_one_takes_its_port(server):
+    async with running(server.child()) as program, server.client() as client:
+        for _ in range(3):
+            await eventually(lambda: answered(client, "/api/facilities", lambda _: True))
+            former = api_of(program)
+            program.send(signal.SIGKILL)
+            await program.wait()
+            await program.start()
+            await asyncio.to_thread(former.wait, 30)
+        await eventually(lambda: answered(client, "/api/facilities", lambda _: True))
+
+
+async def test_a_request_in_flight_is_answered_before_both_end(server):
+    async with (
+        running(server.child()) as program,
+        server.client() as client,
+        AIOKafkaProducer(bootstrap_servers=server.bootstrap, acks="all") as producer,
+    ):
+        await server.ready()
+        await producer.send_and_wait(COMPACTED, one([(1, 1.0)]), key=b"facility_1")
+        path = "/api/stats?sensors=temperature"
+        await eventually(lambda: answered(client, path, lambda a: bool(a.json())))
+        server.mongod.send(signal.SIGSTOP)
+        try:
+            before = connections(program, server.mongod)
+            asking = [asyncio.create_task(client.get(path)) for _ in range(before + 1)]
+            # one more than there were connections: each has a request
+            await eventually(lambda: now(connections(program, server.mongod) > before))
+            api_of(program).terminate()  # which it leaves to the other process
+            program.send(signal.SIGTERM)
+            await eventually(lambda: now(not accepts(LOOPBACK, server.port)))
+        finally:
+            server.mongod.send(signal.SIGCONT)
+        for answer in await asyncio.gather(*asking):
+            assert [found["temperature"]["count"] for found in answer.json()] == [1]
+        assert await asyncio.wait_for(program.wait(), 30) == 0
+        assert [line["message"] for line in lines(program)][-1] == "stopped"
+        assert "error" not in {line["level"] for line in lines(program)}
+
+
+async def test_an_api_that_stands_still_holds_up_the_end_for_a_while_only(server):
+    async with running(server.child()) as program:
+        await server.ready()
+        api_of(program).suspend()
+        program.send(signal.SIGTERM)
+        assert await asyncio.wait_for(program.wait(), 30) == 0
+        assert "The API does not end and is killed" in program.tail()
+
+
+async def test_the_metrics_of_the_api_are_among_the_servers(server):
+    async with running(server.child()), httpx2.AsyncClient(base_url=server.watched) as watcher:
+        await server.ready()
+        names = (
+            "sensorpipe_server_api_process_resident_memory_bytes ",
+            "# TYPE sensorpipe_server_http_refused_total counter",
+        )
+        await eventually(
+            lambda: answered(watcher, "/metrics", lambda a: all(n in a.text for n in names))
+        )
+        assert (await watcher.get(f"{server.url}/metrics")).status_code == 404
+
+
+PATHS = (
+    "/api/stats?sensors=temperature",
+    "/api/integrity",
+    "/api/facilities",
+    "/api/sensors/facility_1?offset=900",
+)
+
+
+async def leave(server, path, seconds):
+    """Ask, and be gone after a while."""
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: server\r\n\r\n".encode())
+    await asyncio.sleep(seconds)  # any moment will do
+    writer.close()
+
+
+async def no_scan_was_read_on(mongodb: database.Client) -> bool:
+    """Return whether all cursors that are left gave their first batch only."""
+    stages: list[dict[str, object]] = [
+        {"$currentOp": {"idleCursors": True}},
+        {"$match": {"type": "idleCursor"}},
+    ]
+    found = await (await mongodb.admin.aggregate(stages)).to_list()
+    return all(int(each["cursor"]["nBatchesReturned"]) <= 1 for each in found)
+
+
+async def test_clients_that_leave_at_any_moment_leave_nothing_behind(server):
+    async with (
+        running(server.child()) as program,
+        httpx2.AsyncClient(base_url=server.url, timeout=60) as client,
+        AIOKafkaProducer(bootstrap_servers=server.bootstrap, acks="all") as producer,
+        database.connect(f"mongodb://127.0.0.1:{server.mongod.port}") as mongodb,
+    ):
+        for number in range(1, 1001):
+            message = one([(number, 1.0)], window=number, number=number)
+            await producer.send(COMPACTED, message, key=b"facility_1")
+        await producer.flush()
+        path = "/api/integrity"
+        await eventually(
+            lambda: answered(client, path, lambda a: a.json()["totals"]["count"] == 1000)
+        )
+        before, chance = api_of(program).num_fds(), random.Random(7)
+        for _ in range(40):
+            moments = [(chance.choice(PATHS), chance.expovariate(50)) for _ in range(10)]
+            await asyncio.gather(*(leave(server, path, seconds) for path, seconds in moments))
+
+        # A find that is cancelled under way leaves a cursor whose id nobody has learnt: MongoDB
+        # keeps it for ten minutes. No scan goes on.
+        await eventually(lambda: no_scan_was_read_on(mongodb))
+        await eventually(lambda: now(api_of(program).num_fds() < before + 50))
+        for path in PATHS:
+            assert (await client.get(path)).status_code == 200

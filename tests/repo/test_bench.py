@@ -1,0 +1,112 @@
+"""The benchmark harness itself, on a few readings: figures are for `make bench`."""
+
+import socket
+from itertools import chain
+
+import bench_drain
+import bench_history
+import bench_wire
+import pytest
+from bench_history import History
+from bench_machine import machine
+from bench_partials import WINDOW_MS
+from bench_result import Aim, Figure, Part
+from bench_tcp import flows
+from bench_workload import TOPICS, payloads
+from sensorpipe_schema.partial import read
+from sensorpipe_schema.reading import decode
+from sensorpipe_server.storage.documents import document as stored_document
+
+NOW = 1_800_000_000_000
+
+
+def test_the_kernel_counts_the_bytes_of_a_connection():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            server, _ = listener.accept()
+            with server:
+                client.sendall(b"a" * 3000)
+                server.sendall(b"b" * 2000)
+                assert len(client.recv(2000, socket.MSG_WAITALL)) == 2000
+                assert len(server.recv(3000, socket.MSG_WAITALL)) == 3000
+                [flow] = flows(port)
+    assert (flow.sent, flow.received) == (2000, 3000)
+
+
+def test_the_workload_numbers_its_readings_without_gaps():
+    seqs: dict[tuple[int, str | None], list[int]] = {}
+    for topic, payload in payloads(1000, NOW):
+        reading = decode(payload, NOW)
+        seqs.setdefault((topic, reading.src), []).append(reading.seq)
+    assert len(seqs) == len(TOPICS)
+    assert all(held == list(range(1, len(held) + 1)) for held in seqs.values())
+
+
+def test_a_table_shows_medians_ratios_and_aims():
+    part = Part("a. Something", "How.", limit="limit")
+    for rate in (90, 100, 80):
+        part.row("ours").add(rate, 2.0)
+        part.row("limit").add(100, 1.0)
+    part.aims = [
+        Aim("share of the limit", part.ratio("ours"), 0.8),
+        Aim("CPU µs", part.row("ours").cpu, 1.5, at_most=True),
+    ]
+    text = part.text()
+    assert "ours           90   0.90    2.00  90, 100, 80" in text
+    assert "aim: share of the limit ≥ 0.8: 0.9, met" in text
+    assert "aim: CPU µs ≤ 1.5: 2, MISSED" in text
+    assert part.json()["rows"][0] == {
+        "name": "ours",
+        "per_second": [90, 100, 80],
+        "cpu_us": [2.0, 2.0, 2.0],
+        "mb": None,
+    }
+
+
+def test_a_table_shows_the_highest_memory_of_those_that_were_watched():
+    part = Part("b. Something", "How.", limit="limit")
+    part.row("ours").add(90, 2.0, 79.6)
+    part.row("ours").add(90, 2.0, 71.0)
+    part.row("limit").add(100, 1.0)
+    assert "  ours           90   0.90    2.00     80  90, 90" in part.text()
+    assert "  limit         100   1.00    1.00         100" in part.text()
+
+
+def test_a_table_shows_figures_without_a_bound():
+    part = Part("s. Something", "How.", figures=[Figure("a window on disk", 1234.5, "bytes")])
+    assert "  a window on disk: 1,234.5 bytes" in part.text()
+    assert part.json()["figures"] == [
+        {"text": "a window on disk", "value": 1234.5, "unit": "bytes"}
+    ]
+
+
+def test_the_machine_is_described():
+    assert {"cores", "processor", "kernel", "python", "mosquitto"} <= machine().keys()
+
+
+def test_what_is_stored_beforehand_is_what_the_server_stores():
+    history = History(2000, NOW)
+    windows = list(history.past())
+    made = bench_history.document(windows[0], 1)
+    checked = read(made["partial"])
+    assert made == stored_document(checked, made["partial"], made["received_at"])
+    assert len(windows) == history.windows == len(set(windows))
+    shares = (history.past(part, 3) for part in range(3))
+    assert sorted(windows) == sorted(chain.from_iterable(shares))
+    assert windows[-1].start_ms + WINDOW_MS == NOW
+    assert next(history.onward()).start_ms == NOW
+
+
+def test_the_raw_client_publishes_within_the_brokers_window(mosquitto):
+    client = bench_wire.RawClient(mosquitto.port, "bench-test", clean=True)
+    chunks = bench_wire.packets(TOPICS, payloads(5000, NOW), client.window)
+    assert client.publish(chunks) == 5000
+    client.close()
+
+
+@pytest.mark.parametrize("name", [bench_drain.LIMIT, bench_drain.NAMED_FIRST])
+async def test_a_contender_drains_what_was_queued(name, mosquitto, kafka, tmp_path):
+    argv, _ = bench_drain.CONTENDERS[name]
+    seconds, _ = await bench_drain.drain(argv, 2000, mosquitto.port, kafka.port, tmp_path)
+    assert seconds > 0

@@ -1,0 +1,77 @@
+"""The ways to install the chart that its checks go through."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.chart.render import CHART
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Values files, and `--set` arguments beside them."""
+
+    files: tuple[Path, ...] = ()
+    sets: tuple[str, ...] = ()
+
+
+_DIGEST = f"sha256:{'0123456789abcdef' * 4}"
+
+_WATCHED = (
+    "monitoring.podMonitor.enabled=true",
+    "monitoring.podMonitor.labels.release=prometheus",
+    "monitoring.rules.enabled=true",
+    "monitoring.rules.labels.release=prometheus",
+    "monitoring.dashboard.enabled=true",
+)
+_PLACED = (
+    "image.registry=registry.example/team",
+    "image.pullSecrets={mine,ours}",
+    "priorityClassName=system-cluster-critical",
+    r"nodeSelector.kubernetes\.io/os=linux",
+    "tolerations[0].key=sensors",
+    "tolerations[0].operator=Exists",
+)
+_REACHED = (
+    "networkPolicy.apiFrom[0].namespaceSelector.matchLabels.api=yes",
+    "networkPolicy.brokerFrom[0].ipBlock.cidr=10.20.0.0/16",
+    "server.service.type=NodePort",
+    "mosquitto.service.type=LoadBalancer",
+    r"mosquitto.service.annotations.lb\.example/internal=yes",
+    "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=watch",
+)
+
+PROFILES = {
+    "defaults": Profile(),
+    **{file.stem: Profile((file,)) for file in sorted(CHART.glob("profiles/*.yaml"))},
+    "watched": Profile(sets=_WATCHED),
+    "scaled by cpu": Profile(sets=("server.autoscaling.by=cpu",)),
+    "scaled by lag": Profile(sets=("server.autoscaling.by=lag",)),
+    "scaled by the lag of a foreign Kafka": Profile(
+        (CHART / "profiles/external.yaml",), ("server.autoscaling.by=lag",)
+    ),
+    "a foreign Kafka without encryption": Profile(
+        (CHART / "profiles/external.yaml",), ("kafka.external.security=PLAINTEXT",)
+    ),
+    "in the whole cluster": Profile(sets=("sensors.clusterWide=true",)),
+    "in several namespaces": Profile(sets=("sensors.namespaces={plant-1,plant-2}",)),
+    "by digest": Profile(
+        sets=tuple(
+            f"{part}.image.digest={_DIGEST}"
+            for part in ("operator", "generator", "compactor", "server", "mosquitto", "mongodb")
+        )
+    ),
+    "with Secrets there already": Profile(
+        sets=("mosquitto.existingSecret=broker", "mongodb.existingSecret=database")
+    ),
+    "without the rest": Profile(
+        sets=(
+            "crds.enabled=false",
+            "networkPolicy.enabled=false",
+            "podDisruptionBudget.enabled=false",
+        )
+    ),
+    "everything": Profile(
+        (CHART / "profiles/production.yaml",),
+        (*_WATCHED, *_PLACED, *_REACHED, "server.autoscaling.by=lag", "kafka.version=4.3.1"),
+    ),
+}

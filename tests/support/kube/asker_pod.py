@@ -1,0 +1,28 @@
+"""A pod in the cluster that has passwords and waits to be told what to try with them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cluster_client import Cluster
+from support.kube import restricted_pod
+
+_KAFKA = (Path(__file__).parent / "kafka_asker.py").read_text()
+
+
+def pod(image: str, secrets: Mapping[str, str]) -> dict[str, Any]:
+    """Return a pod of the server's image, with each Secret at /secrets/NAME."""
+    volumes = {f"/secrets/{name}": {"secret": {"secretName": at}} for name, at in secrets.items()}
+    return restricted_pod.pod("asker", image, "sleep 1200", volumes)
+
+
+def run(cluster: Cluster, namespace: str, script: str, *arguments: str) -> Any:
+    """Return the JSON that a script prints in the pod."""
+    command = ["-n", namespace, "exec", "-i", "asker", "--", "python", "-", *arguments]
+    return json.loads(cluster.kubectl(*command, stdin=script, timeout=150))
+
+
+def kafka(cluster: Cluster, namespace: str, bootstrap: str, *attempts: str) -> list[str]:
+    """Return what became of attempts at Kafka, as kafka_asker has them."""
+    return list(run(cluster, namespace, _KAFKA, bootstrap, *attempts).values())

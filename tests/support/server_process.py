@@ -1,0 +1,80 @@
+"""The server as a process of its own, with a Kafka and a MongoDB of its own."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import psutil
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from sensorpipe_cli.runner import embedded
+from sensorpipe_cli.runner.child import Child
+from sensorpipe_cli.runner.ports import free_port, free_ports
+from sensorpipe_runtime.kafka.client import PARTITIONS
+from sensorpipe_schema.names import COMPACTED, SERVER_GROUP
+from support.server_parts import eventually
+
+
+class Server:
+    """The program with services of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.kafka = embedded.kafka_broker(free_port(), folder)
+        self.mongod = embedded.mongod(free_port(), folder)
+        self.port, self.monitoring = free_ports(2)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.watched = f"http://127.0.0.1:{self.monitoring}"
+        self.bootstrap = f"127.0.0.1:{self.kafka.port}"
+
+    def child(self, open_files: int | None = None, **environ: str) -> Child:
+        """Return the program, not started yet."""
+        ours = {
+            "SENSORPIPE_KAFKA_BOOTSTRAP": self.bootstrap,
+            "SENSORPIPE_MONGODB_URI": f"mongodb://127.0.0.1:{self.mongod.port}/sensorpipe",
+            "SENSORPIPE_HTTP": f"127.0.0.1:{self.port}",
+            "SENSORPIPE_MONITORING": f"127.0.0.1:{self.monitoring}",
+        }
+        argv = [sys.executable, "-m", "sensorpipe_server"]
+        if open_files is not None:
+            argv = ["sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh", *argv]
+        log = self.folder / "server.log"
+        return Child("server", argv, log, environ={**os.environ, **ours, **environ}, port=self.port)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[httpx2.AsyncClient]:
+        """Have a client of the API."""
+        async with httpx2.AsyncClient(base_url=self.url) as client:
+            yield client
+
+    async def ready(self) -> None:
+        """Return once the program is ready."""
+        async with httpx2.AsyncClient(base_url=self.watched) as client:
+            await eventually(lambda: answered(client, "/readyz", lambda _: True))
+
+    async def committed(self) -> int:
+        """Return how many records are committed."""
+        async with AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap, group_id=SERVER_GROUP, enable_auto_commit=False
+        ) as consumer:
+            partitions = [TopicPartition(COMPACTED, number) for number in range(PARTITIONS)]
+            return sum([await consumer.committed(partition) or 0 for partition in partitions])
+
+
+def api_of(program: Child) -> psutil.Process:
+    """Return the process of the API of a program that runs."""
+    (api,) = psutil.Process(program.pid).children()
+    return api
+
+
+async def answered(
+    client: httpx2.AsyncClient, path: str, check: Callable[[httpx2.Response], bool]
+) -> bool:
+    """Whether a path answers, and as it should."""
+    try:
+        answer = await client.get(path)
+    except httpx2.TransportError:
+        return False
+    return answer.status_code == 200 and check(answer)

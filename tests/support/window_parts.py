@@ -1,0 +1,31 @@
+"""What tests of the windows share: messages, and windows as they are by default."""
+
+import mqtt5
+from sensorpipe_compactor.clocks.instant import Instant
+from sensorpipe_compactor.sources import Streams
+from sensorpipe_compactor.windows import Windows
+from sensorpipe_runtime.mqtt.frames import Message
+from sensorpipe_schema.reading import Reading, encode
+
+NOW = 1_800_000_000_000
+WINDOW, LATENESS = 10_000, 2_000
+
+Where = tuple[str, int, str]
+"""Facility, start of the window, sensor."""
+
+
+def message(topic: str, payload: bytes) -> Message:
+    return mqtt5.PublishPacket(topic, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=1)
+
+
+def of(reading: Reading, facility: str = "f", sensor: str = "s") -> Message:
+    return message(f"sensor_readings/{facility}/{sensor}", encode(reading))
+
+
+def when(ms: int, stepped: int = 0) -> Instant:
+    """Return a time; where it is given, the wall clock is `stepped` ms off."""
+    return Instant(ms + stepped, ms)
+
+
+def windows(streams: Streams | None = None) -> Windows:
+    return Windows(WINDOW, LATENESS, streams)

@@ -1,0 +1,210 @@
+"""Readings ahead of our clock: whose clock is wrong, and what becomes of them until it is known."""
+
+import mqtt5
+import pytest
+from sensorpipe_compactor.clocks.clock_check import ClockCheck, Wrong
+from sensorpipe_schema.reading import MAX_AHEAD_MS, Reading
+from support.window_parts import NOW, WINDOW, of, when, windows
+
+HOUR = 3_600_000
+UNKNOWN = 90_000
+
+
+def check(leads: dict[str, int], stepped: int = 0) -> ClockCheck:
+    """Return a check that has just heard these sources, each so far ahead of the true time."""
+    made = ClockCheck()
+    for source, lead in leads.items():
+        made.note(source, NOW + lead, when(NOW, stepped))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("leads", "stepped", "verdict"),
+    [
+        ({"a": 0, "b": HOUR}, 0, Wrong.THEIRS),
+        ({"a": 0, "b": HOUR, "c": HOUR}, 0, Wrong.THEIRS),
+        ({"a": 0, "b": 0, "c": 0}, -HOUR, Wrong.OURS),
+        ({"a": 0, "b": 5_000, "c": -HOUR}, -HOUR, Wrong.THEIRS),  # two faults: it agrees with us
+        ({"a": HOUR}, 0, Wrong.UNKNOWN),
+        ({"a": HOUR, "b": -HOUR}, 0, Wrong.UNKNOWN),  # b may send what it has kept
+        ({"a": MAX_AHEAD_MS + 1, "b": MAX_AHEAD_MS - 1}, 0, Wrong.UNKNOWN),
+    ],
+)
+def test_whose_clock_is_wrong(leads: dict[str, int], stepped: int, verdict: Wrong):
+    assert check(leads, stepped).judge(when(NOW, stepped)) is verdict
+
+
+def test_what_nobody_confirms_is_the_source_s_fault_after_a_while():
+    made = check({"a": HOUR})
+    assert made.judge(when(NOW)) is Wrong.UNKNOWN
+    assert made.judge(when(NOW + UNKNOWN - 1)) is Wrong.UNKNOWN
+    assert made.judge(when(NOW + UNKNOWN)) is Wrong.THEIRS
+    assert made.judge(when(NOW + UNKNOWN + 1_000)) is Wrong.THEIRS
+    made.note("a", NOW + 2 * HOUR, when(NOW + HOUR))
+    assert made.judge(when(NOW + HOUR)) is Wrong.UNKNOWN  # another time
+
+
+def test_a_clock_set_back_is_ours_also_where_there_is_one_source():
+    made = check({"a": 0})
+    for ms in (1, UNKNOWN, 10 * UNKNOWN):
+        made.note("a", NOW + ms, when(NOW + ms, -HOUR))
+        assert made.judge(when(NOW + ms, -HOUR)) is Wrong.OURS
+    assert made.behind_ms(when(NOW + 10 * UNKNOWN, -HOUR)) == HOUR
+
+
+def test_a_late_reading_does_not_make_its_source_agree():
+    made = check({"a": 0, "b": 0}, -HOUR)
+    made.note("a", NOW - HOUR, when(NOW + 1, -HOUR))
+    assert made.judge(when(NOW + 1, -HOUR)) is Wrong.OURS
+
+
+def test_sources_that_were_heard_before_one_filled_up_the_broker_still_vouch_for_our_clock():
+    made = check({"a": 0, "b": HOUR})
+    made.note("b", NOW + 300_000 + HOUR, when(NOW + 300_000))
+    assert made.judge(when(NOW + 300_000)) is Wrong.THEIRS
+
+
+def test_sources_remembered_are_bounded():
+    made = check({f"s{number}": 0 for number in range(3_000)})
+    assert len(made._sources) == 1_000
+
+
+# What becomes of the readings.
+
+
+def test_readings_of_all_sources_wait_for_a_clock_that_is_an_hour_behind():
+    taken = windows()
+    messages = [of(Reading(NOW, 1.0, src, seq)) for seq in (1, 2, 3) for src in ("a", "b")]
+    taken.add(messages, 0, when(NOW, -HOUR))
+    assert taken.judge_ahead(when(NOW, -HOUR)) == HOUR
+    assert taken.take_dead() == []  # once it was all six
+    assert taken.take_all() == []
+    assert taken.lowest_number() == 1
+    assert taken.kept_bytes > 0
+    assert taken.judge_ahead(when(NOW + 1_000)) is None  # the clock is right again
+    (window,) = taken.take_all()
+    assert window.count == 6
+    assert taken.kept_bytes == 0
+    assert taken.lowest_number() is None
+    assert taken.duplicates == 0
+
+
+def test_of_a_message_that_waits_only_what_is_counted_is_kept():
+    """Its user properties may take 256 KiB."""
+    sent = of(Reading(NOW, 1.0, "a", 1))
+    given = mqtt5.PublishPacket(
+        sent.topic, sent.payload, user_properties=[("k", "x" * 60_000)], content_type="y" * 60_000
+    )
+    taken = windows()
+    taken.add([given], 0, when(NOW, -HOUR))
+    (kept,) = taken.ahead
+    assert kept.message == mqtt5.PublishPacket(sent.topic, sent.payload)
+    assert taken.kept_bytes == len(sent.topic) + len(sent.payload)
+    taken.judge_ahead(when(NOW))
+    (window,) = taken.take_all()
+    assert (window.count, taken.kept_bytes) == (1, 0)
+
+
+def test_a_reading_that_was_ahead_is_not_acknowledged_before_its_window():
+    taken = windows()
+    taken.add([of(Reading(NOW, 1.0, "a", 1)), of(Reading(NOW, 1.0, "b", 1))], 0, when(NOW, -HOUR))
+    taken.add([of(Reading(NOW, 1.0, "a", 2))], 2, when(NOW))
+    assert taken.lowest_number() == 1
+    taken.judge_ahead(when(NOW))
+    assert taken.lowest_number() == 1
+    (window,) = taken.take_all()
+    assert window.count == 3
+
+
+def test_a_single_source_ahead_of_the_others_is_a_dead_letter_in_its_place():
+    taken = windows()
+    good = [of(Reading(NOW, 1.0, "a", seq)) for seq in (1, 2)]
+    bad = of(Reading(NOW + MAX_AHEAD_MS + 1, 1.0, "b", 1))
+    none = of(Reading(NOW + 8 * 24 * HOUR, 1.0, "b", 2))
+    taken.add([bad, good[0], none, good[1]], 0, when(NOW))
+    taken.add([of(Reading(NOW - 8 * 24 * HOUR, 1.0, "c", 1))], 4, when(NOW))
+    assert taken.judge_ahead(when(NOW)) is None
+    dead = [(letter.number, letter.reason) for letter in taken.take_dead()]
+    assert dead == [(1, "ahead_of_time"), (3, "ahead_of_time"), (5, "too_old")]
+    (window,) = taken.take_all()
+    assert window.count == 2
+
+
+def test_dead_letters_given_back_stay_in_the_order_of_their_numbers():
+    taken = windows()
+    bad = [of(Reading(NOW + HOUR, 1.0, "b", 1)), of(Reading(1, 1.0, "b", 2))]
+    taken.add(bad, 0, when(NOW))
+    given = taken.take_dead()
+    assert [letter.number for letter in given] == [2]
+    taken.judge_ahead(when(NOW))
+    taken.judge_ahead(when(NOW + UNKNOWN))
+    taken.return_dead(given)
+    assert [letter.number for letter in taken.take_dead()] == [1, 2]
+    assert taken.kept_bytes == 0
+
+
+def test_a_reading_becomes_one_once_the_clock_has_reached_it():
+    taken = windows()
+    taken.add([of(Reading(NOW + MAX_AHEAD_MS + WINDOW, 1.0, "a", 1))], 0, when(NOW))
+    assert taken.judge_ahead(when(NOW + WINDOW - 1)) is None
+    assert taken.take_all() == []
+    taken.judge_ahead(when(NOW + WINDOW))
+    assert len(taken.take_all()) == 1
+
+
+def test_a_reading_that_was_held_is_no_word_of_its_source_when_it_is_let_go():
+    behind, period = 5 * 60_000, 90_000
+    taken, dead = windows(), 0
+    for second in range(0, 1_200, 1):
+        now = NOW + second * 1_000
+        clock = when(now, -behind)
+        sent = [
+            of(Reading(now, 1.0, f"s{source}", 1 + second * 1_000 // period))
+            for source in range(10)
+            if (second * 1_000 + source * 9_000) % period == 0
+        ]
+        taken.add(sent, second * 10, clock)
+        taken.judge_ahead(clock)
+        dead += len(taken.take_dead())
+    assert dead == 0  # once it was 87 of 134
+
+
+def test_the_verdict_lasts_while_the_broker_has_no_more_in_flight():
+    made = check({"a": HOUR, "b": HOUR})
+    assert made.judge(when(NOW)) is Wrong.OURS
+    for minute in range(1, 60):
+        assert made.judge(when(NOW + minute * 60_000)) is Wrong.OURS  # nobody is heard
+
+
+def test_a_late_source_does_not_overrule_a_clock_that_was_set_back():
+    made = check({"a": 0, "b": 0})
+    back = -90_000
+    for source in ("a", "b"):
+        made.note(source, NOW + 1_000, when(NOW + 1_000, back))
+    made.note("late", NOW - 99_000, when(NOW + 1_000, back))
+    assert made.judge(when(NOW + 1_000, back)) is Wrong.OURS
+    made.note("late", NOW - 98_000, when(NOW + 2_000, back))
+    assert made.judge(when(NOW + 2_000, back)) is Wrong.OURS
+
+
+def test_a_clock_that_was_ahead_a_little_and_is_set_right_is_right():
+    made = check({"a": -100_000, "b": -100_000})  # ours was 100 s ahead
+    for source in ("a", "b"):
+        made.note(source, NOW + 1_000, when(NOW + 1_000, 0))
+    made.note("wrong", NOW + HOUR, when(NOW + 1_000, 0))
+    assert made.judge(when(NOW + 1_000, 0)) is Wrong.THEIRS
+
+
+def test_a_wrong_unit_says_nothing_of_our_clock():
+    made = check({"a": 999 * NOW, "b": 999 * NOW})
+    assert made.judge(when(NOW)) is Wrong.UNKNOWN
+    assert made.judge(when(NOW + UNKNOWN)) is Wrong.THEIRS
+
+
+def test_what_a_facility_sends_without_a_source_is_one_witness():
+    taken = windows()
+    ahead = [of(Reading(NOW + HOUR, 1.0), "f", sensor) for sensor in ("t", "h")]
+    taken.add(ahead, 0, when(NOW))
+    assert taken.judge_ahead(when(NOW)) is None
+    taken.judge_ahead(when(NOW + UNKNOWN))
+    assert len(taken.take_dead()) == 2

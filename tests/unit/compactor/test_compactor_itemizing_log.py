@@ -1,0 +1,83 @@
+"""Why readings are itemized, as the log tells it."""
+
+import pytest
+from sensorpipe_compactor.clocks.clock_check import ClockCheck
+from sensorpipe_compactor.clocks.instant import Instant
+from sensorpipe_compactor.epoch.line import Line
+from sensorpipe_compactor.itemizing_log import ItemizingLog
+from sensorpipe_schema.reading import MAX_AHEAD_MS
+from support.window_parts import NOW, WINDOW, when
+
+MINUTE, HOUR = 60_000, 3_600_000
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level("INFO", "sensorpipe_compactor.itemizing_log")
+    return caplog
+
+
+def lines(said: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """Return level and message of what was logged since the last call."""
+    found = [(one.levelname, one.getMessage()) for one in said.records]
+    said.clear()
+    return found
+
+
+def test_a_line_that_is_far_ahead_is_told_until_it_is_reached(said: pytest.LogCaptureFixture):
+    itemizing, line = ItemizingLog(WINDOW), Line(NOW + HOUR)
+    itemizing.update(line, when(NOW), 5)
+    (record,) = said.records
+    assert (record.certain_from_ms, record.seconds_left) == (NOW + HOUR, 3600)  # type: ignore[attr-defined]
+    assert record.itemized == 5  # type: ignore[attr-defined]
+    ((level, message),) = lines(said)
+    assert level == "WARNING"
+    assert "a clock is wrong, or was when they were stored" in message
+    itemizing.update(line, when(NOW + 1_000), 9)
+    assert lines(said) == []  # the next only after a minute
+    itemizing.update(line, when(NOW + HOUR), 9)
+    assert lines(said) == [("INFO", "New readings are certain again")]
+    itemizing.update(line, when(NOW + HOUR), 9)
+    assert lines(said) == []
+
+
+@pytest.mark.parametrize("ahead", [0, WINDOW, MAX_AHEAD_MS + WINDOW])
+def test_what_timely_readings_reach_is_nothing_to_tell(said: pytest.LogCaptureFixture, ahead: int):
+    itemizing = ItemizingLog(WINDOW)
+    itemizing.update(Line(NOW + ahead), when(NOW), 5)
+    itemizing.update(Line(NOW + ahead), when(NOW + ahead), 9)
+    assert lines(said) == []
+
+
+def test_a_clock_that_nobody_confirms_is_told_after_two_minutes(said: pytest.LogCaptureFixture):
+    itemizing, line = ItemizingLog(WINDOW), Line(is_told=False)
+    itemizing.update(line, when(NOW), 1)
+    itemizing.update(line, when(NOW + 2 * MINUTE - 1), 2)
+    assert lines(said) == []
+    itemizing.update(line, when(NOW + 2 * MINUTE), 3)
+    ((level, message),) = lines(said)
+    assert level == "WARNING"
+    assert "until sources confirm this machine's clock" in message
+    confirmed = confirm(line, when(NOW + 2 * MINUTE))
+    itemizing.update(line, confirmed, 4)
+    assert lines(said) == []  # those of this minute still are itemized
+    itemizing.update(line, when(line.newest_ms), 4)
+    assert lines(said) == [("INFO", "New readings are certain again")]
+
+
+def confirm(line: Line, begun: Instant) -> Instant:
+    """Let a source confirm the clock; return when that was."""
+    clock, later = ClockCheck(), when(begun.wall_ms + MINUTE)
+    clock.note("a", begun.wall_ms, begun)
+    line.look(begun, clock)
+    clock.note("a", later.wall_ms, later)
+    line.look(later, clock)
+    assert line.is_sure
+    return later
+
+
+def test_nothing_is_told_while_nothing_is_itemized(said: pytest.LogCaptureFixture):
+    itemizing, line = ItemizingLog(WINDOW), Line(is_told=False)
+    for minute in range(5):
+        itemizing.update(line, when(NOW + minute * MINUTE), 0)
+    assert lines(said) == []

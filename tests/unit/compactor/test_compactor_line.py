@@ -1,0 +1,124 @@
+"""From which time on readings are certainly new, where a clock decides that may be wrong."""
+
+import pytest
+from sensorpipe_compactor.epoch.line import NEVER, Line
+from sensorpipe_compactor.windows import Windows
+from sensorpipe_schema.reading import MAX_AHEAD_MS, Reading
+from support.window_parts import NOW, of, when, windows
+
+HOUR = 3_600_000
+MINUTE = 60_000
+
+
+def unsure(newest_ms: int = 0) -> Windows:
+    """Return the windows of a start that Kafka told nothing."""
+    made = windows()
+    made.line = Line(newest_ms, is_told=False)
+    return made
+
+
+class Heard:
+    """Gives windows a reading of each of some sources, on a clock that may be wrong."""
+
+    def __init__(self, taken: Windows) -> None:
+        self.taken = taken
+        self.count = 0
+
+    def at(self, ms: int, ago: dict[str, int], stepped: int = 0) -> list[bool]:
+        """Return whether the windows that come out are itemized; `ago` is how old readings are."""
+        self.count += 1
+        now = when(NOW + ms, stepped)
+        sent = [of(Reading(NOW + ms - old, 1.0, src, self.count)) for src, old in ago.items()]
+        self.taken.add(sent, len(ago) * (self.count - 1), now)
+        self.taken.judge_ahead(now)
+        return [window.itemized for window in self.taken.take_all()]
+
+
+def test_what_kafka_tells_is_the_line_whatever_the_clock_does():
+    taken = windows()
+    taken.line = Line(NOW)
+    heard = Heard(taken)
+    assert heard.at(0, {"a": 1}) == [True]
+    assert heard.at(1, {"a": 1}) == [False]
+    assert heard.at(HOUR, {"a": HOUR}, HOUR) == [False]
+
+
+def test_readings_are_certain_a_minute_after_sources_have_confirmed_the_clock_for_one():
+    heard = Heard(unsure())
+    line = 2 * MINUTE + 1
+    assert [heard.at(ms, {"a": 0}) for ms in (0, MINUTE - 1, MINUTE, line - 1)] == [[True]] * 4
+    assert heard.at(line, {"a": 0}) == [False]
+    assert heard.at(line + 1, {"a": 2}) == [True]
+
+
+def test_the_minute_begins_with_the_first_reading_and_not_with_the_start():
+    """What is sent again may come first, and seem right to a clock that is as far behind."""
+    heard = Heard(unsure())
+    for ms in (0, 2 * MINUTE):
+        assert heard.taken.judge_ahead(when(NOW + ms, -HOUR)) is None  # the broker is away
+    assert heard.at(3 * MINUTE, {"again": HOUR}, -HOUR) == [True]
+    assert heard.at(3 * MINUTE + 1, {"again": HOUR}, -HOUR) == [True]
+    assert heard.taken.line.ms == NEVER
+    for ms in (3 * MINUTE + 2, 5 * MINUTE):
+        assert heard.at(ms, {"a": 0, "b": 0}, -HOUR) == []  # as old as they say, and held
+    assert heard.taken.line.ms == NEVER
+
+
+def test_a_line_beyond_what_the_clock_draws_stays():
+    heard = Heard(unsure(NOW + HOUR))
+    heard.at(0, {"a": 0})
+    heard.at(MINUTE, {"a": 0})
+    assert heard.taken.line.ms == NOW + HOUR
+
+
+def test_a_clock_that_is_behind_draws_no_line_until_it_is_right():
+    heard = Heard(unsure())
+    for ms in range(0, 3 * MINUTE, MINUTE):
+        assert heard.at(ms, {"a": 0, "b": 0}, -HOUR) == []  # they wait
+    # what is sent again meanwhile is as old as the clock is behind
+    assert heard.at(3 * MINUTE, {"c": HOUR}, -HOUR) == [True]
+    right = 4 * MINUTE
+    assert set(heard.at(right, {"a": 0, "b": 0})) == {True}
+    assert heard.taken.line.ms == NOW + right + MAX_AHEAD_MS + 1
+
+
+@pytest.mark.parametrize(("stepped", "confirmed"), [(HOUR, 2 * MINUTE), (8760 * HOUR, 3 * MINUTE)])
+def test_a_clock_that_is_ahead_does_not_leave_its_line_behind(stepped: int, confirmed: int):
+    """Readings that are too old for it are none, so that the minute begins behind them."""
+    heard = Heard(unsure())
+    for ms in (0, MINUTE):
+        heard.at(ms, {"a": 0}, stepped=stepped + HOUR)
+    assert heard.taken.line.ms == NEVER
+    for ms in (2 * MINUTE, 3 * MINUTE):
+        heard.at(ms, {"a": 0})
+    assert heard.taken.line.ms == NOW + confirmed + MAX_AHEAD_MS + 1
+
+
+def test_a_clock_that_was_confirmed_and_is_set_forward_draws_the_line_anew():
+    """All its sources ran on the same machine before it learnt the time."""
+    heard = Heard(unsure())
+    for ms in (0, MINUTE, 3 * MINUTE):
+        heard.at(ms, {"a": HOUR}, -HOUR)
+    assert heard.at(4 * MINUTE, {"a": HOUR}, -HOUR) == [False]
+    assert heard.at(5 * MINUTE, {"a": 0, "again": 30 * MINUTE}) == [True, True]
+    assert heard.at(6 * MINUTE + 1, {"a": 0}) == [False]
+
+
+def test_a_clock_set_back_and_right_again_changes_nothing():
+    heard = Heard(unsure())
+    for ms in (0, MINUTE, 3 * MINUTE):
+        heard.at(ms, {"a": 0})
+    assert heard.at(4 * MINUTE, {"a": HOUR}, -HOUR) == [True]
+    assert heard.at(5 * MINUTE, {"a": 0}) == [False]
+
+
+def test_a_run_ends_where_the_line_rises():
+    taken = unsure()
+    taken.line = Line()
+    taken.add([of(Reading(NOW, 1.0, "a", seq)) for seq in (1, 2)], 0, when(NOW))
+    taken.line = Line(NOW + HOUR)
+    taken.add([of(Reading(NOW, 1.0, "a", seq)) for seq in (3, 4)], 2, when(NOW))
+    assert [(window.itemized, window.count) for window in taken.take_all()] == [
+        (False, 2),
+        (True, 2),
+    ]
