@@ -1,6 +1,7 @@
 """Partials and dead letters have producers apart: the limits and failures of one are its own."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ class Producer:
         self.batch = options["max_batch_size"]
         self.topics: list[str] = []
         self.is_stopped = False
+        self._message_accumulator = SimpleNamespace()
         self.made.append(self)
 
     async def start(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ class Producer:
 
     def __init__(self, **_: object) -> None:
         """Connect to nothing."""
+        self._message_accumulator = SimpleNamespace()
 
     async def start(self) -> None:
         """Connect to nothing."""

@@ -23,12 +23,16 @@ _STOP_SECONDS: Final = 5.0
 _METADATA_MS: Final = 60_000
 """Milliseconds after which a producer asks again which partitions there are."""
 
+_NO_TIME: Final = -1.0
+"""Seconds for which aiokafka may send a batch again: it has expired when its answer comes."""
+
 
 class TopicProducer:
     """Sends records to one topic with `acks=all`; what it makes of one changes nothing for others.
 
     Its Kafka client is made when it is needed. It is not idempotent: a repeated partial carries
-    the same (run, number), which the server counts once.
+    the same (run, number), which the server counts once. It sends each batch once: whether what
+    had no answer is sent again is for the caller, who must know that it may be durable.
     """
 
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
@@ -85,6 +89,7 @@ class TopicProducer:
                 max_request_size=MAX_REQUEST,
                 metadata_max_age_ms=_METADATA_MS,
             )
+            _send_each_batch_once(self.client)
             await self.client.start()
         return self.client
 
@@ -98,6 +103,18 @@ class TopicProducer:
                     f"{self._topic} has no partitions {missing} any more: it was deleted and "
                     "created again; a restart begins a new run"
                 )
+
+
+def _send_each_batch_once(client: AIOKafkaProducer) -> None:
+    """Make a producer report the first error of a batch instead of sending it again.
+
+    By default aiokafka repeats a batch for 40 s where an answer is lost, and reports the last
+    error only. If the topic's limit was lowered meanwhile, that is "too large", for a batch that
+    may be durable. `enable_idempotence` changes nothing: Kafka checks the size of a batch before
+    it looks for repeats (`UnifiedLog.append`). aiokafka 0.14 has no option for it, as
+    `request_timeout_ms` also says for how long Kafka may take to answer.
+    """
+    client._message_accumulator._batch_ttl = _NO_TIME  # noqa: SLF001
 
 
 def raise_first(results: Iterable[Any]) -> None:

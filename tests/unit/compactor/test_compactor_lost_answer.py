@@ -1,0 +1,130 @@
+"""A batch that Kafka writes although its answer is lost, with aiokafka's own sender."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import (
+    KafkaConnectionError,
+    MessageSizeTooLargeError,
+    NotEnoughReplicasAfterAppendError,
+    RequestTimedOutError,
+)
+from aiokafka.producer import producer as producer_module
+from aiokafka.protocol.produce import ProduceRequest
+from sensorpipe_compactor.output import journal as journal_module
+from sensorpipe_compactor.output.journal import Journal
+from sensorpipe_compactor.output.journal_errors import UncertainAppendError
+from sensorpipe_compactor.output.records import Record
+from sensorpipe_compactor.settings import Settings
+from sensorpipe_schema.names import COMPACTED
+
+DONE = 0
+TOO_LARGE = MessageSizeTooLargeError.errno
+AFTER_APPEND = NotEnoughReplicasAfterAppendError.errno
+
+Answer = int | Exception
+
+
+class Cluster:
+    """One partition, led by one broker."""
+
+    def leader_for_partition(self, _: object) -> int:
+        return 0
+
+    def partitions_for_topic(self, _: str) -> set[int]:
+        return {0}
+
+
+class Client:
+    """The connections of a producer to one broker, which gives the next of `answers`."""
+
+    answers: list[Answer]
+    """A code of Kafka, or the error of a connection that ends without an answer."""
+
+    def __init__(self, **_: object) -> None:
+        self.cluster = Cluster()
+
+    async def bootstrap(self) -> None:
+        """Connect to nothing."""
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def _wait_on_metadata(self, _: str) -> set[int]:
+        return {0}
+
+    async def _maybe_wait_metadata(self) -> None:
+        """Nothing is asked for."""
+
+    def force_metadata_update(self) -> Awaitable[bool]:
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        done.set_result(True)
+        return done
+
+    async def send(self, _: int, request: object) -> Any:
+        assert isinstance(request, ProduceRequest)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return SimpleNamespace(API_VERSION=4, topics=[(COMPACTED, [(0, answer, 7, -1)])])
+
+
+@pytest.fixture
+def append(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[set[int]]]:
+    async def nothing(*_: object) -> str:
+        return ""
+
+    async def learn(_: Any) -> int:
+        return 0
+
+    async def appended(*answers: Answer) -> set[int]:
+        Client.answers = list(answers)
+        settings = Settings.read({})
+        journal = Journal(settings.kafka, settings.name)
+        journal._ends = {0: 0}
+        monkeypatch.setattr(journal._limit, "learn", learn)
+        async with asyncio.timeout(20):
+            try:
+                refused = await journal.append([Record(COMPACTED, b"k", b"v", [])])
+            finally:
+                await journal.close()
+        assert not Client.answers
+        return refused
+
+    monkeypatch.setattr(producer_module, "AIOKafkaClient", Client)
+    monkeypatch.setattr(journal_module, "explain", nothing)
+    monkeypatch.setattr(Journal, "_look", nothing)
+    return appended
+
+
+async def test_a_record_that_is_refused_at_first_may_be_divided(
+    append: Callable[..., Awaitable[set[int]]],
+):
+    assert await append(TOO_LARGE) == {0}
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        KafkaConnectionError("closed after the broker had read the request"),
+        RequestTimedOutError(),
+        AFTER_APPEND,
+        RequestTimedOutError.errno,
+    ],
+)
+async def test_a_record_is_not_divided_after_an_answer_that_leaves_it_open(
+    append: Callable[..., Awaitable[set[int]]], lost: Answer
+):
+    """The topic's limit is lowered in between: the broker refuses what it has written already."""
+    with pytest.raises(UncertainAppendError):
+        await append(lost, TOO_LARGE)
+
+
+@pytest.mark.parametrize("lost", [KafkaConnectionError(), AFTER_APPEND])
+async def test_a_record_is_sent_again_after_a_lost_answer(
+    append: Callable[..., Awaitable[set[int]]], lost: Answer
+):
+    assert await append(lost, lost, DONE) == set()
