@@ -265,10 +265,20 @@ def bounds(field: dict[str, Any]) -> str:
     """Return the range of a number or the choice of a word."""
     if "enum" in field:
         return ", ".join(f"`{word}`" for word in field["enum"])
-    low, high = (field.get(key) for key in ("minimum", "maximum"))
-    if low is None and high is None:
-        return ""
-    return f"{low:g} to {high:,.15g}" if high is not None else f"at least {low:g}"
+    match field:
+        case {"minimum": low, "maximum": high}:
+            return f"{number(low)} to {number(high)}"
+        case {"minimum": low}:
+            return f"at least {number(low)}"
+        case {"maximum": high}:
+            return f"at most {number(high)}"
+        case _:
+            return ""
+
+
+def number(value: float) -> str:
+    """Return a number with all its digits, in groups of three."""
+    return f"{int(value):,}" if value == int(value) else f"{value:,}"
 
 
 if __name__ == "__main__":
