@@ -11,9 +11,8 @@ from support.chart.render import CHART, Object, RefusedError, of_kind, one, rend
 BROKER = "demo-sensorpipe-mosquitto"
 CLIENT_ID = "compactor-client-id"
 ENVIRON = "SENSORPIPE_MQTT_CLIENT_ID"
-FIRST = "since only the first install chooses this"
-VOLUME = "and there is a volume"
-CLASS = f'"fast" is asked for, {VOLUME} of class ""; set "", {FIRST}'
+FIXED = "which cannot be changed"
+CLASS = f'"fast" differs from the existing volume\'s "", {FIXED}; set ""'
 
 
 def secret(**data: str) -> Object:
@@ -96,10 +95,10 @@ def refused(folder: Path, *sets: str, values: tuple[Path, ...] = ()) -> list[str
 def test_a_default_release_cannot_become_one_of_the_production_profile(tmp_path: Path):
     said = refused(tmp_path, values=(CHART / "profiles/production.yaml",))
     assert sorted(set(said)) == [
-        f"kafka.replicas: 3 is asked for, and Kafka has 1; set 1, {FIRST}",
-        f"kafka.replicationFactor: 3 is asked for, and the topics have 1; set 1, {FIRST}",
-        f"mongodb.storage.size: 50Gi is asked for, {VOLUME} of 4Gi; set 4Gi, {FIRST}",
-        f"mosquitto.storage.size: 10Gi is asked for, {VOLUME} of 1Gi; set 1Gi, {FIRST}",
+        f"kafka.replicas: 3 differs from the existing number, 1, {FIXED}; set 1",
+        f"kafka.replicationFactor: 3 differs from the existing topics' 1, {FIXED}; set 1",
+        f"mongodb.storage.size: 50Gi differs from the existing volume's 4Gi, {FIXED}; set 4Gi",
+        f"mosquitto.storage.size: 10Gi differs from the existing volume's 1Gi, {FIXED}; set 1Gi",
     ]
 
 
@@ -108,11 +107,11 @@ def test_a_default_release_cannot_become_one_of_the_production_profile(tmp_path:
     [
         (
             "kafka.topics.partitions=2",
-            "2 is asked for, and there are 3; set 3 or more, since partitions only grow",
+            "2 is less than the existing number, 3, which cannot be reduced; set 3 or more",
         ),
         (
             "kafka.storage.size=1Gi",
-            "1Gi is asked for, and there are volumes of 2Gi; set 2Gi or more, since they only grow",
+            "1Gi is less than the existing volumes' 2Gi, which can only grow; set 2Gi or more",
         ),
         ("kafka.storage.className=fast", CLASS),
         ("mongodb.storage.className=fast", CLASS),
@@ -151,6 +150,6 @@ def test_a_size_is_the_same_however_the_cluster_writes_it(tmp_path: Path):
 def test_another_name_under_the_same_full_name_is_refused(tmp_path: Path):
     names = ("fullnameOverride=demo-sensorpipe", "nameOverride=pipe")
     assert refused(tmp_path, *names)[-1] == (
-        'nameOverride: "pipe" is asked for, and what is there is named "sensorpipe"; '
-        f'set "sensorpipe", {FIRST}'
+        f'nameOverride: "pipe" differs from the existing resources\' "sensorpipe", {FIXED}; '
+        'set "sensorpipe"'
     )

@@ -114,7 +114,7 @@ def test_every_pattern_says_in_words_what_it_takes() -> None:
         pattern = schema.get("pattern")
         if isinstance(pattern, str):
             assert re.search(r"\(\?<[a-zA-Z0-9]+(_[a-zA-Z0-9]+)+>", pattern), at
-            assert re.match(r"\^\(.*\)\$|\(\?<longer", pattern), at
+            assert re.match(r"\^\(.*\)\$|\(\?<greater", pattern), at
 
 
 def matching(name: str, *within: str) -> st.SearchStrategy[str]:

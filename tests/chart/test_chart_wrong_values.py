@@ -19,7 +19,7 @@ WRONG: dict[str, tuple[str, Any, str]] = {
     "a key that is taken away": ("compactor.topic", None, "missing property 'topic'"),
     "a duration in words": ("compactor.window", "10 seconds", "a_duration_such_as_500ms_10s"),
     "a duration without a unit": ("compactor.lateness", 2, "got number, want string"),
-    "a duration of nothing": ("compactor.window", "0s", "longer_than_nothing"),
+    "a duration of nothing": ("compactor.window", "0s", "greater_than_zero"),
     "a duration that is negative": ("operator.resync", "-5m", "a_duration_such_as_500ms_10s"),
     "half a millisecond": ("compactor.window", "0.5ms", "a_duration_such_as_500ms_10s"),
     "a retention in weeks": ("kafka.topics.retention", "2w", "a_duration_such_as_500ms_10s"),
@@ -126,8 +126,8 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, major: str) -> Non
     file = tmp_path / "wrong.yaml"
     file.write_text("kafka: {replicationFactor: 3}\nmongodb: {enabled: false}\n")
     text = said(major, "template", file)
-    assert "- kafka.replicationFactor: 3 copies need as many brokers" in text
-    assert "- mongodb.external.secret: without mongodb.enabled, name the Secret" in text
+    assert "- kafka.replicationFactor: 3 replicas need as many brokers" in text
+    assert "- mongodb.external.secret: is required with mongodb.enabled=false" in text
 
 
 @pytest.mark.parametrize("verb", ["template", "lint"])
