@@ -1,5 +1,6 @@
 """The learnt in-flight budget, against a simulated broker. Times are simulated, too."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ def at_random(rate: int) -> Arrivals:
     while at < 600_000:
         at += random.expovariate(rate / 1_000)
         arrivals[int(at)] += 1
-    return arrivals.__getitem__
+    return lambda ms: arrivals.get(ms, 0)
 
 
 def in_bursts(rate: int, every_s: int) -> Arrivals:
@@ -62,11 +63,18 @@ class Pipeline:
     _sends_at: int = 0
 
     def run(self, seconds: int, begin: int = 0) -> "Pipeline":
+        arrivals = self.arrivals
         for ms in range(begin * 1_000, (begin + seconds) * 1_000):
-            self.queued += self.arrivals(ms)
-            self._deliver(ms)
-            self._loop(ms)
-            self.longest_queue = max(self.longest_queue, self.queued)
+            self.queued += arrivals(ms)
+            if self.queued:
+                self._deliver(ms)
+            if self._done_at is None:
+                if self._woken or ms >= self._looks_at:
+                    self._look(ms)
+            elif ms >= self._done_at:
+                self._finish(ms)
+            if self.queued:
+                self.longest_queue = max(self.longest_queue, self.queued)
         return self
 
     def _deliver(self, ms: int) -> None:
@@ -80,25 +88,24 @@ class Pipeline:
         self.budget.received(len(self.held), ms / 1_000)
         self._woken |= self.budget.wants_flush(len(self.held), ms / 1_000)
 
-    def _loop(self, ms: int) -> None:
-        now = ms / 1_000
-        if self._done_at is not None:
-            if ms < self._done_at:
-                return
-            self._done_at = None
-            if self._taken:
-                self.budget.acknowledged(len(self.held), now)
-                self._sends_at = ms + self.answers_after_ms
-            del self.held[: self._taken]
-            self._looks_at = ms + TICK
-        elif self._woken or ms >= self._looks_at:
-            self._woken = False
-            self._looks_at = ms + TICK
-            everything = self.budget.wants_flush(len(self.held), now)
-            due = (ms - LATENESS) // WINDOW * WINDOW
-            self._taken = sum(1 for at in self.held if everything or at < due)
-            self.early += everything and self._taken > 0
-            self._done_at = ms + (self.kafka_ms if self._taken else 0)
+    def _look(self, ms: int) -> None:
+        """Begin to write what is due, or everything where the budget wants it."""
+        self._woken = False
+        self._looks_at = ms + TICK
+        everything = self.budget.wants_flush(len(self.held), ms / 1_000)
+        due = (ms - LATENESS) // WINDOW * WINDOW
+        self._taken = len(self.held) if everything else bisect_left(self.held, due)
+        self.early += everything and self._taken > 0
+        self._done_at = ms + (self.kafka_ms if self._taken else 0)
+
+    def _finish(self, ms: int) -> None:
+        """Acknowledge what Kafka has taken."""
+        self._done_at = None
+        if self._taken:
+            self.budget.acknowledged(len(self.held), ms / 1_000)
+            self._sends_at = ms + self.answers_after_ms
+        del self.held[: self._taken]
+        self._looks_at = ms + TICK
 
 
 @pytest.mark.parametrize(

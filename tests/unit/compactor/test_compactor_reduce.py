@@ -109,10 +109,10 @@ def test_a_window_that_kafka_would_not_take_is_several_partials():
     pick = random.Random(1)
     wild = {
         f"s{number}": [pick.choice([-1, 1]) * 10 ** pick.uniform(-300, 300) for _ in range(1_000)]
-        for number in range(1_000)
+        for number in range(250)
     }
     made = [reduce_window(part, ORIGIN) for part in parts(window(wild), 1_000_000)]
-    assert len(made) > 1
+    assert len(made) == 3
     names = [name for each in made for name in each.sensors]
     assert names == list(wild)
     assert all(len(partial.encode(each)) < 700_000 for each in made)
