@@ -184,6 +184,8 @@ $(VENV)/.local: pyproject.toml uv.lock | $(UV)
 	@$(call SYNC,--no-dev --extra local,--inexact)
 	@touch $@
 
+# compiled at once: the tests start hundreds of programs, in images often told to write no bytecode
+$(VENV)/.dev: export UV_COMPILE_BYTECODE := 1
 $(VENV)/.dev: pyproject.toml uv.lock | $(UV)
 	@echo 'Setting up .venv: the programs and what tests them, about 145 MB, once'
 	@$(call SYNC)
