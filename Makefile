@@ -68,6 +68,8 @@ chart-docs: $(VENV)/.dev ## make the chart's README from its values and README.m
 
 .PHONY: manifests
 manifests: ## render manifests/development.yaml from the chart: make manifests [HELM=PROGRAM]
+	@command -v '$(or $(HELM),helm)' >/dev/null || { \
+		echo 'this needs Helm: put it on the PATH, or make manifests HELM=PROGRAM' >&2; exit 1; }
 	@mkdir -p .cache
 	@HELM='$(or $(HELM),helm)' manifests/render.sh >.cache/development.yaml
 	@mv .cache/development.yaml manifests/development.yaml

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from sensorpipe_schema.signal_spec import SIGNAL
 from support.docs_pages import PAGES, TYPED, anchors, commands
 from support.services import ROOT
 
@@ -66,6 +67,12 @@ def test_every_option_of_sensorpipe_exists(page):
             argv = [sys.executable, "-m", "sensorpipe_cli", *words.split(), "--help"]
             done = subprocess.run(argv, check=False, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
+
+
+def test_the_table_of_signals_has_all_of_them():
+    text = (ROOT / "docs/sensors.md").read_text(encoding="utf-8")
+    table = text.partition("## Signals")[2].partition("## Errors")[0]
+    assert re.findall(r"(?m)^\| `(\w+)` \|", table) == list(SIGNAL.options)
 
 
 def test_nothing_cites_a_document_that_is_not_here():
