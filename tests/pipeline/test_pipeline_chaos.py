@@ -29,14 +29,14 @@ async def judge(parts: Pipeline) -> None:
     """Stop the generators; every window must be what the seeds say, and the audit clean."""
     await parts.finish_generators()
     totals = {
-        name: parts.said(child, "generator stopped") for name, child in parts.generators.items()
+        name: parts.said(child, "Generator stopped") for name, child in parts.generators.items()
     }
     assert all(total["given_up"] == 0 for total in totals.values())
     published = sum(total["published"] for total in totals.values())
     audit = (await parts.stored(published))["totals"]
     assert (audit["lost"], audit["duplicates"], audit["count"]) == (0, 0, published)
     for name, one in parts.sensors.items():
-        start = parts.said(parts.generators[name], "generator started")["first_reading_ms"]
+        start = parts.said(parts.generators[name], "Generator started")["first_reading_ms"]
         expected = expected_windows(one, start, totals[name]["published"])
         windows = await asyncio.to_thread(parts.windows, one.spec.facility)
         assert len(windows) == len(expected)

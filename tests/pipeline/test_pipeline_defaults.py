@@ -34,7 +34,7 @@ async def load(parts: Pipeline) -> Child:
 
 async def judge(parts: Pipeline, generator: Child) -> None:
     """Everything the broker took is counted, once."""
-    end = parts.said(generator, "generator stopped")
+    end = parts.said(generator, "Generator stopped")
     assert end["acknowledged"] == end["published"] >= READINGS
     assert end["refused"] == end["given_up"] == 0
     await counted(parts, "mill_hall", end["published"])

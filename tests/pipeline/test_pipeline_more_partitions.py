@@ -57,7 +57,7 @@ async def test_partitions_raised_while_readings_flow_lose_and_double_nothing(tmp
         )
         await parts.finish_generators()
         published = sum(
-            parts.said(generator, "generator stopped")["acknowledged"] for generator in generators
+            parts.said(generator, "Generator stopped")["acknowledged"] for generator in generators
         )
         await parts.compactor.stop(60)
         await parts.server.start()

@@ -61,7 +61,7 @@ async def test_each_does_its_part_with_the_least_rights_and_nothing_else(tmp_pat
         await mongodb_keeps_them_apart(parts)
         await restarts_and_dead_letters(parts)
         await parts.finish_generators()
-        published = parts.said(generator, "generator stopped")["acknowledged"]
+        published = parts.said(generator, "Generator stopped")["acknowledged"]
         await parts.compactor.stop()
         audit = await parts.stored(published)
         assert audit["totals"]["count"] == published

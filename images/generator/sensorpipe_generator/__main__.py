@@ -35,7 +35,7 @@ def main() -> None:
 
 
 async def run(settings: Settings) -> None:
-    """Publish until told to stop, then wait for what the broker has not yet acknowledged."""
+    """Publish until SIGTERM or SIGINT, then wait for the broker's last acknowledgements."""
     spec, run_name = settings.sensor.spec, f"{settings.sensor.name}-{secrets.token_hex(6)}"
     stopped = asyncio.Event()
     stop_on_signals(stopped)
@@ -48,7 +48,7 @@ async def run(settings: Settings) -> None:
         Readings(settings.sensor, run_name, share),
         schedule,
         publisher,
-        patience_ms=settings.give_up_after_ms,
+        give_up_after_ms=settings.give_up_after_ms,
         clock_ms=_now_ms,
     )
     REGISTRY.register(GeneratorMetrics(publishing.totals, publisher))
@@ -74,7 +74,10 @@ async def run(settings: Settings) -> None:
 
 
 def _progress(publisher: Publisher, publishing: Publishing) -> Progress:
-    """Return whether readings that are due or unacknowledged are answered, given up or tried."""
+    """Return the progress of readings that are due or unacknowledged.
+
+    It is made while readings are acknowledged, refused, given up or sent again.
+    """
     return Progress(
         lambda: publisher.unacknowledged > 0 or publishing.is_behind(),
         position=lambda: (
@@ -91,14 +94,14 @@ def _now_ms() -> int:
 
 
 async def _drain(publisher: Publisher, publishing: Publishing, seconds: float) -> None:
-    """Wait for the last acknowledgements; count as given up what has none by then."""
+    """Wait up to `seconds` for acknowledgements; count readings without one as given up."""
     try:
         async with asyncio.timeout(seconds):
             await publisher.drained()
     except TimeoutError:
         left = publisher.unacknowledged
         publishing.totals.given_up += left
-        log.warning("the broker did not acknowledge all in time", extra={"given_up": left})
+        log.warning("The broker did not acknowledge all readings in time", extra={"given_up": left})
 
 
 def _log_start(settings: Settings, src: str, schedule: Schedule) -> None:
@@ -115,7 +118,7 @@ def _log_start(settings: Settings, src: str, schedule: Schedule) -> None:
         "broker": str(settings.mqtt),
         "buffer": settings.buffer,
     }
-    log.info("generator started", extra=fields)
+    log.info("Generator started", extra=fields)
 
 
 def _log_end(publisher: Publisher, publishing: Publishing) -> None:
@@ -127,7 +130,7 @@ def _log_end(publisher: Publisher, publishing: Publishing) -> None:
         "given_up": totals.given_up,
         "late": totals.late,
     }
-    log.info("generator stopped", extra=fields)
+    log.info("Generator stopped", extra=fields)
 
 
 if __name__ == "__main__":

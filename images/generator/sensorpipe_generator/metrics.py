@@ -1,4 +1,4 @@
-"""The generator's metrics, read from its totals whenever somebody asks for them."""
+"""The generator's Prometheus metrics, computed from its totals at each scrape."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -12,51 +12,55 @@ _PREFIX = "sensorpipe_generator"
 
 
 class Acknowledgements(Protocol):
-    """What the MQTT link's publisher knows of the broker's answers."""
+    """The part of the MQTT publisher's state that the metrics show."""
 
     @property
     def connected(self) -> bool:
-        """Whether there is a broker to answer."""
+        """Whether the publisher is connected to the broker."""
 
     @property
     def acknowledged(self) -> int:
-        """Readings that the broker took."""
+        """Number of readings acknowledged by the broker."""
 
     @property
     def refused(self) -> int:
-        """Readings that it answered with an error."""
+        """Number of readings that the broker refused with an error code."""
 
     @property
     def puback_seconds(self) -> float:
-        """Seconds that the broker takes to acknowledge."""
+        """Seconds from publishing a reading to its PUBACK."""
 
     @property
     def unacknowledged(self) -> int:
-        """Readings held until it does."""
+        """Number of readings not acknowledged yet."""
 
 
 class GeneratorMetrics(Collector):
-    """Counts nothing itself, so the hot path has nothing to do for it."""
+    """Reads counts that are kept anyway, so that publishing takes no extra time."""
 
     def __init__(self, totals: Totals, link: Acknowledgements) -> None:
         self._totals = totals
         self._link = link
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the metrics as they stand."""
+        """Yield the metrics with their current values."""
         totals, link = self._totals, self._link
         counters = (
-            ("published", "Readings handed to the MQTT link.", totals.published),
-            ("acknowledged", "Readings that the broker acknowledged.", link.acknowledged),
-            ("refused", "Readings that the broker answered with an error.", link.refused),
-            ("late", "Readings published more than an interval late.", totals.late),
-            ("given_up", "Readings never published, or left at the end.", totals.given_up),
+            ("published", "Readings passed to the MQTT client.", totals.published),
+            ("acknowledged", "Readings acknowledged by the broker.", link.acknowledged),
+            ("refused", "Readings refused by the broker with an error code.", link.refused),
+            ("late", "Readings published more than one interval after their time.", totals.late),
+            (
+                "given_up",
+                "Readings not published in time, or not acknowledged at the end.",
+                totals.given_up,
+            ),
         )
         for name, text, value in counters:
             yield CounterMetricFamily(f"{_PREFIX}_{name}", text, value)
-        text = "Readings held until the broker acknowledges them."
+        text = "Readings not acknowledged by the broker yet."
         yield GaugeMetricFamily(f"{_PREFIX}_unacknowledged", text, link.unacknowledged)
-        text = "Seconds from a reading to its PUBACK, of the last one timed or one that waits."
+        text = "Seconds from a reading to its PUBACK, or so far if it has none yet."
         yield GaugeMetricFamily(f"{_PREFIX}_puback_seconds", text, link.puback_seconds)
-        text = "Whether MQTT is connected."
+        text = "1 while connected to the MQTT broker, else 0."
         yield GaugeMetricFamily(f"{_PREFIX}_connected", text, int(link.connected))

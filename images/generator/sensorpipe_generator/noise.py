@@ -1,4 +1,4 @@
-"""Normal noise with random access: the values of any tick, without those before it."""
+"""Normally distributed noise with random access to the values of any tick."""
 
 import hashlib
 from typing import Any
@@ -12,9 +12,9 @@ class Noise:
     """Standard normal values by (tick, device), the same for the same seed and names.
 
     A counter-based generator (Salmon et al.: "Parallel Random Numbers: As Easy as 1, 2, 3",
-    2011): the names are hashed to the key, the tick is the counter's upper half, so the
-    streams of two ticks never meet. What NumPy makes of a stream may change between its
-    versions (NEP 19): recompute with the one that published.
+    2011): the key is a hash of the names, the tick is the counter's upper half, so the
+    streams of two ticks never overlap. NumPy versions may compute other values from the same
+    stream (NEP 19): to compute published values again, use the version that published them.
     """
 
     def __init__(self, *names: object) -> None:
@@ -24,7 +24,7 @@ class Noise:
         self._state: Any = self._philox.state
 
     def at(self, tick: int, count: int) -> NDArray[np.float64]:
-        """Return the values of devices 0 to count - 1; a device's does not depend on count."""
+        """Return the values of devices 0 to count - 1; they do not depend on `count`."""
         # four times as fast as a new Philox for each tick
         self._state["state"]["counter"][:] = (0, 0, tick, 0)
         self._philox.state = self._state

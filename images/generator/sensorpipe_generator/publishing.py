@@ -1,4 +1,4 @@
-"""Publishes what is due, in order; what cannot be published in time is given up and counted."""
+"""Publishes readings when they are due; those that cannot be published in time are given up."""
 
 import asyncio
 import logging
@@ -12,30 +12,30 @@ from sensorpipe_generator.readings import Readings
 from sensorpipe_generator.schedule import Schedule
 
 MIN_LATE_MS: Final = 100
-"""A reading is late if published more than an interval, and more than this, after its time."""
+"""Milliseconds; a reading is late if published more than this and an interval after its time."""
 
-_MIN_PAUSE: Final = 0.02
-_MAX_PAUSE: Final = 1.0
-_SLOTS_A_STEP: Final = 5_000
-_WARN_EVERY: Final = 60.0
+_MIN_PAUSE_SECONDS: Final = 0.02
+_MAX_PAUSE_SECONDS: Final = 1.0
+_SLOTS_PER_STEP: Final = 5_000
+_WARN_EVERY_SECONDS: Final = 60.0
 
 log = logging.getLogger(__name__)
 
 
 class Outlet(Protocol):
-    """Where readings go: the MQTT link's publisher."""
+    """Where readings are published: the MQTT publisher."""
 
     @property
     def room(self) -> int:
-        """How many more readings it takes."""
+        """Number of readings that it accepts now."""
 
     def publish(self, topic: str, payloads: list[bytes]) -> None:
-        """Take a batch."""
+        """Publish a batch of payloads to one topic."""
 
 
 @dataclass(slots=True)
 class Totals:
-    """Readings so far."""
+    """Numbers of readings since the start."""
 
     published: int = 0
     late: int = 0
@@ -45,9 +45,9 @@ class Totals:
 class Publishing:
     """Follows the schedule through stalls and outages.
 
-    What is due but finds no room waits as a mere place in the schedule, which takes no
-    memory; once it is more than `patience_ms` behind, it is given up. A given-up reading
-    never had a `seq`, so the numbers stay without gaps.
+    Readings that are due but find no room wait as a position in the schedule, which takes no
+    memory; those more than `give_up_after_ms` behind are given up. A reading gets its `seq`
+    only when it is published, so giving up leaves no gaps.
     """
 
     def __init__(
@@ -56,19 +56,19 @@ class Publishing:
         schedule: Schedule,
         outlet: Outlet,
         *,
-        patience_ms: int,
+        give_up_after_ms: int,
         clock_ms: Callable[[], int],
     ) -> None:
         self.totals = Totals()
         self._readings = readings
         self._schedule = schedule
         self._outlet = outlet
-        self._patience_ms = patience_ms
+        self._give_up_after_ms = give_up_after_ms
         self._clock_ms = clock_ms
         self._late_ms = max(MIN_LATE_MS, schedule.interval_ms)
         self._next_slot = 0
         self._next_seq = 1
-        self._warned = -_WARN_EVERY
+        self._warned = -_WARN_EVERY_SECONDS
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Publish until `stopped` is set."""
@@ -83,24 +83,24 @@ class Publishing:
         return count > 0 and self._next_slot < self._schedule.due(self._clock_ms())
 
     def step(self) -> float:
-        """Publish what is due and has room; return the seconds until the next step."""
+        """Publish readings that are due, as far as there is room; return seconds until the next."""
         if not self._schedule.count:
-            return _MAX_PAUSE  # more replicas than devices
+            return _MAX_PAUSE_SECONDS  # more replicas than devices
         now = self._clock_ms()
         self._follow_clock(now)
-        too_old = self._schedule.due(now - self._patience_ms - 1)
+        too_old = self._schedule.due(now - self._give_up_after_ms - 1)
         if self._next_slot < too_old:
             self._give_up(too_old)
             return 0.0
         due = self._schedule.due(now)
         room = self._outlet.room // len(self._readings.topics)
-        last = min(due, self._next_slot + min(room, _SLOTS_A_STEP))
+        last = min(due, self._next_slot + min(room, _SLOTS_PER_STEP))
         if last > self._next_slot:
             self._publish(last, now)
-        if self._next_slot < due and room >= _SLOTS_A_STEP:
+        if self._next_slot < due and room >= _SLOTS_PER_STEP:
             return 0.0
         wait = (self._schedule.time_of(self._next_slot) - now) / 1000
-        return min(max(wait, _MIN_PAUSE), _MAX_PAUSE)
+        return min(max(wait, _MIN_PAUSE_SECONDS), _MAX_PAUSE_SECONDS)
 
     def _publish(self, last: int, now: int) -> None:
         first, count = self._next_slot, last - self._next_slot
@@ -114,20 +114,20 @@ class Publishing:
         self._next_seq += count
 
     def _give_up(self, before: int) -> None:
-        """Pass over the slots before this one, by so many ticks that the loop is not held up."""
-        at_once = max(1, _SLOTS_A_STEP // self._schedule.count) * self._schedule.count
+        """Skip slots before this one, at most as many as do not block the event loop."""
+        at_once = max(1, _SLOTS_PER_STEP // self._schedule.count) * self._schedule.count
         before = min(before, self._next_slot + at_once)
         self.totals.given_up += (before - self._next_slot) * len(self._readings.topics)
         self._next_slot = before
         self._readings.move_to(before // self._schedule.count)
-        if time.monotonic() - self._warned >= _WARN_EVERY:
+        if time.monotonic() - self._warned >= _WARN_EVERY_SECONDS:
             self._warned = time.monotonic()
-            log.warning("readings given up", extra={"given_up": self.totals.given_up})
+            log.warning("Readings given up", extra={"given_up": self.totals.given_up})
 
     def _follow_clock(self, now: int) -> None:
-        """Move the schedule back with a clock that was set back by more than the patience."""
+        """Move the schedule back if the clock was set back by more than `give_up_after_ms`."""
         ahead = self._schedule.time_of(self._next_slot) - now
         excess = ahead - self._schedule.interval_ms
-        if excess > self._patience_ms:
+        if excess > self._give_up_after_ms:
             self._schedule = self._schedule.moved_back(excess)
-            log.warning("the clock was set back", extra={"milliseconds": excess})
+            log.warning("The clock was set back", extra={"milliseconds": excess})

@@ -31,21 +31,21 @@ class Readings:
     def batches(
         self, schedule: Schedule, first: int, last: int, seq: int
     ) -> list[tuple[str, list[bytes]]]:
-        """Return (topic, payloads) of slots `first` to `last - 1`, numbered from `seq` on."""
+        """Return (topic, payloads) of slots `first` to `last - 1`; the first has this `seq`."""
         payloads: list[list[bytes]] = [[] for _ in self.topics]
         while first < last:
             tick, low = divmod(first, self._count)
             high = min(self._count, low + last - first)
             times = (self._offsets_ms[low:high] + schedule.time_of_tick(tick)).tolist()
             self.move_to(tick)
-            for held, values in zip(payloads, self._values, strict=True):
-                held.extend(self._payloads(times, values[low:high], seq))
+            for batch, values in zip(payloads, self._values, strict=True):
+                batch.extend(self._payloads(times, values[low:high], seq))
             first += high - low
             seq += high - low
         return list(zip(self.topics, payloads, strict=True))
 
     def move_to(self, tick: int) -> None:
-        """Compute the values of a tick, and what leads to them."""
+        """Compute the values of a tick, for random walks from those of the ticks before it."""
         if tick != self._tick:
             self._values = [series.at(tick)[self._devices].tolist() for series in self._series]
             self._tick = tick

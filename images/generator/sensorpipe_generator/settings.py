@@ -12,14 +12,14 @@ from sensorpipe_schema.sensor import Sensor
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Which part of the devices is this generator's: several share a Sensor."""
+    """One generator's share of a Sensor's devices, which several generators can divide."""
 
     index: int
     generators: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `INDEX/GENERATORS`; ValueError says what is wrong."""
+        """Read `INDEX/GENERATORS`; raise ValueError."""
         parts = text.split("/")
         if len(parts) == 2 and all(part.isascii() and part.isdecimal() for part in parts):  # noqa: PLR2004  INDEX and GENERATORS
             index, generators = map(int, parts)
@@ -28,14 +28,14 @@ class Share:
         raise ValueError(f"must be INDEX/GENERATORS, such as 0/3; got {text!r}")
 
     def of(self, count: int) -> range:
-        """Return its devices; each of `count` is in the share of exactly one generator."""
+        """Return its devices; each of `count` devices is in exactly one share."""
         first, last = (i * count // self.generators for i in (self.index, self.index + 1))
         return range(first, last)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one generator needs to know."""
+    """All settings of a generator."""
 
     sensor: Sensor
     """Path of a file with exactly one Sensor, in YAML or JSON."""
@@ -44,19 +44,19 @@ class Settings:
     mqtt: Endpoint
     """Address of the MQTT broker: `mqtt[s]://[USER:PASSWORD@]HOST[:PORT]`."""
     http: tuple[str, int]
-    """Where metrics and health listen, `HOST:PORT`."""
+    """Address and port of `/metrics`, `/healthz` and `/readyz`: `HOST:PORT`."""
     buffer: int
     """Largest number of readings kept until the broker acknowledges them."""
     give_up_after_ms: int
-    """How far behind its schedule a reading may still be published."""
+    """How long after its time a reading may still be published, in milliseconds."""
     drain_ms: int
-    """How long to wait for acknowledgements at the end."""
+    """Longest wait for acknowledgements at shutdown, in milliseconds."""
     log_level: str
     """Least severe level that is logged."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """Read `SENSORPIPE_*`, or raise SettingsError."""
+        """Read the settings from variables `SENSORPIPE_*`; raise SettingsError with all faults."""
         env = Environment(environ)
         settings = cls(
             sensor=env.parse("SENSORPIPE_SENSOR", _only_sensor),
@@ -75,8 +75,8 @@ class Settings:
 def _only_sensor(path: str) -> Sensor:
     sensors = load_files([path])
     if len(sensors) != 1:
-        raise ValueError(f"must name a file of exactly one Sensor; {path} holds {len(sensors)}")
+        raise ValueError(f"must be a file with exactly one Sensor; {path} has {len(sensors)}")
     if not sensors[0].spec.runs:
-        given = "suspend: true" if sensors[0].spec.suspend else "replicas: 0"
-        raise ValueError(f"must name a Sensor that is to run; {path} says {given}")
+        reason = "suspend: true" if sensors[0].spec.suspend else "replicas: 0"
+        raise ValueError(f"must be a Sensor that is not stopped; {path} has {reason}")
     return sensors[0]

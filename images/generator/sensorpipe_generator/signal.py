@@ -1,4 +1,4 @@
-"""The values of a measurement: each a function of the Sensor, the tick and the device alone."""
+"""The values of a measurement, each a function of the Sensor, the tick and the device only."""
 
 from collections.abc import Callable
 from typing import Final
@@ -17,7 +17,7 @@ _HOUR_MS: Final = 3_600_000
 
 
 class Series:
-    """All values of one measurement, from the start of a generator on.
+    """All values of one measurement since the start of a generator.
 
     Time counts from the schedule's start: a sine begins with its phase in every run.
     """
@@ -31,7 +31,7 @@ class Series:
         self._values = self._build(measurement.signal, 0)
 
     def at(self, tick: int) -> Values:
-        """Return the values of all devices; of a random walk, cheapest in the order of ticks."""
+        """Return the values of all devices at a tick; fastest if ticks come in order."""
         return self._values(tick)
 
     def value(self, tick: int, device: int) -> float:
@@ -43,7 +43,7 @@ class Series:
         return self.value(*divmod(seq - 1, self._count))
 
     def _build(self, signal: Signal, part: int) -> Callable[[int], Values]:
-        """Return what computes a tick; `part` is the signal's place in a sum."""
+        """Return the function from a tick to its values; `part` is the signal's index in a sum."""
         match signal:
             case Constant(value):
                 return lambda _: np.full(self._count, value)
@@ -71,7 +71,7 @@ class Series:
 
 
 class _Walk:
-    """A random walk of each device; going back begins again at tick 0."""
+    """A random walk for each device; an earlier tick is computed again from tick 0."""
 
     def __init__(self, walk: RandomWalk, noise: Noise, count: int) -> None:
         self._walk = walk
@@ -80,7 +80,7 @@ class _Walk:
         self._tick, self._now = 0, self._begin
 
     def at(self, tick: int) -> Values:
-        """Return where the devices are at a tick."""
+        """Return the values of all devices at a tick."""
         if tick < self._tick:
             self._tick, self._now = 0, self._begin
         while self._tick < tick:

@@ -98,7 +98,7 @@ def test_a_generator_runs_under_the_restricted_standard(cluster: Cluster, namesp
 def test_a_pods_log_can_be_read(cluster: Cluster, namespace: str):
     log = cluster.kubectl("logs", "-n", namespace, "deployment/boiler")
     started = json.loads(log.splitlines()[0])
-    assert started["message"] == "generator started"
+    assert started["message"] == "Generator started"
     assert started["facility"] == "plant"
 
 

@@ -162,7 +162,7 @@ async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 def check(generator: Generator, watcher: Watcher) -> None:
     """All that was published arrived, in order, numbered without gaps, as the seed says."""
-    made, start = generator.sensor, generator.said("generator started")
+    made, start = generator.sensor, generator.said("Generator started")
     spec = made.spec
     schedule = Schedule(start["first_reading_ms"], spec.interval_ms, spec.count)
     for measurement in spec.measurements:
@@ -172,7 +172,7 @@ def check(generator: Generator, watcher: Watcher) -> None:
             Reading(schedule.time_of(slot), series.of_seq(slot + 1), start["src"], slot + 1)
             for slot in range(len(found))
         ]
-    end = generator.said("generator stopped")
+    end = generator.said("Generator stopped")
     assert end["published"] == end["acknowledged"]
     assert end["given_up"] == end["refused"] == 0
     topics = list(watcher.readings)
@@ -194,7 +194,7 @@ async def test_every_reading_is_what_the_seed_says(tmp_path: Path, port: int) ->
             assert (await generator.get("/readyz"))[0] == 200
             assert (await generator.get("/healthz"))[0] == 200
             assert await generator.stop() == 0
-        end = generator.said("generator stopped")
+        end = generator.said("Generator stopped")
         await until(lambda: watcher.count >= end["published"])
         check(generator, watcher)
     assert "secret" not in generator.log.read_text()
@@ -212,7 +212,7 @@ async def test_sigterm_waits_for_the_last_acknowledgement(tmp_path: Path) -> Non
                 generator.send(signal.SIGTERM)
                 broker.send(signal.SIGCONT)
                 assert await generator.wait() == 0
-            end = generator.said("generator stopped")
+            end = generator.said("Generator stopped")
             await until(lambda: watcher.count >= end["published"])
             check(generator, watcher)
 
@@ -232,7 +232,7 @@ async def test_a_restart_of_the_broker_loses_nothing(tmp_path: Path) -> None:
                 before = watcher.count
                 await until(lambda: watcher.count >= before + 3000)
                 assert await generator.stop() == 0
-            end = generator.said("generator stopped")
+            end = generator.said("Generator stopped")
             topics = list(watcher.readings)
             await until(lambda: sum(len(watcher.distinct(t)) for t in topics) >= end["published"])
             check(generator, watcher)
@@ -252,9 +252,9 @@ async def test_with_a_full_buffer_readings_are_given_up_but_no_number(tmp_path: 
                 broker.send(signal.SIGCONT)
                 await until(lambda: watcher.count >= 600)
                 assert await generator.stop() == 0
-            end = generator.said("generator stopped")
+            end = generator.said("Generator stopped")
             await until(lambda: watcher.count >= end["published"])
-    start = generator.said("generator started")["first_reading_ms"]
+    start = generator.said("Generator started")["first_reading_ms"]
     assert end["acknowledged"] == end["published"]
     for measurement in made.spec.measurements:
         series = Series(made, measurement)
@@ -272,7 +272,7 @@ async def test_what_the_broker_never_acknowledges_is_given_up_at_the_end(tmp_pat
     async with running(generator):
         await generator.counts("published", 100)
         assert await generator.stop() == 0
-    end = generator.said("generator stopped")
+    end = generator.said("Generator stopped")
     assert end["published"] == end["given_up"] >= 100
     assert end["acknowledged"] == 0
 

@@ -48,7 +48,7 @@ class Rig:
             Readings(self.sensor, "run"),
             self.schedule,
             self.outlet,
-            patience_ms=PATIENCE,
+            give_up_after_ms=PATIENCE,
             clock_ms=lambda: self.now,
         )
         self.totals = self.publishing.totals

@@ -80,7 +80,7 @@ def test_more_generators_than_devices_leave_some_idle() -> None:
         Readings(made, "run", share),
         Schedule(0, 1000, 1, share),
         Nowhere(),
-        patience_ms=1000,
+        give_up_after_ms=1000,
         clock_ms=lambda: 10**6,
     )
     assert it.step() == 1.0
