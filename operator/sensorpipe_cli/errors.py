@@ -11,7 +11,7 @@ UNUSABLE: Final = 2
 SET_ASIDE: Final = 3
 """Nothing is lost or duplicate, but there are dead letters."""
 INTERRUPTED: Final = 130
-"""Ctrl-C before everything was up, or a second one, which stops at once."""
+"""Interrupted by Ctrl-C before everything was ready, or by a second Ctrl-C."""
 
 
 class UnusableError(Exception):

@@ -1,4 +1,4 @@
-"""The commands of `sensorpipe` and their options; what they do is imported when they do it."""
+"""The commands of `sensorpipe` and their options; each imports its implementation when it runs."""
 
 import sys
 from importlib.metadata import version
@@ -49,7 +49,7 @@ Files = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="FILES",
-        help="Sensor files (YAML or JSON) and folders of them; the demo's if there are none.",
+        help="Sensor files (YAML or JSON) or folders of them; without any, the demo.",
         show_default=False,
     ),
 ]
@@ -62,22 +62,22 @@ def up(
     duration: Annotated[
         float | None,
         typer.Option(
-            parser=_seconds, metavar="DURATION", help="Stop after this, such as 60s or 1h30m."
+            parser=_seconds, metavar="DURATION", help="Stop after this time, such as 60s or 1h30m."
         ),
     ] = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of the API; 0 takes any that is free.")
+        int, typer.Option(min=0, max=65535, help="Port of the API; 0 means any free port.")
     ] = 8080,
     data: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Keep MongoDB's data and the logs here. "
+            help="Keep MongoDB's data and the logs in this folder. "
             "Otherwise they are removed at the end, unless a process crashed.",
         ),
     ] = None,
     tty: Annotated[
-        bool, typer.Option("--tty/--no-tty", help="A live view in a terminal, or plain lines.")
+        bool, typer.Option("--tty/--no-tty", help="Show a live view in a terminal, or plain lines.")
     ] = True,
     mqtt: Annotated[
         str | None,
@@ -92,9 +92,9 @@ def up(
 
     Starts an MQTT broker, Kafka and MongoDB, then the server, the compactor and a generator for
     each Sensor, all on loopback. At the end everything is stopped in order, what was published is
-    compared with what is stored, and no process stays. A second Ctrl-C stops at once.
+    compared with what is stored, and no process is left. A second Ctrl-C stops at once.
 
-    Exits 0 only if every reading published is stored exactly once.
+    Exits 0 only if every published reading is stored exactly once.
     """
     from sensorpipe_cli.commands.up import up as run  # noqa: PLC0415  likewise
     from sensorpipe_cli.runner.options import Options  # noqa: PLC0415  keeps --help fast
@@ -113,7 +113,7 @@ def verify(
         typer.Option(
             "--wait",
             help="First wait until the server answers, nothing is pending and its answer has not "
-            "changed for 15 s, so that windows still open are in it.",
+            "changed for 15 s, so that windows still open are included.",
         ),
     ] = False,
     timeout: Annotated[
@@ -136,7 +136,7 @@ def verify(
         typer.Option("--ignore-dead-letters", help="Report how many there are, but exit with 0."),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the server's answer as it is.")
+        bool, typer.Option("--json", help="Print the server's answer, which is JSON.")
     ] = False,
 ) -> None:
     """Show how many readings are stored, lost or duplicate, and the faulty sources.

@@ -1,22 +1,22 @@
-"""Text from elsewhere, made safe to print in a terminal, and how wide it is there."""
+"""Makes text from outside safe to print in a terminal, and measures its width there."""
 
 import unicodedata
 from typing import Final
 
 _UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode's categories of what moves the cursor, reorders text, ends a line, or shows nothing."""
+"""Unicode categories of characters that move the cursor, reorder text, end a line or are blank."""
 
 
 def printable(text: str) -> str:
-    r"""Return text from elsewhere for a terminal: what is not printable as `\n`, `\x1b`, `\u202e`.
+    r"""Return text with unprintable characters as escapes: `\n`, `\x1b`, `\u202e`.
 
-    A backslash becomes two, so that no two texts are shown alike.
+    A backslash is doubled, so that different texts look different.
     """
     return printable_line(text.replace("\\", r"\\"))
 
 
 def printable_line(line: str) -> str:
-    """Return a line of a log for a terminal; its backslashes, as of JSON, stay as they are."""
+    """Return a log line with unprintable characters as escapes; backslashes are not doubled."""
     return "".join(
         char.encode("unicode_escape").decode()
         if unicodedata.category(char) in _UNPRINTABLE
@@ -26,7 +26,7 @@ def printable_line(line: str) -> str:
 
 
 def width(text: str) -> int:
-    """Return how many columns of a terminal printable text takes."""
+    """Return the width of printable text in terminal columns."""
     if text.isascii():
         return len(text)
     wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)

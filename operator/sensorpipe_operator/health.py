@@ -17,7 +17,7 @@ STALE_AFTER_SECONDS: Final = 120.0
 _PROBE_SECONDS: Final = 5.0
 """Time limit for the answer to a probe."""
 _API_SECONDS: Final = 4.0
-"""Part of it for the API server: one that keeps a probe waiting counts as not responding."""
+"""Time limit for the API server's response during a probe; later ones count as none."""
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class Health:
         """Compare one Sensor in the cache with the API server's."""
         cached = self._cache.sensors()
         if self._behind is not None and self._behind[0][0] in self._namespaces.refused:
-            self._behind = None  # it cannot be read, so nobody knows its newest version
+            self._behind = None  # it cannot be read, so its newest version is unknown
         if self._behind is not None:
             key, since = self._behind
             found = await self._api.find_sensor(*key)

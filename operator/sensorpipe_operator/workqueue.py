@@ -23,7 +23,7 @@ class WorkQueue:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.progress = Progress(lambda: bool(self._waiting), clock=clock)
-        """Made while the queue is empty, or keys are taken, processed or retried."""
+        """Progress is made while the queue is empty, or keys are taken or finished."""
         self._waiting: dict[Key, None] = {}
         self._processing: set[Key] = set()
         self._added_again: set[Key] = set()

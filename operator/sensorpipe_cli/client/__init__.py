@@ -1,1 +1,1 @@
-"""What the HTTP APIs of a pipeline answer."""
+"""Requests to the HTTP APIs of a pipeline's programs, and their answers."""

@@ -1,4 +1,4 @@
-"""The answers of the server's API and the generators' metrics, as far as they are used here."""
+"""Requests to the server's API and the generators' metrics, and the parts of the answers used."""
 
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -26,9 +26,9 @@ class SourceRow(msgspec.Struct, frozen=True):
     lost: int
     duplicates: int
     pending: int = 0
-    """Readings missing that may still arrive: neither lost nor stored yet."""
+    """Number of missing readings that may still arrive: neither lost nor stored yet."""
     removed: int = 0
-    """Older than what is kept: not lost."""
+    """Number of readings removed by retention, which are not lost."""
 
     @property
     def key(self) -> Key:
@@ -46,20 +46,20 @@ class Totals(msgspec.Struct, frozen=True):
     sources: int = 0
     pending: int = 0
     unreadable: int = 0
-    """Stored documents, sketches and intervals that the server cannot read, and leaves out."""
+    """Number of stored documents, sketches and intervals that the server cannot read."""
     removed: int = 0
-    """Readings that are older than what is kept."""
+    """Number of readings removed by retention."""
 
 
 class SetAside(msgspec.Struct, frozen=True):
     """The numbers of dead letters in Kafka and of fenced partials; None if unknown."""
 
     dead_letters: int | None = None
-    """Messages that are no readings, or too old or too far ahead."""
+    """Number of messages that are not readings, are too old or too far ahead."""
     refused: int | None = None
-    """Partials that could not be stored: all their readings are missing."""
+    """Number of partials that could not be stored, whose readings are all missing."""
     fenced: int | None = None
-    """Partials that a compactor wrote after its successor began, which counts their readings."""
+    """Number of partials written after the compactor's successor started, which counts them."""
 
     def since(self, before: "SetAside") -> "SetAside":
         """Return what was added since `before`; an unknown number there counts as 0."""
@@ -84,9 +84,9 @@ class Integrity(msgspec.Struct, frozen=True):
     data: list[SourceRow]
     totals: Totals
     set_aside: SetAside = SetAside(0, 0)
-    """Zeros where an older server answers without it."""
+    """Zeros if the server is older and does not report it."""
     removed_before: dict[str, str] = {}
-    """By facility the time (RFC 3339) before which nothing is kept."""
+    """The time (RFC 3339) before which retention has removed everything, by facility."""
 
     @property
     def intact(self) -> bool:
@@ -100,12 +100,15 @@ class Integrity(msgspec.Struct, frozen=True):
 
 
 class Latest(msgspec.Struct, frozen=True):
-    """A facility's newest window: its bounds (RFC 3339), and each sensor's average."""
+    """A facility's newest window, and the number of all its windows."""
 
     windows: int
     start: str = ""
+    """Start of the window (RFC 3339); empty if there is none."""
     end: str = ""
+    """End of the window (RFC 3339); empty if there is none."""
     averages: dict[str, float] = {}
+    """Averages in the window by sensor."""
 
 
 class _Facility(msgspec.Struct):
@@ -131,10 +134,7 @@ class _Windows(msgspec.Struct):
 
 
 def integrity(url: str, seconds: float = 10) -> Integrity:
-    """Return the integrity of everything stored; raise RequestError.
-
-    `seconds` is the timeout.
-    """
+    """Return the integrity of everything stored; raise RequestError, also after `seconds`."""
     return decode(get(f"{url}/api/integrity", seconds), Integrity, url)
 
 
@@ -170,7 +170,7 @@ def _growth(count: int | None, before: int | None) -> int | None:
 
 
 def decode(body: bytes, kind: type[T], url: str) -> T:
-    """Return the JSON `body` from `url` as a `kind`; raise RequestError if it is not one."""
+    """Return the JSON `body` from `url` decoded as `kind`; raise RequestError if it is invalid."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.MsgspecError as error:

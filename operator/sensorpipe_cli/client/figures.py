@@ -1,4 +1,4 @@
-"""The figures of a run, as its server and generators last reported them."""
+"""The numbers of a run, as its server and generators last reported them."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -11,28 +11,31 @@ _RATE_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The latest answers of the server and the generators."""
+    """The latest numbers from the server and the generators."""
 
     published: int = 0
+    """Number of readings that the generators published."""
     rate: float = 0.0
-    """Readings published a second, over the last 10 s."""
+    """Readings published per second over the last 10 s."""
     given_up: int = 0
+    """Number of readings that the generators gave up."""
     stored: int = 0
-    """Readings of sources that are new since the start; `totals` counts older ones, too."""
+    """Number of stored readings of this run's sources; `totals` includes earlier ones."""
     totals: Totals | None = None
-    """None until the server has answered once."""
+    """Totals of everything stored; None until the server has answered once."""
     set_aside: SetAside = field(default_factory=SetAside)
-    """Dead letters and fenced partials since the start of the run."""
+    """Numbers of dead letters and fenced partials since the start of the run."""
     facilities: dict[str, Latest | None] = field(default_factory=dict)
+    """The newest window by facility; None if it is unknown."""
 
     @property
     def windows(self) -> int:
-        """How many windows the server holds."""
+        """Number of stored windows."""
         return sum(latest.windows for latest in self.facilities.values() if latest)
 
     @property
     def missing(self) -> int:
-        """How many published readings are not stored (yet)."""
+        """Number of published readings that are not stored, or not yet."""
         return max(0, self.published - self.stored)
 
     @property
@@ -48,7 +51,7 @@ class Rate:
         self._seen: deque[tuple[float, int]] = deque()
 
     def observe(self, now: float, count: int) -> float:
-        """Take the count at `now` (monotonic seconds) and return the rate."""
+        """Record the count at `now` (monotonic seconds) and return the growth per second."""
         self._seen.append((now, count))
         while now - self._seen[0][0] > _RATE_SECONDS:
             self._seen.popleft()

@@ -1,4 +1,4 @@
-"""Plain HTTP GET, blocking; asyncio code calls it in a thread."""
+"""Blocking HTTP GET; asyncio code calls it in a thread."""
 
 import urllib.request
 from http.client import HTTPException
@@ -14,7 +14,7 @@ _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
 class RequestError(Exception):
-    """A request got no usable answer; the text names the address and the reason."""
+    """A request got no usable answer; the message has the URL and the reason."""
 
 
 class _ErrorBody(msgspec.Struct):
@@ -22,14 +22,14 @@ class _ErrorBody(msgspec.Struct):
 
 
 def get(url: str, seconds: float = 2.0) -> bytes:
-    """Return the body of a 200 answer; raise RequestError for any other, or after the timeout."""
+    """Return the body of a 200 answer; raise RequestError otherwise, also after `seconds`."""
     try:
         scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
     except ValueError as error:
-        raise RequestError(f"{url}: not an address: {error}") from error
+        raise RequestError(f"{url}: not a URL: {error}") from error
     if scheme not in ("http", "https") or not host:
         raise RequestError(f"{url}: must be http://HOST:PORT or https://HOST:PORT")
-    # a proxy of the environment leads to another machine's loopback
+    # a proxy would connect to its own loopback
     proxies = [urllib.request.ProxyHandler({})] if host in _LOOPBACK else []
     opener = urllib.request.build_opener(*proxies)
     try:
@@ -47,7 +47,7 @@ def get(url: str, seconds: float = 2.0) -> bytes:
 
 
 def succeeds(url: str) -> bool:
-    """Return whether a GET of this address is answered with 200 within 2 s."""
+    """Whether a GET of this URL is answered with 200 within 2 s."""
     try:
         get(url)
     except RequestError:

@@ -1,1 +1,1 @@
-"""The commands: what each does, prints and returns as its exit code."""
+"""The commands: what each does and prints, and its exit code."""

@@ -1,4 +1,4 @@
-"""The Sensors of the files that a command was given, or of the demo."""
+"""Reads the Sensors from the files given to a command, or the demo's."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def read_sensors(files: tuple[Path, ...], problems: list[str] | None = None) -> "list[Sensor]":
-    """Return the Sensors of files and folders; raise UnusableError, other problems included."""
+    """Return the Sensors in files and folders; raise UnusableError, with `problems` added."""
     found = list(problems or [])
     sensors: list[Sensor] = []
     try:
@@ -27,7 +27,7 @@ def read_sensors(files: tuple[Path, ...], problems: list[str] | None = None) -> 
 
 
 def _demo_folder() -> Path:
-    """Return the demo's Sensors: in the installed package, or in the checkout it runs from."""
+    """Return the folder of the demo's Sensors: in the installed package, or in the checkout."""
     package = Path(__file__).parents[1]
     installed = package / "samples"
     return installed if installed.is_dir() else package.parent.parent / "manifests" / "samples"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sensorpipe_schema.sensor import Sensor
 
 _SETTLE_SECONDS: Final = 30.0
-"""Beyond a window and its lateness, for the last windows to close and be stored."""
+"""Longest wait for the last windows to be stored, beyond the length and lateness of a window."""
 
 
 def up(wanted: Options) -> int:

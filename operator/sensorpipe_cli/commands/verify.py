@@ -18,7 +18,7 @@ from sensorpipe_cli.errors import UnusableError
 from sensorpipe_cli.views import report
 
 SETTLED_SECONDS: Final = 15.0
-"""A window of the default length closes at most this long after its last reading."""
+"""Seconds after its last reading within which a window of the default length is closed."""
 
 _PERIOD_SECONDS: Final = 1.0
 
@@ -26,7 +26,7 @@ Fetch = Callable[[], bytes]
 
 
 class _Parts(msgspec.Struct, omit_defaults=True):
-    """An answer as far as it has to be known to put several together."""
+    """The parts of an answer that are needed to combine several."""
 
     data: list[msgspec.Raw]
     totals: dict[str, int]
@@ -35,7 +35,7 @@ class _Parts(msgspec.Struct, omit_defaults=True):
 
 
 class _Sums(msgspec.Struct):
-    """An answer without its rows."""
+    """The totals of an answer."""
 
     totals: Totals
 
@@ -51,11 +51,13 @@ class VerifyOptions:
     everything: bool = False
     """Whether sources without faults are shown, too."""
     as_json: bool = False
+    """Whether the server's answer is printed instead."""
     ignore_dead_letters: bool = False
+    """Whether dead letters do not change the exit code."""
 
 
 def verify(url: str, options: VerifyOptions) -> int:
-    """Print what the server at `url` answers and return the exit code; raise UnusableError."""
+    """Print the integrity of the server at `url`; return the exit code or raise UnusableError."""
     base = url.rstrip("/")
 
     def fetch() -> bytes:
@@ -82,7 +84,7 @@ def verify(url: str, options: VerifyOptions) -> int:
 
 
 def _fetch(address: str, facilities: tuple[str, ...]) -> bytes:
-    """Return the server's answer, of several facilities put together; raise RequestError."""
+    """Return the server's answer, combined if for several facilities; raise RequestError."""
     if not facilities:
         return get(address, seconds=60)
     bodies = [get(f"{address}?facility={quote(name)}", seconds=60) for name in facilities]
@@ -131,11 +133,11 @@ def _is_pending(body: bytes) -> bool:
     try:
         return msgspec.json.decode(body, type=_Sums).totals.pending > 0
     except msgspec.MsgspecError:
-        return False  # no answer of a server: waiting does not help
+        return False  # not the answer of a server: waiting does not help
 
 
 def _print(integrity: Integrity, options: VerifyOptions) -> None:
-    """Print the sources chosen, and the verdict; colours only for a terminal."""
+    """Print the selected sources and the verdict, in colour on a terminal."""
     rows = report.select_sources(integrity, everything=options.everything)
     if rows:
         for line, wrong in report.table(rows, integrity.totals):

@@ -1,4 +1,4 @@
-"""Makes the processes of a run from Sensors and options, without starting any."""
+"""Builds the pipeline of a run from Sensors and options, without starting it."""
 
 import json
 import os

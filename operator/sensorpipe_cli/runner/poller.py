@@ -14,14 +14,14 @@ from sensorpipe_cli.runner.pipeline import Part, State
 
 _PERIOD_SECONDS: Final = 1.0
 _INTEGRITY_SHARE: Final = 10
-"""Integrity requests, which read all that is stored, take at most 1/10 of the time."""
+"""Integrity requests, which read everything stored, take at most 1/10 of the time."""
 
 _PUBLISHED: Final = "sensorpipe_generator_published_total"
 _GIVEN_UP: Final = "sensorpipe_generator_given_up_total"
 
 
 class Poller:
-    """Keeps `figures` up to date; while a process does not answer, its last figures stay."""
+    """Keeps `figures` up to date; while a process does not answer, its last numbers are kept."""
 
     def __init__(self, server: str, generators: list[Part], facilities: Iterable[str]) -> None:
         self.figures = Figures(facilities=dict.fromkeys(facilities))
@@ -66,7 +66,7 @@ class Poller:
         self._sum()
 
     def final_counters(self) -> None:
-        """Take the final counts from the logs of the generators, which have exited."""
+        """Read the final counts from the logs of the exited generators."""
         for part in self._generators:
             published, given_up = self._counters[part.name]
             last = parse_final_counters(part.child.tail(50))

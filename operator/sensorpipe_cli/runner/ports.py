@@ -1,4 +1,4 @@
-"""Free loopback ports, each reserved against other runs while this process lives."""
+"""Free loopback ports, each reserved against other runs while this process runs."""
 
 import secrets
 import socket
@@ -10,14 +10,14 @@ from typing import Final
 LOOPBACK: Final = "127.0.0.1"
 
 _LOW, _HIGH = 20_000, 32_768
-"""Below what systems hand to outgoing connections, so none of those takes a port chosen here."""
+"""Range of ports, below those for outgoing connections, which could take a port chosen here."""
 
 _BLOCK: Final = 64
-"""Ports that a process reserves at once."""
+"""Number of ports that a process reserves at once."""
 
 _NAME = "\0sensorpipe-ports-"
-"""Of the sockets that hold blocks. Linux keeps such a name for one process in all of a network
-namespace, whatever its root folder is, and frees it when the process ends."""
+"""Prefix of the names of the sockets that reserve blocks. On Linux only one process in a network
+namespace can have such a name, whatever its root folder; it is free when the process ends."""
 
 _unused: deque[int] = deque()
 _handed_out: deque[int] = deque()
@@ -29,11 +29,11 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return as many different loopback ports that nothing listens on now.
+    """Return `count` different loopback ports that nothing listens on now.
 
     On Linux they stay reserved: no other process gets one of them from this function while this
-    one lives, nor does this one get it again while it can reserve others. Elsewhere, or where
-    other processes have reserved every block, they are only free at the time of the call.
+    one runs, nor does this one get it again while it can reserve others. Elsewhere, or if other
+    processes have reserved every block, they are only free at the time of the call.
     """
     ports: list[int] = []
     candidates = _candidates()
@@ -45,13 +45,13 @@ def free_ports(count: int) -> list[int]:
 
 
 def is_free(port: int) -> bool:
-    """Return whether a server could listen on this loopback port now."""
+    """Whether a server could listen on this loopback port now."""
     with socket.socket() as probe:
         return _bind(probe, port)
 
 
 def accepts(host: str, port: int, seconds: float = 0.5) -> bool:
-    """Return whether a TCP connection to this address succeeds within `seconds`."""
+    """Whether a TCP connection to this address succeeds within `seconds`."""
     try:
         socket.create_connection((host, port), timeout=seconds).close()
     except OSError:
@@ -81,7 +81,7 @@ def _candidates() -> Iterator[int]:
 
 
 def _reserve() -> bool:
-    """Reserve one more block for as long as this process lives; return whether there was one."""
+    """Reserve one more block until this process ends; return whether there was one."""
     if sys.platform != "linux":
         return False
     count = (_HIGH - _LOW) // _BLOCK

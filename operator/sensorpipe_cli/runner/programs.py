@@ -14,7 +14,7 @@ _COMPACTOR_NAME: Final = {f"{_PREFIX}COMPACTOR_NAME", f"{_PREFIX}COMPACTOR_NAME_
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Where the three services are, embedded or the user's own."""
+    """Addresses of the three services, embedded or the user's own."""
 
     mqtt: str
     kafka: str
@@ -23,30 +23,30 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One of the pipeline's own programs: what to run and where it answers over HTTP."""
+    """One of the pipeline's own programs: its command and its HTTP ports."""
 
     name: str
     argv: tuple[str, ...]
     environ: Mapping[str, str]
     port: int
     monitoring_port: int | None = None
-    """Where metrics and health are, if not at `port`."""
+    """Port of metrics and health, if not `port`."""
 
     @property
     def url(self) -> str:
-        """Its HTTP address, without a slash at the end."""
+        """HTTP address of the program, without a slash at the end."""
         return f"http://{LOOPBACK}:{self.port}"
 
     @property
     def monitoring_url(self) -> str:
-        """The address of its metrics and health, without a slash at the end."""
+        """HTTP address of its metrics and health, without a slash at the end."""
         return f"http://{LOOPBACK}:{self.monitoring_port or self.port}"
 
 
 def server(
     services: Services, port: int, monitoring_port: int, inherited: Mapping[str, str]
 ) -> Program:
-    """Plan the server, with its API at `port`, metrics and health at `monitoring_port`."""
+    """Return the server, with its API at `port`, metrics and health at `monitoring_port`."""
     variables = {
         "KAFKA_BOOTSTRAP": services.kafka,
         "MONGODB_URI": services.mongodb,
@@ -59,9 +59,9 @@ def server(
 def compactor(
     services: Services, port: int, inherited: Mapping[str, str], client_id: str | None = None
 ) -> Program:
-    """Plan the compactor, whose metrics are at `port`.
+    """Return the compactor, with metrics and health at `port`.
 
-    Without a `client_id` the inherited settings name the broker's session.
+    Without `client_id`, the inherited settings determine the MQTT client id.
     """
     variables = {"MQTT_URL": services.mqtt, "KAFKA_BOOTSTRAP": services.kafka}
     if client_id is not None:
@@ -74,7 +74,7 @@ def compactor(
 def generator(
     name: str, sensor: Path, services: Services, port: int, inherited: Mapping[str, str]
 ) -> Program:
-    """Plan the generator of one Sensor, read from the file `sensor`; its metrics are at `port`."""
+    """Return the generator of the Sensor in a file, with metrics and health at `port`."""
     variables = {"MQTT_URL": services.mqtt, "SENSOR": str(sensor)}
     return _program(f"generator {name}", "sensorpipe_generator", port, inherited, variables)
 

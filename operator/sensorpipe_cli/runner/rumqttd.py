@@ -1,7 +1,7 @@
 """Runs rumqttd in this process: `python -m sensorpipe_cli.runner.rumqttd CONFIG`.
 
-It logs lines for every packet, whatever its settings; they are dropped here, or they would
-fill the disk and hide what matters.
+It logs several lines for every packet, whatever its settings; they are dropped here, because they
+would fill the disk and hide other messages.
 """
 
 import os
@@ -16,7 +16,7 @@ _STDERR: Final = 2
 
 
 def main() -> None:
-    """Serve until a signal ends the process."""
+    """Run the broker until a signal ends the process."""
     log = os.dup(_STDERR)
     read_end, write_end = os.pipe()
     os.dup2(write_end, _STDERR)

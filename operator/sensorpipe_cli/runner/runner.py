@@ -15,7 +15,7 @@ from sensorpipe_cli.runner.poller import Poller
 
 _SETTLE_PERIOD_SECONDS: Final = 0.3
 _STOP_SECONDS: Final = 35.0
-"""A generator drains for up to 30 s."""
+"""Time for a process to stop; a generator waits up to 30 s for acknowledgements."""
 _AFTER_FAILURE_SECONDS: Final = 5.0
 
 
@@ -23,7 +23,7 @@ class Ending(StrEnum):
     """Why a run ended."""
 
     DONE = "done"
-    EARLY = "interrupted before everything was up"
+    EARLY = "interrupted before everything was ready"
     AT_ONCE = "stopped at once"
     FAILED = "stopped because a process ended by itself"
 
@@ -34,7 +34,7 @@ class Runner:
     def __init__(self, pipeline: Pipeline, poller: Poller, settle_seconds: float) -> None:
         self.phase = "starting"
         self.failure_report = ""
-        """Which process ended by itself, and its last log lines; empty if none did."""
+        """The process that ended by itself, and its last log lines; empty if none did."""
         self._pipeline = pipeline
         self._poller = poller
         self._settle_seconds = settle_seconds
@@ -99,7 +99,7 @@ class Runner:
         self._enter("stopped")
 
     async def _settle(self) -> None:
-        """Wait until the store holds what was published, for `settle_seconds` at most."""
+        """Wait at most `settle_seconds` until every published reading is stored."""
         deadline = time.monotonic() + self._settle_seconds
         while time.monotonic() < deadline:
             if await self._poller.integrity() and self._poller.figures.settled:

@@ -1,4 +1,4 @@
-"""The folder of a run: logs, the Sensors as the generators read them, MongoDB's data."""
+"""The folder of a run: logs, Sensor files for the generators, and MongoDB's data."""
 
 import shutil
 import tempfile

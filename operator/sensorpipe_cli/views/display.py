@@ -1,4 +1,4 @@
-"""Shows a run while it goes on: live in a terminal, in plain lines elsewhere."""
+"""Shows a run: live in a terminal, otherwise in plain lines."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ Take = Callable[[], Snapshot]
 
 
 async def live(take: Take) -> None:
-    """Redraw the view until cancelled, then clear it away."""
+    """Redraw the live view until cancelled, then remove it from the screen."""
     from rich.console import Console  # noqa: PLC0415  only where there is a terminal
     from rich.live import Live  # noqa: PLC0415  likewise
 
@@ -30,7 +30,7 @@ async def live(take: Take) -> None:
 
 
 async def plain(take: Take, echo: Callable[[str], None]) -> None:
-    """Echo lines until cancelled; the last changes are echoed, too."""
+    """Print new lines until cancelled, and the last ones after that."""
     status_lines = StatusLines()
     try:
         while True:
@@ -46,7 +46,7 @@ def echo(line: str) -> None:
 
 
 def discard_output() -> None:
-    """Redirect stdout to the null device, after printing failed."""
+    """Redirect stdout to the null device after printing failed."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""Numbers, durations and times as people read them."""
+"""Formats numbers, durations and times for people."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from sensorpipe_cli.terminal_text import printable
 
 
 def clock(seconds: float) -> str:
-    """Return a length of time: `42 s`, `3:07`, `1:02:03`."""
+    """Return a duration in seconds as `42 s`, `3:07` or `1:02:03`."""
     whole = int(seconds)
     if whole < 60:  # noqa: PLR2004  a minute
         return f"{whole} s"
@@ -17,7 +17,7 @@ def clock(seconds: float) -> str:
 
 
 def time_of_day(rfc3339: str) -> str:
-    """Return `HH:MM:SS` in UTC; what is no time comes back as it is."""
+    """Return a time as `HH:MM:SS` in UTC; text that is not a time is returned unchanged."""
     try:
         return datetime.fromisoformat(rfc3339).astimezone(UTC).strftime("%H:%M:%S")
     except ValueError:
@@ -25,20 +25,20 @@ def time_of_day(rfc3339: str) -> str:
 
 
 def count(number: int) -> str:
-    """Return a whole number with its thousands apart."""
+    """Return an integer with commas between groups of three digits."""
     return f"{number:,}"
 
 
 def rate(per_second: float) -> str:
-    """Return a rate, with a digit after the point where that says something."""
+    """Return a rate, with one decimal if it is below 100."""
     return f"{per_second:,.1f}" if per_second < 100 else f"{per_second:,.0f}"  # noqa: PLR2004
 
 
 def average(value: float) -> str:
-    """Return a measured value in at most six significant digits."""
+    """Return a measured value with two decimals, or four digits if very large or small."""
     return f"{value:,.2f}" if 0.1 <= abs(value) < 1e6 or value == 0 else f"{value:.4g}"  # noqa: PLR2004
 
 
 def name_list(names: Iterable[str]) -> str:
-    """Return names in alphabetical order with commas between, safe to print in a terminal."""
+    """Return names in alphabetical order, separated by commas and safe to print in a terminal."""
     return printable(", ".join(sorted(names)))

@@ -15,11 +15,11 @@ from sensorpipe_cli.views.formatting import average, clock, count, rate, time_of
 from sensorpipe_cli.views.snapshot import PartState, Snapshot
 
 _GAP: Final = 4
-"""Columns between tables side by side."""
+"""Number of columns between tables side by side."""
 _AROUND: Final = 12
-"""Lines beside those of the tables and the links, the cursor's included."""
+"""Number of lines other than those of the tables and links, the cursor's included."""
 _HEADING: Final = 3
-"""Lines of a second table beside its rows."""
+"""Number of lines of a second table other than its rows."""
 
 _GENERATORS_SHOWN: Final = 6
 _STYLES: Final = {
@@ -33,7 +33,7 @@ _STYLES: Final = {
 
 
 def render(snapshot: Snapshot, console: Console) -> RenderableType:
-    """Draw the view so that it fits this console: where room is short, processes are summed up."""
+    """Return the view, sized for this console; if it is too small, processes are summarized."""
     width, height = console.size
     room = height - _AROUND - len(snapshot.links)
     facilities = _facilities(snapshot.figures, width, max(1, room))
@@ -108,7 +108,7 @@ def _facilities(figures: Figures, width: int, lines: int) -> Table:
 
 
 def _foreign(text: str) -> Text:
-    """Return text that others chose: neither rich's markup nor control characters work in it."""
+    """Return text from outside, in which rich's markup and control characters have no effect."""
     return Text(printable(text))
 
 
@@ -131,14 +131,14 @@ def _parts(parts: tuple[PartState, ...]) -> Table:
     table.add_column("process", no_wrap=True)
     table.add_column("state", no_wrap=True, min_width=8)
     table.add_column("address", no_wrap=True, overflow="ellipsis", style="dim")
-    for part in _gathered(parts):
+    for part in _merged_generators(parts):
         state = Text(part.state, _STYLES.get(part.state, ""))
         table.add_row(_foreign(part.name), state, _foreign(part.address))
     return table
 
 
-def _gathered(parts: tuple[PartState, ...]) -> list[PartState]:
-    """Put many generators on one line a state."""
+def _merged_generators(parts: tuple[PartState, ...]) -> list[PartState]:
+    """Replace many generators by one line for each state."""
     generators = [part for part in parts if part.name.startswith("generator ")]
     if len(generators) <= _GENERATORS_SHOWN:
         return list(parts)

@@ -11,7 +11,7 @@ _STATUS_SECONDS: Final = 5.0
 
 
 class StatusLines:
-    """Turns snapshots into lines: every event, the URLs once, and a status line every 5 s."""
+    """Turns snapshots into lines: every event, the links once, and a status line every 5 s."""
 
     def __init__(self) -> None:
         self._events_shown = 0
@@ -32,7 +32,7 @@ class StatusLines:
 
 
 def status(figures: Figures) -> str:
-    """Return the figures in one line."""
+    """Return the numbers of a run in one line."""
     totals = figures.totals
     with_windows = sum(1 for latest in figures.facilities.values() if latest and latest.windows)
     return (

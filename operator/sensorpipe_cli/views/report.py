@@ -25,7 +25,7 @@ def select_sources(integrity: Integrity, *, everything: bool) -> list[SourceRow]
 
 
 def table(rows: Sequence[SourceRow], totals: Totals) -> Iterator[tuple[str, bool]]:
-    """Yield a heading and a line for each source, each with whether it shows a fault."""
+    """Yield a heading and a line for each source; each line with whether it shows a fault."""
     pending = ("pending",) if totals.pending else ()
     numbers = ("first", "last", "count", "lost", *pending, "duplicates")
     cells = [_cells(row, numbers) for row in rows]
@@ -51,7 +51,7 @@ def facilities_without_sources(integrity: Integrity, facilities: Iterable[str]) 
 
 
 def verdict(integrity: Integrity) -> str:
-    """Return the totals and what they mean, in a few lines."""
+    """Return the totals and their meaning, in a few lines."""
     totals = integrity.totals
     lines = [_totals_line(totals) if totals.count + totals.unidentified else _NOTHING]
     if totals.unreadable:
@@ -73,14 +73,14 @@ def _totals_line(totals: Totals) -> str:
         f"lost {totals.lost}, duplicates {totals.duplicates}"
     )
     if totals.pending:
-        line += f"; {count(totals.pending)} pending, which may still be on their way"
+        line += f"; {count(totals.pending)} pending, which may still arrive"
     if totals.unidentified:
-        line += f"; {count(totals.unidentified)} more had no src and seq to check them by"
+        line += f"; {count(totals.unidentified)} more without src and seq, which cannot be checked"
     return line
 
 
 def _removed(integrity: Integrity) -> str:
-    """Return from where on sources are checked, and how much of them was removed before."""
+    """Return from when on sources are checked, and how many older readings were removed."""
     times = integrity.removed_before.values()
     start, latest = min(times), max(times)
     since = start if start == latest else f"{start} to {latest} (by facility)"
@@ -92,18 +92,18 @@ def _set_aside(counts: SetAside) -> list[str]:
     lines = []
     if counts.dead_letters:
         lines.append(
-            f"{count(counts.dead_letters)} messages were no readings, too old or too far "
-            f"ahead: they are in Kafka's topic {DEAD_READINGS}"
+            f"{count(counts.dead_letters)} messages were not readings, too old or too far "
+            f"ahead: they are in the Kafka topic {DEAD_READINGS}"
         )
     if counts.refused:
         lines.append(
-            f"{count(counts.refused)} partials could not be stored, with all their readings: "
-            f"they are in Kafka's topic {DEAD_COMPACTED}"
+            f"{count(counts.refused)} partials could not be stored, so all their readings are "
+            f"missing: they are in the Kafka topic {DEAD_COMPACTED}"
         )
     if counts.fenced:
         lines.append(
-            f"{count(counts.fenced)} partials of replaced compactors were left out, as their "
-            "readings are counted with their successors' (no fault)"
+            f"{count(counts.fenced)} partials of replaced compactors were not counted, because "
+            "their successors count the same readings (not a fault)"
         )
     if None in (counts.dead_letters, counts.refused):
         lines.append("the number of dead letters is unknown: the server cannot read it from Kafka")
@@ -118,7 +118,7 @@ def _cells(row: SourceRow, numbers: tuple[str, ...]) -> list[str]:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Return a line with the names on the left of their columns and the numbers on the right."""
+    """Return a line with names aligned to the left and numbers to the right."""
     padded = [
         cell + room if at < len(_NAMES) else room + cell
         for at, (cell, room) in enumerate(_with_room(cells, widths))

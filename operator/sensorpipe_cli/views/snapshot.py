@@ -1,4 +1,4 @@
-"""What is known of a run at one moment: all that the views show, and nothing else."""
+"""The state of a run at one moment, as far as the views show it."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from sensorpipe_cli.client.figures import Figures
 
 @dataclass(frozen=True, slots=True)
 class PartState:
-    """One process, as shown."""
+    """The state of one process."""
 
     name: str
     state: str
@@ -16,16 +16,17 @@ class PartState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything a view needs."""
+    """Everything that the views show."""
 
     events: tuple[str, ...]
-    """What happened so far, a line each."""
+    """Events so far, one line each."""
     phase: str
+    """What the run does now."""
     elapsed: float
-    """Seconds since everything was up; 0 before."""
+    """Seconds since every process was ready; 0 before that."""
     limit: float | None
-    """The duration asked for."""
+    """Duration of the run in seconds; None if it has no limit."""
     parts: tuple[PartState, ...]
     links: tuple[tuple[str, str], ...]
-    """(what, URL)"""
+    """Links to show, each with its label and its URL or command."""
     figures: Figures

@@ -96,7 +96,7 @@ class Reconciler:
         try:
             sensor = Sensor.parse(body, strict=False)
         except SensorError as error:
-            ready = Verdict("NotAccepted", "The old generators run on until the Sensor is valid")
+            ready = Verdict("NotAccepted", "The old generators continue until the Sensor is valid")
             await self._report(key, body, None, accepted=invalid(error), ready=ready)
             return True
         failure = None

@@ -7,13 +7,14 @@ from typing import Final
 from sensorpipe_operator.names import Body
 
 _MAX_MESSAGE: Final = 1024
+"""Largest number of characters in a condition's message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether one condition of a Sensor holds, and why.
 
-    `detail` may vary between two looks at the same trouble; `reason` and `message` do not.
+    `detail` may vary while the cause is the same; `reason` and `message` do not.
     """
 
     reason: str

@@ -1,4 +1,4 @@
-"""Finds out from pods and Deployments why a Sensor's generators do not run."""
+"""Determines from pods and Deployments why a Sensor's generators do not run."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -37,7 +37,7 @@ def _of_deployment(deployment: Body) -> Verdict | None:
     if text is None:
         return None
     if "exceeded quota" in text:
-        return Verdict("QuotaExceeded", "A quota of the namespace allows no pod", text)
+        return Verdict("QuotaExceeded", "A quota of the namespace does not allow the pods", text)
     return Verdict("PodsRefused", "The API server rejects the pods", text)
 
 
@@ -55,7 +55,7 @@ def _of_pod(pod: Body, now: datetime) -> Verdict | None:
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("reason") == "Unschedulable":
         detail = str(scheduled.get("message", ""))
-        return Verdict("Unschedulable", "No node has room for a generator", detail)
+        return Verdict("Unschedulable", "A generator cannot be scheduled on any node", detail)
     if status.get("phase") == "Failed":
         detail = ": ".join(filter(None, (status.get("reason"), status.get("message"))))
         return Verdict("PodFailed", "A generator pod failed", detail)
@@ -64,7 +64,7 @@ def _of_pod(pod: Body, now: datetime) -> Verdict | None:
 
 def _of_terminating(pod: Body) -> Verdict:
     """Report an old pod that keeps the new ones from starting: it may still publish."""
-    text = "An old pod does not terminate; if its node is gone for good, force-delete the pod"
+    text = "An old pod does not terminate; if its node is permanently lost, force-delete the pod"
     return Verdict("PodNotEnding", text, _place(pod))
 
 

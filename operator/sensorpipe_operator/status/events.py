@@ -21,7 +21,7 @@ _ROUTINE: Final = frozenset(
         "NotAccepted",
     )
 )
-"""Reasons of conditions that are intended or pass by themselves: no warning is due."""
+"""Reasons of conditions that are intended or temporary, and cause no warning."""
 
 
 def events_for(

@@ -144,7 +144,7 @@ def test_facilities_that_are_named_are_asked_for_alone(stub):
     assert done.returncode == 3
     assert done.stdout.startswith(
         "100 readings of 1 sources: lost 0, duplicates 0; "
-        "7 more had no src and seq to check them by\n"
+        "7 more without src and seq, which cannot be checked\n"
     )
     names = ("--facility", "hall_1", "--facility", "hall_2", "--facility", "hall_9")
     done = verify(stub.url, *names)
@@ -174,8 +174,7 @@ def test_what_is_pending_is_told_and_is_no_fault(stub):
     assert heads.split()[-3:] == ["lost", "pending", "duplicates"]
     assert line.split()[-3:] == ["0", "431", "0"]
     assert total == (
-        "100 readings of 1 sources: lost 0, duplicates 0; "
-        "431 pending, which may still be on their way"
+        "100 readings of 1 sources: lost 0, duplicates 0; 431 pending, which may still arrive"
     )
 
 
@@ -185,8 +184,8 @@ def test_dead_letters_stand_beside_the_totals_and_have_an_exit_code(stub):
     assert done.returncode == 3
     assert done.stdout.endswith(
         "100 readings of 1 sources: lost 0, duplicates 0\n"
-        "1,643 messages were no readings, too old or too far ahead: "
-        "they are in Kafka's topic sensor_readings.dead_letter\n"
+        "1,643 messages were not readings, too old or too far ahead: "
+        "they are in the Kafka topic sensor_readings.dead_letter\n"
     )
     assert verify(stub.url, "--ignore-dead-letters").returncode == 0
 
@@ -195,14 +194,14 @@ def test_what_fences_shut_out_is_told_and_is_no_fault(stub):
     stub.answer = integrity(row()) | {"set_aside": {"dead_letters": 0, "refused": 0, "fenced": 3}}
     done = verify(stub.url)
     assert done.returncode == 0
-    assert "3 partials of replaced compactors were left out" in done.stdout
+    assert "3 partials of replaced compactors were not counted" in done.stdout
 
 
 def test_partials_that_were_not_stored_are_a_fault(stub):
     stub.answer = integrity(row()) | {"set_aside": {"dead_letters": 1, "refused": 2}}
     done = verify(stub.url, "--ignore-dead-letters")
     assert done.returncode == 1
-    assert "2 partials could not be stored, with all their readings" in done.stdout
+    assert "2 partials could not be stored, so all their readings" in done.stdout
     assert done.stdout.endswith("NOT every reading is stored exactly once\n")
 
 
@@ -211,7 +210,7 @@ def test_dead_letters_are_told_where_no_readings_are_stored(stub):
     done = verify(stub.url)
     assert done.returncode == 3
     assert "no readings stored yet" in done.stdout
-    assert "40 messages were no readings" in done.stdout
+    assert "40 messages were not readings" in done.stdout
 
 
 def test_what_nobody_knows_is_no_fault(stub):
@@ -238,7 +237,7 @@ def test_no_readings_prove_nothing_and_it_says_so(stub):
 
 def test_readings_that_nobody_can_check_are_told(stub):
     stub.answer = integrity(row(), unidentified=5)
-    assert "; 5 more had no src and seq to check them by" in verify(stub.url).stdout
+    assert "; 5 more without src and seq, which cannot be checked" in verify(stub.url).stdout
 
 
 def test_what_the_server_cannot_read_is_a_fault(stub):
