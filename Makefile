@@ -7,8 +7,8 @@ KAFKA_LIBS := .cache/kafka/libs
 STRIMZI := .cache/strimzi
 LIBRARIES := .cache/bench/libraries
 CONNECT_LIBS := .cache/connect/libs
-CLUSTER := python tests/devcluster/cluster_run.py
-CHART_GO := PYTHONPATH=tests:tests/devcluster python -m support.chart.go
+CLUSTER := PYTHONPATH=images python tests/devcluster/cluster_run.py
+CHART_GO := PYTHONPATH=images:tests:tests/devcluster python -m support.chart.go
 ACTIONLINT := v1.7.8
 ARGS ?=
 
@@ -92,8 +92,8 @@ kind-demo: ## everything on a kind cluster of its own, with Strimzi, to the API'
 	@exec manifests/kind-demo.sh $(ARGS)
 
 .PHONY: images
-images: $(VENV)/.dev ## build the images of all programs: make images ARGS="generator"
-	@$(CLUSTER) images $(ARGS)
+images: ## build the images of all programs: make images ARGS="generator --archives dist"
+	@$(FIND_PYTHON); exec "$$found" images/build.py $(ARGS)
 
 .PHONY: check
 check: $(VENV)/.dev ## lint, formatting, types, import contracts, generated code, documentation
@@ -127,11 +127,11 @@ campaign: $(VENV)/.dev ## try the pipeline under random faults: make campaign AR
 
 .PHONY: bench
 bench: $(VENV)/.dev ## time the programs against their limits: make bench ARGS="compactor store"
-	@PYTHONPATH=tests:tests/devcluster exec python tests/bench/run.py $(ARGS)
+	@PYTHONPATH=images:tests:tests/devcluster exec python tests/bench/run.py $(ARGS)
 
 .PHONY: bench-libraries
 bench-libraries: $(LIBRARIES)/.complete ## time the libraries in use against those first named
-	@PYTHONPATH=tests:tests/bench:tests/devcluster exec $(LIBRARIES)/bin/python \
+	@PYTHONPATH=images:tests:tests/bench:tests/devcluster exec $(LIBRARIES)/bin/python \
 		tests/bench/libraries/bench_libraries.py
 
 .PHONY: bench-connect

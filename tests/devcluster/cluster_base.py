@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from cluster_builder import Builder
+from build import Builder
 from cluster_command import run
 from cluster_home import UnavailableError
 

@@ -2,19 +2,15 @@
 
 import hashlib
 import os
-import tempfile
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from build import ROOT, Builder, NoBuilderError, build_image
+from build import builder as find_builder
 from cluster_base import base_image
-from cluster_builder import Builder, builder
-from cluster_home import home
-from cluster_host import secrets
+from cluster_home import UnavailableError, home
 from cluster_lock import locked
 
-ROOT = Path(__file__).parent.parent.parent
-DOCKERFILE = ROOT / "images/Dockerfile"
 _SHARED = ("pyproject.toml", "uv.lock", "schema", "images/Dockerfile")
 
 
@@ -26,11 +22,12 @@ class Image:
     archive: Path
 
 
-def apps() -> list[str]:
-    """Return the programs that there are, by the names of their commands."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    commands = (name.partition("sensorpipe-")[2] for name in project["scripts"])
-    return sorted(filter(None, commands))
+def builder() -> Builder:
+    """Return the first tool that can build images here, or raise UnavailableError."""
+    try:
+        return find_builder()
+    except NoBuilderError as error:
+        raise UnavailableError(str(error)) from error
 
 
 def build(app: str) -> Image:
@@ -44,20 +41,13 @@ def build(app: str) -> Image:
     with locked(home() / "images.lock"):
         if not image.archive.exists():
             tool = builder()
-            _build(tool, image, app, chosen or base_image(tool))
-            tool.forget(name, but=image.name)
+            base = chosen or base_image(tool)
+            build_image(tool, app, image.name, base=base, archive=image.archive)
+            tool.remove_other_tags(name, keep=image.name)
             for old in folder.glob(f"{app}-*.tar"):
                 if old != image.archive:
                     old.unlink()
     return image
-
-
-def _build(tool: Builder, image: Image, app: str, base: str) -> None:
-    arguments = {"APP": app, "BASE_IMAGE": base}
-    with tempfile.TemporaryDirectory(prefix="sensorpipe-image-") as folder:
-        given = secrets(Path(folder))
-        tool.build(image.name, DOCKERFILE, ROOT, arguments=arguments, secrets=given)
-    tool.save(image.name, image.archive)
 
 
 def _identity(app: str, base: str) -> str:

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster_builder import docker_answers
+from build import docker_answers
 from cluster_command import CommandError, run
 from cluster_home import UnavailableError, home
 

@@ -5,7 +5,6 @@ import sys
 
 import cluster_choice
 import cluster_home
-import cluster_images
 import cluster_kind
 import cluster_own
 import cluster_programs
@@ -17,9 +16,9 @@ _KEPT = 3
 
 def main() -> None:
     """Do what the first argument says."""
-    commands = {"prepare": prepare, "programs": programs, "up": up, "down": down, "images": images}
+    commands = {"prepare": prepare, "programs": programs, "up": up, "down": down}
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
-        sys.exit(f"usage: cluster_run.py {'|'.join(commands)} [APP…]")
+        sys.exit(f"usage: cluster_run.py {'|'.join(commands)}")
     try:
         commands[sys.argv[1]](sys.argv[2:])
     except UnavailableError as error:
@@ -56,13 +55,6 @@ def down(_: list[str]) -> None:
     """Remove the cluster that stayed, and what crashes left."""
     removed = cluster_kind.remove_kept() + cluster_own.remove_kept()
     print(f"{removed} removed", file=sys.stderr)
-
-
-def images(apps: list[str]) -> None:
-    """Build the images of all programs, or of those named."""
-    for app in apps or cluster_images.apps():
-        image = cluster_images.build(app)
-        print(f"{image.name}\t{image.archive}")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cluster_builder
 import cluster_choice
+import cluster_images
 import cluster_kind
 import cluster_own
 import pytest
@@ -182,7 +182,7 @@ def test_a_docker_client_without_an_engine_is_no_engine(programs: StandIns):
 @pytest.mark.parametrize("tool", ["docker", "podman", "buildah"])
 def test_each_builder_is_told_the_same(programs: StandIns, tool: str):
     programs.add(tool)
-    builder = cluster_builder.builder()
+    builder = cluster_images.builder()
     assert builder.tool == tool
     arguments, secrets = {"APP": "server"}, {"pip": Path("/a/pip.conf")}
     builder.build("x:1", Path("Dockerfile"), Path(), arguments=arguments, secrets=secrets)
@@ -195,16 +195,16 @@ def test_each_builder_is_told_the_same(programs: StandIns, tool: str):
 def test_a_docker_that_cannot_build_is_passed_over(programs: StandIns):
     programs.add("docker", fails="build", complaint="the buildx component is missing or broken")
     programs.add("buildah")
-    assert cluster_builder.builder().tool == "buildah"
+    assert cluster_images.builder().tool == "buildah"
 
 
 def test_what_the_builders_that_are_here_complain_of_is_told(programs: StandIns):
     programs.add("docker", fails="build", complaint="the buildx component is missing or broken")
     with pytest.raises(UnavailableError, match="docker build failed with 1: the buildx component"):
-        cluster_builder.builder()
+        cluster_images.builder()
 
 
 def test_without_a_builder_the_three_are_named(programs: StandIns):
     assert not programs.notes
-    with pytest.raises(UnavailableError, match="docker, podman or `apt-get install buildah`"):
-        cluster_builder.builder()
+    with pytest.raises(UnavailableError, match="docker, podman or buildah"):
+        cluster_images.builder()

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from build import CommandError
 from cluster_base import base_image
-from cluster_builder import builder
 from cluster_client import Cluster
-from cluster_command import CommandError
 from cluster_home import UnavailableError, home
+from cluster_images import builder
 from cluster_lock import locked
 from sensorpipe_cli.runner import embedded
 from support.services import KAFKA_LIBS
@@ -91,7 +91,7 @@ def _build(part: Part, image: str, contents: list[Path], base: str, archive: Pat
                 raise UnavailableError(f"Debian's {part.name} is out of reach") from error
             raise
     tool.save(image, archive)
-    tool.forget(image.rpartition(":")[0], but=image)
+    tool.remove_other_tags(image.rpartition(":")[0], keep=image)
     for old in archive.parent.glob(f"part-{part.name}-*.tar"):
         if old != archive:
             old.unlink()

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
+import build
 import cluster_choice
-import cluster_host
-import cluster_images
 import cluster_kind
 import cluster_own
 import pytest
@@ -66,16 +65,16 @@ def test_an_image_build_learns_the_package_index_but_no_path(tmp_path: Path):
         "PIP_CERT": "/some/ca.crt",
         "PIP_TIMEOUT": "99",
     }
-    settings = cluster_host.pip_settings(environ)
+    settings = build.pip_settings(environ)
     assert "index-url = https://a.example/simple" in settings
     assert "timeout = 99" in settings
     assert "/some/" not in settings
 
 
 def test_an_index_that_only_uv_knows_counts_too():
-    settings = cluster_host.pip_settings({"UV_DEFAULT_INDEX": "https://b.example/simple"})
+    settings = build.pip_settings({"UV_DEFAULT_INDEX": "https://b.example/simple"})
     assert "index-url = https://b.example/simple" in settings
 
 
 def test_every_program_has_an_image():
-    assert {"generator", "compactor", "server"} <= set(cluster_images.apps())
+    assert {"generator", "compactor", "server"} <= set(build.apps())
