@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import bench_history
 import bench_past
-from bench_asking import Asker, p95
+from bench_client import Asker, p95
 from bench_history import LONG, History, Window
 from bench_offsets import Offsets
 from bench_partials import WINDOW_MS

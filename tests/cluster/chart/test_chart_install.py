@@ -14,7 +14,7 @@ from sensorpipe_schema.names import COMPACTED, DEAD_COMPACTED, DEAD_READINGS, SE
 from sensorpipe_schema.sensor import API_VERSION
 from support.chart import broker as chart_broker
 from support.chart.release import NAME, Release, chart_images, flows, rest, resume, windows
-from support.kube import asker_pod
+from support.kube import client_pod
 from support.kube.operator_process import until
 from support.services import ROOT
 from support.strimzi.stand_in import StandIn, strimzi
@@ -117,7 +117,7 @@ def asker(installed: Release) -> Release:
     secrets = {f"{NAME}-{name}": f"{NAME}-{name}" for name in ("server", "compactor")}
     secrets |= {"mongodb": f"{NAME}-mongodb", "ca": f"{NAME}-cluster-ca-cert"}
     image = installed.cluster.load_image("server")
-    installed.cluster.apply(asker_pod.pod(image, secrets), namespace=installed.namespace)
+    installed.cluster.apply(client_pod.pod(image, secrets), namespace=installed.namespace)
     installed.kubectl("wait", "--for=condition=Ready", "pod/asker", "--timeout=60s")
     return installed
 
@@ -143,14 +143,14 @@ def test_a_user_of_kafka_may_do_its_part_and_no_more(asker: Release):
         f"none:nobody:{COMPACTED}": "KafkaConnectionError",
     }
     bootstrap = f"{NAME}-kafka-bootstrap:9093"
-    outcomes = asker_pod.kafka(asker.cluster, asker.namespace, bootstrap, *expected)
+    outcomes = client_pod.kafka(asker.cluster, asker.namespace, bootstrap, *expected)
     found = dict(zip(expected, outcomes, strict=True))
     assert {key: value for key, value in found.items() if expected[key] not in value} == {}
 
 
 def test_the_servers_user_of_mongodb_has_its_database_and_no_other(asker: Release):
-    script = (ROOT / "tests/support/kube/mongodb_asker.py").read_text()
-    outcomes = asker_pod.run(asker.cluster, asker.namespace, script)
+    script = (ROOT / "tests/support/kube/mongodb_attempts.py").read_text()
+    outcomes = client_pod.run(asker.cluster, asker.namespace, script)
     assert outcomes.pop("reads its own") == "ok"
     assert {name: said for name, said in outcomes.items() if said != "Unauthorized"} == {}
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from cluster_client import Cluster
 from support.chart.render import one, render
-from support.kube import asker_pod
+from support.kube import client_pod
 from support.kube.operator_process import until
 from support.strimzi import labels as strimzi_labels
 from support.strimzi.stand_in import StandIn, strimzi
@@ -97,7 +97,7 @@ class Pipe:
 
     def start(self) -> None:
         self.apply(
-            CLUSTER, TOPIC, WRITER, READER, yaml.safe_dump(asker_pod.pod(self.image, SECRETS))
+            CLUSTER, TOPIC, WRITER, READER, yaml.safe_dump(client_pod.pod(self.image, SECRETS))
         )
         resources = ["kafka/pipe", "kafkatopic/summaries", "kafkauser/writer", "kafkauser/reader"]
         self.kubectl("wait", *_READY, "pod/asker", *resources)
@@ -133,7 +133,7 @@ class Pipe:
 
     def attempt(self, *attempts: str) -> list[str]:
         bootstrap = "pipe-kafka-bootstrap:9093"
-        return asker_pod.kafka(self.cluster, self.namespace, bootstrap, *attempts)
+        return client_pod.kafka(self.cluster, self.namespace, bootstrap, *attempts)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from sensorpipe_operator.names import MANAGER
 from sensorpipe_schema.sensor import API_VERSION
 from support.kube.operator_process import Namespace, Operator, frozen, until
 from support.kube.operator_sensors import sensor, settled
-from support.readings_heard import hearing
+from support.received_readings import hearing
 from support.services import ROOT
 
 pytest_plugins = ["support.kube.operator_fixtures"]

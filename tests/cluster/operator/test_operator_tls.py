@@ -10,7 +10,7 @@ from cluster_client import Cluster
 from support.kube import broker_pod, operator_process
 from support.kube.operator_process import Namespace, Operator, frozen
 from support.kube.operator_sensors import sensor
-from support.readings_heard import hearing
+from support.received_readings import hearing
 from support.services import MOSQUITTO_TUNED
 
 pytest_plugins = ["support.kube.operator_fixtures"]

@@ -8,7 +8,7 @@ from typing import Any
 from cluster_client import Cluster
 from support.kube import restricted_pod
 
-_KAFKA = (Path(__file__).parent / "kafka_asker.py").read_text()
+_KAFKA = (Path(__file__).parent / "kafka_attempts.py").read_text()
 
 
 def pod(image: str, secrets: Mapping[str, str]) -> dict[str, Any]:
@@ -24,5 +24,5 @@ def run(cluster: Cluster, namespace: str, script: str, *arguments: str) -> Any:
 
 
 def kafka(cluster: Cluster, namespace: str, bootstrap: str, *attempts: str) -> list[str]:
-    """Return what became of attempts at Kafka, as kafka_asker has them."""
+    """Return what became of attempts at Kafka, as kafka_attempts has them."""
     return list(run(cluster, namespace, _KAFKA, bootstrap, *attempts).values())
