@@ -12,14 +12,13 @@ from sensorpipe_runtime.monitoring_server import MonitoringServer
 from sensorpipe_runtime.service import supervise
 from sensorpipe_runtime.settings import exit_on_settings_error
 
-from sensorpipe_operator.cache import Cache, Namespaces
+from sensorpipe_operator.cache import Cache, EventSink, Namespaces
 from sensorpipe_operator.health import Health
 from sensorpipe_operator.kube_api import KubeApi
 from sensorpipe_operator.metrics import OperatorMetrics
 from sensorpipe_operator.reconcile.reconciler import Reconciler
 from sensorpipe_operator.settings import Settings
 from sensorpipe_operator.watch import resync
-from sensorpipe_operator.watch.event_sink import EventSink
 from sensorpipe_operator.watch.run_kopf import run_kopf
 from sensorpipe_operator.workqueue import WorkQueue
 

@@ -1,12 +1,15 @@
-"""What the operator knows of the cluster: the namespaces it can read, and the objects there."""
+"""What the operator knows of the cluster: namespaces, the objects there, and events about them."""
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sensorpipe_operator.names import Body, Key, Kind, key_of, owner_of
 from sensorpipe_operator.status.progress import relevant_fields
+from sensorpipe_operator.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +142,32 @@ class Cache:
 
     def _keys(self, namespace: str | None) -> list[Key]:
         return [key for key in self._objects if namespace in (None, key[0])]
+
+
+class EventSink:
+    """Stores the object of each watch event in the cache, and queues its Sensor."""
+
+    def __init__(self, cache: Cache, queue: WorkQueue) -> None:
+        self._cache = cache
+        self._queue = queue
+        self._last_event = time.monotonic()
+        self.list_needed = asyncio.Event()
+        """Set when a watch has begun with a list: no event reports what was deleted before it."""
+
+    @property
+    def silence_seconds(self) -> float:
+        """Seconds since the last event, or since the start."""
+        return time.monotonic() - self._last_event
+
+    def on_event(self, kind: Kind, event: Mapping[str, Any]) -> None:
+        """Handle a watch event; its `type` is None for an item of the list a watch begins with."""
+        self._last_event = time.monotonic()
+        if event["type"] is None:
+            self.list_needed.set()
+        update = self._cache.drop if event["type"] == "DELETED" else self._cache.put
+        key = update(kind, dict(event["object"]))
+        if key is not None:
+            self._queue.add(key)
 
 
 def _sensor_of(kind: Kind, body: Body) -> Key | None:

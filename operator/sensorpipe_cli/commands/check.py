@@ -1,11 +1,16 @@
-"""`sensorpipe check`: validates Sensor files and lists the Sensors in them."""
+"""Reads the Sensors in files, and lists them: `sensorpipe check`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sensorpipe_runtime.duration import format_ms
+from sensorpipe_schema.manifest_files import SensorFilesError, load_files
 
-from sensorpipe_cli.commands.sensor_files import read_sensors
+from sensorpipe_cli.errors import UnusableError
 from sensorpipe_cli.views.display import echo
+
+if TYPE_CHECKING:
+    from sensorpipe_schema.sensor import Sensor
 
 
 def check(files: tuple[Path, ...]) -> None:
@@ -19,3 +24,25 @@ def check(files: tuple[Path, ...]) -> None:
             f"{sensor.name}: facility {spec.facility}, {devices} every "
             f"{format_ms(spec.interval_ms)}, {measured}{suspended}"
         )
+
+
+def read_sensors(files: tuple[Path, ...], problems: list[str] | None = None) -> "list[Sensor]":
+    """Return the Sensors in files and folders; raise UnusableError, with `problems` added."""
+    found = list(problems or [])
+    sensors: list[Sensor] = []
+    try:
+        sensors = load_files(files or [_demo_folder()])
+    except SensorFilesError as error:
+        found = [*map(str, error.problems), *found]
+    except OSError as error:
+        found.insert(0, f"{error.filename}: cannot be read: {error.strerror}")
+    if found:
+        raise UnusableError(found)
+    return sensors
+
+
+def _demo_folder() -> Path:
+    """Return the folder of the demo's Sensors: in the installed package, or in the checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "samples"
+    return installed if installed.is_dir() else package.parent.parent / "manifests" / "samples"

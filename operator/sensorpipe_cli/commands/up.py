@@ -6,16 +6,15 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from sensorpipe_cli.commands import summary
-from sensorpipe_cli.commands.sensor_files import read_sensors
+from sensorpipe_cli.commands.check import read_sensors
 from sensorpipe_cli.errors import UnusableError
 from sensorpipe_cli.runner import options
 from sensorpipe_cli.runner.assemble import assemble
 from sensorpipe_cli.runner.embedded import NotEmbeddedError
-from sensorpipe_cli.runner.interrupts import Interrupts
 from sensorpipe_cli.runner.options import Options
 from sensorpipe_cli.runner.pipeline import Pipeline
 from sensorpipe_cli.runner.poller import Poller
-from sensorpipe_cli.runner.runner import Runner
+from sensorpipe_cli.runner.runner import Interrupts, Runner
 from sensorpipe_cli.runner.workspace import Workspace
 from sensorpipe_cli.views import display
 from sensorpipe_cli.views.snapshot import PartState, Snapshot

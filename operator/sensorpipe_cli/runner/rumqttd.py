@@ -29,6 +29,7 @@ def main() -> None:
 
 
 def _pass_on(read_end: int, log: int) -> None:
+    """Copy lines from a pipe to the log, except those about single packets."""
     with open(read_end, "rb") as lines:
         for line in lines:
             if not line.startswith(_PER_PACKET):

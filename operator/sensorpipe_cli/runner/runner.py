@@ -1,22 +1,51 @@
 """Runs a pipeline: starts it in order, waits until something ends the run, stops it in order."""
 
 import asyncio
+import signal
 import time
 from enum import StrEnum
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from sensorpipe_runtime.aio import first_of
 
 from sensorpipe_cli.client.http import RequestError
 from sensorpipe_cli.runner.child import ChildError
-from sensorpipe_cli.runner.interrupts import Interrupts
 from sensorpipe_cli.runner.pipeline import Part, Pipeline
 from sensorpipe_cli.runner.poller import Poller
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _SETTLE_PERIOD_SECONDS: Final = 0.3
 _STOP_SECONDS: Final = 35.0
 """Time for a process to stop; a generator waits up to 30 s for acknowledgements."""
 _AFTER_FAILURE_SECONDS: Final = 5.0
+
+
+class Interrupts:
+    """Set `first` on the first signal (stop in order), `second` on the next (stop at once)."""
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        for number in _SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self.interrupt)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        for number in _SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def interrupt(self) -> None:
+        """Set `first`, or `second` if `first` is set already."""
+        (self.second if self.first.is_set() else self.first).set()
 
 
 class Ending(StrEnum):

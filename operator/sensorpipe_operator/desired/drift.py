@@ -24,6 +24,7 @@ def matches(live: Any, desired: Any) -> bool:
 
 
 def _list_matches(live: list[Any], desired: list[Any]) -> bool:
+    """Whether items of the same key match, or without keys those at the same position."""
     key = next((k for k in _KEYS if all(isinstance(d, dict) and k in d for d in desired)), None)
     if key is None:
         return len(live) == len(desired) and all(map(matches, live, desired))

@@ -13,10 +13,9 @@ from kopf._cogs.structs.references import (  # kopf.operator takes them, but doe
 from sensorpipe_runtime.aio import cancel_on, stop_on_signals
 from sensorpipe_runtime.service import supervise
 
-from sensorpipe_operator.cache import Namespaces
+from sensorpipe_operator.cache import EventSink, Namespaces
 from sensorpipe_operator.names import MANAGER, Kind
 from sensorpipe_operator.watch import handlers
-from sensorpipe_operator.watch.event_sink import EventSink
 
 _RESTART_SECONDS: Final = 2.0
 

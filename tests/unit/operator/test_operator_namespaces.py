@@ -7,12 +7,11 @@ from typing import Any
 import kopf
 import pytest
 from kopf._cogs.structs.references import Insights
-from sensorpipe_operator.cache import Cache, Namespaces
+from sensorpipe_operator.cache import Cache, EventSink, Namespaces
 from sensorpipe_operator.health import Health
 from sensorpipe_operator.kube_api import ApiError
 from sensorpipe_operator.names import Body, Kind
 from sensorpipe_operator.watch import resync, run_kopf
-from sensorpipe_operator.watch.event_sink import EventSink
 from sensorpipe_operator.workqueue import WorkQueue
 from support.kube.operator_parts import KEY, sensor_body
 

@@ -9,9 +9,8 @@ from typing import Any
 import kopf
 import pytest
 from kopf._cogs.structs.references import Insights
-from sensorpipe_operator.cache import Cache, Namespaces
+from sensorpipe_operator.cache import Cache, EventSink, Namespaces
 from sensorpipe_operator.watch import run_kopf
-from sensorpipe_operator.watch.event_sink import EventSink
 from sensorpipe_operator.workqueue import WorkQueue
 
 

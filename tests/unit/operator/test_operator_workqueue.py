@@ -7,9 +7,8 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from sensorpipe_operator.cache import Cache
+from sensorpipe_operator.cache import Cache, EventSink
 from sensorpipe_operator.names import Body, Key, Kind
-from sensorpipe_operator.watch.event_sink import EventSink
 from sensorpipe_operator.workqueue import WorkQueue
 from support.kube.operator_parts import sensor_body
 
