@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import bench_history
 import bench_past
-from bench_client import Asker, p95
+from bench_client import Client, p95
 from bench_history import LONG, History, Window
 from bench_offsets import Offsets
 from bench_partials import WINDOW_MS
@@ -183,10 +183,10 @@ async def _stored(offsets: Offsets, total: int) -> None:
 
 async def _ask(child: Child, queries: list[Query], when: str, part: Part) -> None:
     """Ask one query after the other, so many times; the server's CPU says what a load hides."""
-    asker = Asker(child.port or 0)
+    client = Client(child.port or 0)
     for query in queries:
         cpu = cpu_seconds(child.pid)
-        taken = await asyncio.to_thread(asker.times, query.path, query.times, _BUDGET)
+        taken = await asyncio.to_thread(client.times, query.path, query.times, _BUDGET)
         used = (cpu_seconds(child.pid) - cpu) / len(taken) * 1000
         part.figures.append(Figure(f"{query.text} {when}, CPU of the server", used, "ms"))
         text = f"{query.text} {when}, ms, p95 of {len(taken)}"
@@ -195,11 +195,11 @@ async def _ask(child: Child, queries: list[Query], when: str, part: Part) -> Non
 
 def _queries(port: int, history: History) -> list[Query]:
     """Return what is asked; the sensors and the cursor are those of the server's answers."""
-    asker = Asker(port)
-    facilities = asker.read("/api/facilities")["data"]
+    client = Client(port)
+    facilities = client.read("/api/facilities")["data"]
     sensors = facilities[0]["sensors"]
     page = f"/api/sensors/{LONG}?limit=20"
-    cursor = asker.read(f"{page}&cursor=")["pagination"]["next"]
+    cursor = client.read(f"{page}&cursor=")["pagination"]["next"]
     deep = history.counts[LONG] * 99 // 100
     from_ms = history.end_ms - 30 * _DAY_MS + 123_000
     span = f"from={_text(from_ms)}&to={_text(history.end_ms - 77_000)}"

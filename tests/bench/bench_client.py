@@ -9,7 +9,7 @@ from typing import Any
 _TIMEOUT = 180.0
 
 
-class Asker:
+class Client:
     """A client that keeps its connection."""
 
     def __init__(self, port: int) -> None:

@@ -286,7 +286,7 @@ def test_kafka_and_its_operators_run_on_the_nodes_chosen():
         assert term["matchExpressions"] == [{"key": "disk", "operator": "In", "values": ["fast"]}]
 
 
-def test_a_new_password_is_told_to_strimzi_at_once():
+def test_a_new_password_reaches_strimzi_at_once():
     def told(*sets: str) -> set[str]:
         users = of_kind(render(*sets), "KafkaUser").values()
         return {user["metadata"]["annotations"]["checksum/secrets"] for user in users}

@@ -170,7 +170,7 @@ def test_a_plain_kafka_needs_no_secret():
 
 
 @pytest.mark.parametrize("count", [100_000, 20_000_000])  # Helm prints the latter as 2e+07
-def test_the_compactor_remembers_as_many_sources_as_are_told(count):
+def test_the_compactor_remembers_as_many_sources_as_are_set(count):
     variables = environ(render(f"compactor.maxSources={count}"), COMPACTOR)
     assert variables["SENSORPIPE_MAX_SOURCES"] == str(count)
 

@@ -131,7 +131,7 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, major: str) -> Non
 
 
 @pytest.mark.parametrize("verb", ["template", "lint"])
-def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path, verb: str) -> None:
+def test_all_faults_of_a_file_are_reported_at_once(tmp_path: Path, verb: str) -> None:
     file = tmp_path / "wrong.yaml"
     file.write_text("compactor: {window: 1 h, clientId: ''}\nserver: {replicas: many}\n")
     text = said("4", verb, file)

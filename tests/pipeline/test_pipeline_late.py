@@ -174,7 +174,7 @@ async def play(parts: Pipeline, scenario: Scenario, facility: str, sent: Traffic
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(scenario=SCENARIOS)
-async def test_late_shuffled_doubled_readings_equal_a_batch_computation(
+async def test_late_shuffled_duplicate_readings_equal_a_batch_computation(
     parts: Pipeline, scenario: Scenario
 ) -> None:
     facility = f"f{uuid.uuid4().hex[:12]}"

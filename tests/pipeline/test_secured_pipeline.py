@@ -139,9 +139,9 @@ async def mosquitto_keeps_them_apart(parts: Secured) -> None:
         link.publish("sensor_readings/facility_1/forged", [b'{"ts": 1, "val": 1}'])
         await link.drained()
         assert (link.acknowledged, link.refused) == (0, 1)
-    heard = Heard()
+    received = Received()
     endpoint = Endpoint.parse(parts.mqtt_url("generator"))
-    eavesdropper = Subscriber(endpoint, "eavesdropper", ["sensor_readings/#"], heard)
+    eavesdropper = Subscriber(endpoint, "eavesdropper", ["sensor_readings/#"], received)
     running = asyncio.create_task(eavesdropper.run())
     # Mosquitto grants a subscription whatever its ACL, and delivers nothing
     await until(lambda: eavesdropper.connections > 0, "the eavesdropper is connected")
@@ -149,7 +149,7 @@ async def mosquitto_keeps_them_apart(parts: Secured) -> None:
     await until(lambda: metrics(parts.compactor)["received"] > before + 10, "readings flow")
     await eavesdropper.close()
     await running
-    assert heard.messages == 0
+    assert received.messages == 0
 
 
 async def mongodb_keeps_them_apart(parts: Secured) -> None:
@@ -169,7 +169,7 @@ async def mongodb_keeps_them_apart(parts: Secured) -> None:
         assert refused.value.code == UNAUTHORIZED
 
 
-async def test_what_is_missing_is_told_once_and_used_as_soon_as_it_is_there(tmp_path):
+async def test_what_is_missing_is_reported_once_and_used_as_soon_as_it_is_there(tmp_path):
     async with secured(tmp_path) as parts:
         await parts.start_services()
         for child in (parts.compactor, parts.server):
@@ -195,7 +195,7 @@ async def test_what_is_missing_is_told_once_and_used_as_soon_as_it_is_there(tmp_
             assert "Traceback" not in child.log.read_text()
 
 
-async def test_wrong_passwords_are_told_and_neither_kill_nor_satisfy(tmp_path):
+async def test_wrong_passwords_are_reported_and_neither_kill_nor_satisfy(tmp_path):
     async with secured(tmp_path) as parts:
         await parts.start()
         for child in (parts.compactor, parts.server):
@@ -225,8 +225,8 @@ async def test_wrong_passwords_are_told_and_neither_kill_nor_satisfy(tmp_path):
             assert "wrong" not in child.log.read_text()
 
 
-class Heard:
-    """Counts what a subscriber hears."""
+class Received:
+    """Counts what a subscriber receives."""
 
     messages = 0
 

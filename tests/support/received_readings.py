@@ -14,7 +14,7 @@ from sensorpipe_schema.reading import Reading
 from support.kube.operator_process import eventually
 
 
-class Heard:
+class Received:
     """Collects readings, and acknowledges them."""
 
     def __init__(self) -> None:
@@ -56,14 +56,14 @@ class Heard:
 
 
 @asynccontextmanager
-async def hearing(port: int, name: str) -> AsyncIterator[Heard]:
+async def receiving(port: int, name: str) -> AsyncIterator[Received]:
     """Hear everything that a broker is told, from now on."""
-    heard = Heard()
-    heard.link = Subscriber(Endpoint("127.0.0.1", port), name, [READINGS_FILTER], heard)
-    task = asyncio.create_task(heard.link.run(), name="hearing")
+    received = Received()
+    received.link = Subscriber(Endpoint("127.0.0.1", port), name, [READINGS_FILTER], received)
+    task = asyncio.create_task(received.link.run(), name="receiving")
     try:
-        await heard.until(lambda: heard.connected)
-        yield heard
+        await received.until(lambda: received.connected)
+        yield received
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -152,7 +152,7 @@ def test_partitions_and_servers_are_raised_while_readings_flow(release: Release)
     release.kubectl("rollout", "status", f"deployment/{NAME}-server", "--timeout=180s")
 
 
-def test_after_all_that_nothing_is_lost_and_nothing_doubled(release: Release):
+def test_after_all_that_nothing_is_lost_or_duplicate(release: Release):
     rest(release)
     assert "lost 0, duplicates 0" in release.verify()
 

@@ -112,17 +112,17 @@ def test_every_pod_is_restricted_and_of_ours_only_the_operator_has_a_token(insta
 
 
 @pytest.fixture(scope="module")
-def asker(installed: Release) -> Release:
+def client(installed: Release) -> Release:
     """A pod with the passwords of server and compactor, to try them from."""
     secrets = {f"{NAME}-{name}": f"{NAME}-{name}" for name in ("server", "compactor")}
     secrets |= {"mongodb": f"{NAME}-mongodb", "ca": f"{NAME}-cluster-ca-cert"}
     image = installed.cluster.load_image("server")
     installed.cluster.apply(client_pod.pod(image, secrets), namespace=installed.namespace)
-    installed.kubectl("wait", "--for=condition=Ready", "pod/asker", "--timeout=60s")
+    installed.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=60s")
     return installed
 
 
-def test_a_user_of_kafka_may_do_its_part_and_no_more(asker: Release):
+def test_a_user_of_kafka_may_do_its_part_and_no_more(client: Release):
     server, compactor = f"{NAME}-server", f"{NAME}-compactor"
     expected = {
         f"read:{compactor}:{COMPACTED}": "read",
@@ -143,14 +143,14 @@ def test_a_user_of_kafka_may_do_its_part_and_no_more(asker: Release):
         f"none:nobody:{COMPACTED}": "KafkaConnectionError",
     }
     bootstrap = f"{NAME}-kafka-bootstrap:9093"
-    outcomes = client_pod.kafka(asker.cluster, asker.namespace, bootstrap, *expected)
+    outcomes = client_pod.kafka(client.cluster, client.namespace, bootstrap, *expected)
     found = dict(zip(expected, outcomes, strict=True))
     assert {key: value for key, value in found.items() if expected[key] not in value} == {}
 
 
-def test_the_servers_user_of_mongodb_has_its_database_and_no_other(asker: Release):
+def test_the_servers_user_of_mongodb_has_its_database_and_no_other(client: Release):
     script = (ROOT / "tests/support/kube/mongodb_attempts.py").read_text()
-    outcomes = client_pod.run(asker.cluster, asker.namespace, script)
+    outcomes = client_pod.run(client.cluster, client.namespace, script)
     assert outcomes.pop("reads its own") == "ok"
     assert {name: said for name, said in outcomes.items() if said != "Unauthorized"} == {}
 
@@ -239,7 +239,7 @@ def test_an_upgrade_to_other_settings_and_back_arrives(loaded: Release):
     flows(loaded, "load")
 
 
-def test_after_all_that_nothing_is_lost_and_nothing_doubled(loaded: Release):
+def test_after_all_that_nothing_is_lost_or_duplicate(loaded: Release):
     rest(loaded)
     said = loaded.verify()
     assert "lost 0, duplicates 0" in said

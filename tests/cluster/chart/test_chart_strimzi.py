@@ -100,7 +100,7 @@ class Pipe:
             CLUSTER, TOPIC, WRITER, READER, yaml.safe_dump(client_pod.pod(self.image, SECRETS))
         )
         resources = ["kafka/pipe", "kafkatopic/summaries", "kafkauser/writer", "kafkauser/reader"]
-        self.kubectl("wait", *_READY, "pod/asker", *resources)
+        self.kubectl("wait", *_READY, "pod/client", *resources)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         return self.cluster.kubectl("-n", self.namespace, *arguments, stdin=stdin, timeout=150)
@@ -272,7 +272,7 @@ def test_clients_see_an_authority_with_another_key(pipe: Pipe):
     assert [name[:3] + name[-5:] for name in former] == ["ca-Z.crt"]
     after = pipe.authority()
     assert after["ca.key"] != before["ca.key"]
-    mounted = ("exec", "asker", "--", "cat", "/secrets/ca/ca.crt")
+    mounted = ("exec", "client", "--", "cat", "/secrets/ca/ca.crt")
     until(lambda: pipe.kubectl(*mounted) == after["ca.crt"], 150)
     assert pipe.attempt("write:writer:compacted_summaries") == ["ok"]
 
@@ -281,7 +281,7 @@ def test_the_broker_stays_and_serves_the_next_cluster_of_the_name(pipe: Pipe):
     (data,) = pipe.attempt("read:reader:compacted_summaries")
     pod, uid = f"pod/{pipe.stand_in.pod}", ".metadata.uid"
     before = pipe.field(pod, uid)
-    pipe.kubectl("delete", "kafka/pipe", "pod/asker", "--timeout=60s")
+    pipe.kubectl("delete", "kafka/pipe", "pod/client", "--timeout=60s")
     gone = ("service/pipe-kafka-brokers", "secret/pipe-cluster-ca-cert")
     pipe.kubectl("wait", "--for=delete", "--timeout=60s", *gone)
     owners = pipe.field("statefulset/pipe-node", ".metadata.ownerReferences[*].kind")

@@ -8,7 +8,7 @@ from sensorpipe_operator.names import MANAGER
 from sensorpipe_schema.sensor import API_VERSION
 from support.kube.operator_process import Namespace, Operator, frozen, until
 from support.kube.operator_sensors import sensor, settled
-from support.received_readings import hearing
+from support.received_readings import receiving
 from support.services import ROOT
 
 pytest_plugins = ["support.kube.operator_fixtures"]
@@ -23,21 +23,21 @@ def running_pods(namespace: Namespace, selector: str) -> int:
 async def test_sensors_publish_and_a_change_loses_nothing(
     namespace: Namespace, broker: int
 ) -> None:
-    async with hearing(broker, "test") as heard:
+    async with receiving(broker, "test") as received:
         namespace.apply(sensor("boiler", count=4))
         namespace.kubectl("wait", "--for=condition=Ready", "sensor/boiler", "--timeout=60s")
-        await heard.until(lambda: sum(map(len, heard.of("boiler").values())) >= 40)
-        (readings,) = heard.of("boiler").values()
+        await received.until(lambda: sum(map(len, received.of("boiler").values())) >= 40)
+        (readings,) = received.of("boiler").values()
         times = [reading.ts for reading in readings]
         assert {later - earlier for earlier, later in zip(times, times[4:], strict=False)} == {500}
         for number, change in enumerate(({"interval": "250ms"}, {"count": 6}, {"seed": 7}), 2):
             patch = json.dumps({"spec": change})
             namespace.kubectl("patch", "sensor/boiler", "--type=merge", "-p", patch)
-            await heard.until(lambda n=number: len(heard.of("boiler")) == n)  # type: ignore[misc]
-            *_, newest = heard.of("boiler").values()
-            await heard.until(lambda new=newest: len(new) > 48)  # type: ignore[misc]
-        assert heard.faults("boiler") == []
-        *former, last = heard.of("boiler").values()
+            await received.until(lambda n=number: len(received.of("boiler")) == n)  # type: ignore[misc]
+            *_, newest = received.of("boiler").values()
+            await received.until(lambda new=newest: len(new) > 48)  # type: ignore[misc]
+        assert received.faults("boiler") == []
+        *former, last = received.of("boiler").values()
         times = [reading.ts for reading in last]
         assert {b - a for a, b in zip(times, times[6:], strict=False)} == {250}
         for old, new in zip(former, [*former[1:], last], strict=True):
@@ -45,26 +45,30 @@ async def test_sensors_publish_and_a_change_loses_nothing(
 
 
 async def test_pods_share_the_devices_at_every_scale(namespace: Namespace, broker: int) -> None:
-    async with hearing(broker, "test") as heard:
+    async with receiving(broker, "test") as received:
         namespace.apply(sensor("boiler", count=6))
-        await heard.until(lambda: bool(heard.of("boiler")))
+        await received.until(lambda: bool(received.of("boiler")))
         for replicas in (3, 2):
-            former = set(heard.of("boiler"))
+            former = set(received.of("boiler"))
             namespace.kubectl("scale", "sensor/boiler", f"--replicas={replicas}")
-            await heard.until(
+            await received.until(
                 lambda n=replicas, old=former: (  # type: ignore[misc]
-                    [len(held) > 20 for src, held in heard.of("boiler").items() if src not in old]
+                    [
+                        len(held) > 20
+                        for src, held in received.of("boiler").items()
+                        if src not in old
+                    ]
                     == [True] * n
                 )
             )
             namespace.kubectl("wait", "--for=condition=Ready", "sensor/boiler", "--timeout=60s")
-            sources = set(heard.of("boiler")) - former
+            sources = set(received.of("boiler")) - former
             last = max(
-                readings[-1].ts for src, readings in heard.of("boiler").items() if src in former
+                readings[-1].ts for src, readings in received.of("boiler").items() if src in former
             )
-            assert all(heard.of("boiler")[src][0].ts > last for src in sources)
-            held = [r for s in sources for r in heard.of("boiler")[s]]
-            begin = max(heard.of("boiler")[s][0].ts for s in sources) // 500 * 500 + 500
+            assert all(received.of("boiler")[src][0].ts > last for src in sources)
+            held = [r for s in sources for r in received.of("boiler")[s]]
+            begin = max(received.of("boiler")[s][0].ts for s in sources) // 500 * 500 + 500
             tick = sorted(r.ts - begin for r in held if begin <= r.ts < begin + 500)
             assert tick == [0, 83, 166, 250, 333, 416]
             selector = namespace.get("sensor/boiler")["status"]["selector"]
@@ -73,7 +77,7 @@ async def test_pods_share_the_devices_at_every_scale(namespace: Namespace, broke
         namespace.wait_reason("boiler", "ScaledToZero")
         chosen = ["-l", "sensorpipe.dev/sensor=boiler"]
         until(lambda: not namespace.get("pods", *chosen)["items"], 90)
-        assert heard.faults("boiler") == []
+        assert received.faults("boiler") == []
         namespace.kubectl("scale", "sensor/boiler", "--replicas=1")
         namespace.kubectl("wait", "--for=condition=Ready", "sensor/boiler", "--timeout=60s")
 
@@ -107,17 +111,21 @@ async def test_the_samples_publish_what_they_say(namespace: Namespace, broker: i
         for number in (1, 2, 3)
         for name in ("humidity", "pressure", "temperature")
     }
-    async with hearing(broker, "test") as heard:
+    async with receiving(broker, "test") as received:
         namespace.kubectl("apply", "-f", str(ROOT / "manifests/samples"))
         namespace.kubectl("wait", "--for=condition=Ready", "sensors", "--all", "--timeout=90s")
-        await heard.until(
+        await received.until(
             lambda: (
-                [len(held) > 2 for sources in heard.readings.values() for held in sources.values()]
+                [
+                    len(held) > 2
+                    for sources in received.readings.values()
+                    for held in sources.values()
+                ]
                 == [True] * len(topics)
             )
         )
-        assert set(heard.readings) == topics
-        for sources in heard.readings.values():
+        assert set(received.readings) == topics
+        for sources in received.readings.values():
             (readings,) = sources.values()
             times = [reading.ts for reading in readings]
             assert {later - earlier for earlier, later in pairwise(times)} == {5000}

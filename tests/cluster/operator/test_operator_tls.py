@@ -10,7 +10,7 @@ from cluster_client import Cluster
 from support.kube import broker_pod, operator_process
 from support.kube.operator_process import Namespace, Operator, frozen
 from support.kube.operator_sensors import sensor
-from support.received_readings import hearing
+from support.received_readings import receiving
 from support.services import MOSQUITTO_TUNED
 
 pytest_plugins = ["support.kube.operator_fixtures"]
@@ -92,8 +92,8 @@ async def test_a_broker_with_an_authority_of_ones_own(
     namespace.apply(secret(namespace, **{"ca.crt": authority}))
     namespace.kubectl("delete", "pods", "-l", "sensorpipe.dev/sensor=boiler", "--wait=false")
     with cluster.port_forward("deployment/mosquitto", PLAIN, namespace.name) as port:
-        async with hearing(port, "test") as heard:
-            await heard.until(lambda: sum(map(len, heard.of("boiler").values())) >= 5)
-            assert heard.faults("boiler") == []
+        async with receiving(port, "test") as received:
+            await received.until(lambda: sum(map(len, received.of("boiler").values())) >= 5)
+            assert received.faults("boiler") == []
     namespace.kubectl("wait", "--for=condition=Ready", "sensor/boiler", "--timeout=60s")
     namespace.kubectl("delete", "sensor/boiler")

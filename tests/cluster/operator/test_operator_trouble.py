@@ -24,7 +24,7 @@ def test_an_image_that_cannot_be_pulled_is_named(
         namespace.kubectl("delete", "sensor/boiler")
 
 
-def test_a_crash_is_told_with_the_generators_last_words(namespace: Namespace) -> None:
+def test_a_crash_is_reported_with_the_generators_last_log_lines(namespace: Namespace) -> None:
     wrong = broker_pod.secret(namespace.name) | {"stringData": {"url": "http://broker:80"}}
     namespace.apply(wrong, sensor("boiler"))
     namespace.wait_reason("boiler", "Crashing")
@@ -54,7 +54,7 @@ def test_a_quota_is_named(namespace: Namespace) -> None:
     assert "exceeded quota: few" in namespace.condition("boiler")["message"]
 
 
-def test_pods_that_the_namespace_refuses_are_told_of(namespace: Namespace) -> None:
+def test_pods_that_the_namespace_refuses_are_reported(namespace: Namespace) -> None:
     limits = [{"type": "Container", "max": {"memory": "64Mi"}}]
     metadata = {"name": "small"}
     kind = {"apiVersion": "v1", "kind": "LimitRange"}

@@ -45,11 +45,11 @@ def test_a_missing_window_is_lost_with_all_its_readings(ledger):
     assert ledger.judge({}).lost == 3
 
 
-def test_one_reading_too_many_is_doubled(ledger):
+def test_one_reading_too_many_is_a_duplicate(ledger):
     assert ledger.judge({"hall": [window(count=4)]}).doubled == 1
 
 
-def test_a_window_nobody_published_is_doubled():
+def test_a_window_nobody_published_is_a_duplicate():
     assert Ledger().judge({"hall": [window()]}).doubled == 3
 
 

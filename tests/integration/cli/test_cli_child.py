@@ -19,7 +19,7 @@ async def test_a_program_that_cannot_be_run_says_so(tmp_path):
     assert "cannot run /nowhere/program: No such file or directory" in part.exit_report()
 
 
-async def test_what_never_listens_is_told_with_its_last_log_lines(tmp_path):
+async def test_what_never_listens_is_reported_with_its_last_log_lines(tmp_path):
     part = child(tmp_path, "print('last words')", port=free_port())
     await part.start()
     with pytest.raises(ChildError, match="part exited with 0; its last log lines:\nlast words"):

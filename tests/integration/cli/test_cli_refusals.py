@@ -44,7 +44,7 @@ def refused(*arguments: object, **environ: str) -> list[str]:
     return done.stderr.splitlines()
 
 
-def test_a_bad_sensor_file_is_told_by_path_field_and_what_is_allowed(tmp_path):
+def test_a_bad_sensor_file_is_reported_by_path_field_and_what_is_allowed(tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text(GOOD.replace("facility_1", "Facility 1").replace("1s", "soon"))
     facility, interval = sorted(refused("up", path))
@@ -54,7 +54,7 @@ def test_a_bad_sensor_file_is_told_by_path_field_and_what_is_allowed(tmp_path):
     assert "10ms" in interval
 
 
-def test_everything_wrong_is_told_at_once(tmp_path, good):
+def test_everything_wrong_is_reported_at_once(tmp_path, good):
     empty = tmp_path / "empty"
     empty.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken:

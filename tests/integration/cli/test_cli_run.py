@@ -188,7 +188,7 @@ def test_says_in_plain_lines_what_became_of_the_run(up):
 
 
 @pytest.mark.parametrize("totals", ['{"lost": 1}', '{"duplicates": 1}'])
-def test_a_lost_or_doubled_reading_is_a_failure(up, totals):
+def test_a_lost_or_duplicate_reading_is_a_failure(up, totals):
     process = up("--duration", "1s", STAND_IN_TOTALS=totals)
     process.communicate(timeout=60)
     assert process.returncode == 1

@@ -166,7 +166,7 @@ def test_names_are_shown_where_the_locale_is_ascii(stub):
     assert "Köln" in done.stdout
 
 
-def test_what_is_pending_is_told_and_is_no_fault(stub):
+def test_what_is_pending_is_reported_and_is_no_fault(stub):
     stub.answer = integrity(row() | {"pending": 431}, pending=431)
     done = verify(stub.url, "--all")
     assert done.returncode == 0
@@ -190,7 +190,7 @@ def test_dead_letters_stand_beside_the_totals_and_have_an_exit_code(stub):
     assert verify(stub.url, "--ignore-dead-letters").returncode == 0
 
 
-def test_what_fences_shut_out_is_told_and_is_no_fault(stub):
+def test_what_fences_shut_out_is_reported_and_is_no_fault(stub):
     stub.answer = integrity(row()) | {"set_aside": {"dead_letters": 0, "refused": 0, "fenced": 3}}
     done = verify(stub.url)
     assert done.returncode == 0
@@ -205,7 +205,7 @@ def test_partials_that_were_not_stored_are_a_fault(stub):
     assert done.stdout.endswith("NOT every reading is stored exactly once\n")
 
 
-def test_dead_letters_are_told_where_no_readings_are_stored(stub):
+def test_dead_letters_are_reported_where_no_readings_are_stored(stub):
     stub.answer = integrity() | {"set_aside": {"dead_letters": 40, "refused": 0}}
     done = verify(stub.url)
     assert done.returncode == 3
@@ -235,7 +235,7 @@ def test_no_readings_prove_nothing_and_it_says_so(stub):
     assert done.stdout.startswith("no readings stored yet")
 
 
-def test_readings_that_nobody_can_check_are_told(stub):
+def test_readings_that_nobody_can_check_are_reported(stub):
     stub.answer = integrity(row(), unidentified=5)
     assert "; 5 more without src and seq, which cannot be checked" in verify(stub.url).stdout
 
@@ -271,7 +271,7 @@ def test_a_server_that_is_not_there_is_exit_code_2(url):
     assert line.startswith(f"cannot query {url}")
 
 
-def test_the_servers_own_reason_is_told(stub):
+def test_the_servers_own_reason_is_reported(stub):
     stub.status, stub.answer = 503, {"detail": "MongoDB is away"}
     done = verify(stub.url)
     assert done.returncode == 2

@@ -99,7 +99,7 @@ async def test_a_dead_letter_is_cut_where_its_topic_takes_no_more(
     assert 3_000 < len(letter.value) < 4_000
 
 
-async def test_a_limit_that_was_raised_is_told_when_asked_again(small: Child):
+async def test_a_limit_that_was_raised_is_reported_when_asked_again(small: Child):
     settings, topic = kafka_settings(small), "raised"
     admin = AIOKafkaAdminClient(**settings.client_options())
     await admin.start()

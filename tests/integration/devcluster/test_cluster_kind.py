@@ -129,7 +129,7 @@ def test_where_kinds_node_image_cannot_be_had_our_own_cluster_takes_over(
 
 
 @pytest.mark.usefixtures("kind_without_an_image")
-def test_where_neither_can_be_had_both_reasons_are_told(monkeypatch: pytest.MonkeyPatch):
+def test_where_neither_can_be_had_both_reasons_are_reported(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cluster_own, "why_not", lambda: "a cluster of our own needs root")
     with pytest.raises(UnavailableError) as told:
         cluster_choice.cluster()
@@ -168,7 +168,7 @@ def test_without_helm_a_test_on_kinds_cluster_is_told_what_brings_it(
 
 
 def test_a_pod_that_asks_something_once_fits_on_a_small_node():
-    (container,) = restricted_pod.pod("asker", "x:1", "true")["spec"]["containers"]
+    (container,) = restricted_pod.pod("client", "x:1", "true")["spec"]["containers"]
     assert container["resources"]["requests"] == {"cpu": "10m", "memory": "64Mi"}
 
 
@@ -198,7 +198,7 @@ def test_a_docker_that_cannot_build_is_passed_over(programs: StandIns):
     assert cluster_images.builder().tool == "buildah"
 
 
-def test_what_the_builders_that_are_here_complain_of_is_told(programs: StandIns):
+def test_what_the_builders_that_are_here_lack_is_reported(programs: StandIns):
     programs.add("docker", fails="build", complaint="the buildx component is missing or broken")
     with pytest.raises(UnavailableError, match="docker build failed with 1: the buildx component"):
         cluster_images.builder()

@@ -198,7 +198,7 @@ def passwords(tmp_path: Path) -> str:
     return f"password_file {path}\n"
 
 
-async def test_a_wrong_password_is_told_and_tried_again(
+async def test_a_wrong_password_is_reported_and_tried_again(
     tmp_path: Path, passwords: str, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.DEBUG)
@@ -283,7 +283,7 @@ async def test_a_name_that_the_certificate_does_not_have_is_refused(
             await until(lambda: any("verify failed" in error for error in errors(caplog)))
 
 
-async def test_nobody_there_is_told_and_tried_again(caplog: pytest.LogCaptureFixture):
+async def test_nobody_there_is_reported_and_tried_again(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG)
     port = free_port()
     async with live(reader(Endpoint("127.0.0.1", port), "alone", Handler())):

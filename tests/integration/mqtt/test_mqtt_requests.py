@@ -80,7 +80,7 @@ async def test_a_present_session_goes_on_where_every_packet_id_is_in_use(
     ],
     ids=["CONNACK of 3.1.1", "CONNACK of 5", "closed"],
 )
-async def test_a_broker_without_mqtt_5_is_told(said: bytes, caplog: pytest.LogCaptureFixture):
+async def test_a_broker_without_mqtt_5_is_reported(said: bytes, caplog: pytest.LogCaptureFixture):
     async def old(client: Client) -> None:
         await client.next(mqtt5.ConnectPacket)
         await client.send(said)

@@ -165,7 +165,7 @@ async def test_a_member_of_another_name_is_renamed(pod):
             assert [m["host"] for m in config["members"]] == [f"localhost:{pod.mongod.port}"]
 
 
-async def test_a_host_that_is_not_this_mongod_is_told_and_waited_for(pod):
+async def test_a_host_that_is_not_this_mongod_is_reported_and_waited_for(pod):
     async with running(pod.provision(host="elsewhere.invalid")) as program:
         line = await said(program, "MongoDB is unavailable; trying again")
         assert "maps to this node" in line["error"]
@@ -173,7 +173,7 @@ async def test_a_host_that_is_not_this_mongod_is_told_and_waited_for(pod):
         assert status(program, "healthz") == 200
 
 
-async def test_a_wrong_administrators_password_is_told(pod):
+async def test_a_wrong_administrators_password_is_reported(pod):
     async with running(pod.provision()) as program:
         await ready(program)
     pod.password("admin", "another")
@@ -187,7 +187,7 @@ async def test_a_wrong_administrators_password_is_told(pod):
         assert await asyncio.wait_for(program.wait(), 60) == 0
 
 
-async def test_a_mongod_without_replication_is_told(mongod, tmp_path):
+async def test_a_mongod_without_replication_is_reported(mongod, tmp_path):
     pod = Pod(tmp_path)
     pod.mongod = mongod
     async with running(pod.provision()) as program:

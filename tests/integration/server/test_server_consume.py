@@ -236,7 +236,7 @@ class Denied(Ingest):
 
 
 @pytest.mark.parametrize("lasted", [False, True])
-async def test_being_denied_is_told_once_and_tried_less_and_less_often_unless_it_went_well(
+async def test_being_denied_is_reported_once_and_tried_less_and_less_often_unless_it_went_well(
     tansu, monkeypatch, caplog, lasted
 ):
     ceilings, stop = [], asyncio.Event()

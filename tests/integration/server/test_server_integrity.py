@@ -9,7 +9,7 @@ from support.server_parts import NOW, T0, one, store
 pytest_plugins = ["support.server_fixtures"]
 
 
-async def test_one_lost_and_one_doubled_reading_are_two_faults(db, client):
+async def test_one_lost_and_one_duplicate_reading_are_two_faults(db, client):
     await store(
         db,
         one([(1, 1.0), (2, 1.0)], window=0),

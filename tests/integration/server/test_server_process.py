@@ -110,7 +110,7 @@ async def test_wrong_settings_stop_it_at_once_and_all_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("setting", ["SENSORPIPE_HTTP", "SENSORPIPE_MONITORING"])
-async def test_a_port_in_use_is_told(tmp_path, setting):
+async def test_a_port_in_use_is_reported(tmp_path, setting):
     server, port = Server(tmp_path), free_port()
     taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
     async with taken:
@@ -145,7 +145,7 @@ def test_a_password_that_is_not_encoded_is_not_shown(scheme, password):
 
 @pytest.mark.parametrize("password", ["dont#tell", "dont[tell", "dont+tell"])
 @pytest.mark.parametrize("error", [OperationFailure("no", 18), AutoReconnect("no")])
-def test_why_mongodb_cannot_be_used_is_told_without_the_password(password, error):
+def test_why_mongodb_cannot_be_used_is_reported_without_the_password(password, error):
     uri = f"mongodb://us%2Fer:{password}@one:1,two:2/x?authSource=y"
     Settings.read({"SENSORPIPE_MONGODB_URI": uri})
     text = explain(uri, error)

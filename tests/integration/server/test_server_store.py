@@ -163,7 +163,7 @@ class Clock:
         return self.now
 
 
-async def test_first_windows_are_noted_at_once_and_last_ones_now_and_then(db):
+async def test_first_windows_are_recorded_at_once_and_last_ones_now_and_then(db):
     clock, listed = Clock(), database.facilities(db)
     noting = Facilities(listed, clock)
 
@@ -191,7 +191,7 @@ async def test_first_windows_are_noted_at_once_and_last_ones_now_and_then(db):
     }
 
 
-async def test_times_that_cannot_be_noted_hold_up_nothing_and_are_noted_later(
+async def test_times_that_cannot_be_recorded_hold_up_nothing_and_are_recorded_later(
     db, monkeypatch, caplog
 ):
     clock, listed = Clock(), database.facilities(db)

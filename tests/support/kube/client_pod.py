@@ -14,12 +14,12 @@ _KAFKA = (Path(__file__).parent / "kafka_attempts.py").read_text()
 def pod(image: str, secrets: Mapping[str, str]) -> dict[str, Any]:
     """Return a pod of the server's image, with each Secret at /secrets/NAME."""
     volumes = {f"/secrets/{name}": {"secret": {"secretName": at}} for name, at in secrets.items()}
-    return restricted_pod.pod("asker", image, "sleep 1200", volumes)
+    return restricted_pod.pod("client", image, "sleep 1200", volumes)
 
 
 def run(cluster: Cluster, namespace: str, script: str, *arguments: str) -> Any:
     """Return the JSON that a script prints in the pod."""
-    command = ["-n", namespace, "exec", "-i", "asker", "--", "python", "-", *arguments]
+    command = ["-n", namespace, "exec", "-i", "client", "--", "python", "-", *arguments]
     return json.loads(cluster.kubectl(*command, stdin=script, timeout=150))
 
 

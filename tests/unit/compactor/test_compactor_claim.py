@@ -288,7 +288,7 @@ async def test_a_run_that_knows_of_nothing_before_it_tells_nothing():
     assert (await claimed(log)).is_told
 
 
-async def test_where_the_search_ends_without_a_record_nothing_is_told(
+async def test_where_the_search_ends_without_a_record_nothing_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ):
     log = Log()

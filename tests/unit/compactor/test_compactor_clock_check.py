@@ -58,7 +58,7 @@ def test_a_late_reading_does_not_make_its_source_agree():
     assert made.judge(when(NOW + 1, -HOUR)) is Wrong.OURS
 
 
-def test_sources_that_were_heard_before_one_filled_up_the_broker_still_vouch_for_our_clock():
+def test_sources_that_came_before_one_filled_up_the_broker_still_confirm_our_clock():
     made = check({"a": 0, "b": HOUR})
     made.note("b", NOW + 300_000 + HOUR, when(NOW + 300_000))
     assert made.judge(when(NOW + 300_000)) is Wrong.THEIRS
@@ -201,7 +201,7 @@ def test_a_wrong_unit_says_nothing_of_our_clock():
     assert made.judge(when(NOW + UNKNOWN)) is Wrong.THEIRS
 
 
-def test_what_a_facility_sends_without_a_source_is_one_witness():
+def test_what_a_facility_sends_without_a_source_is_one_source():
     taken = windows()
     ahead = [of(Reading(NOW + HOUR, 1.0), "f", sensor) for sensor in ("t", "h")]
     taken.add(ahead, 0, when(NOW))

@@ -149,7 +149,7 @@ async def test_a_limit_that_was_raised_is_noticed_before_a_value_is_given_up():
     assert bench.compactor.windows.max_cost > 120
 
 
-async def test_a_limit_that_is_told_and_not_kept_to_ends_in_dead_letters():
+async def test_a_limit_that_is_reported_and_not_kept_to_ends_in_dead_letters():
     bench = Bench()
     bench.kafka.takes_bytes = bench.kafka._limit.max_bytes = 400
     bench.kafka.tells_bytes = 1_000_000

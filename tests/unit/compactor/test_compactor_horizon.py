@@ -34,7 +34,7 @@ def test_an_empty_log_tells_nothing(lows: dict[int, int]):
     assert told([], lows) is None
 
 
-def test_of_what_was_deleted_and_no_record_covers_nothing_is_told():
+def test_of_what_was_deleted_and_no_record_covers_nothing_is_reported():
     assert told([(0, 50, 7)], {0: 7, 1: 1}) is None
     assert told([(0, 50, 7), (1, 60, 4)], {0: 7, 1: 5}) is None
     assert told([(0, 50, 7), (1, 60, 5)], {0: 7, 1: 5}) == 60

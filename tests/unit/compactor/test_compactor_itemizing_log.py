@@ -24,7 +24,7 @@ def lines(said: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return found
 
 
-def test_a_line_that_is_far_ahead_is_told_until_it_is_reached(said: pytest.LogCaptureFixture):
+def test_a_line_that_is_far_ahead_is_reported_until_it_is_reached(said: pytest.LogCaptureFixture):
     itemizing, line = ItemizingLog(WINDOW), Line(NOW + HOUR)
     itemizing.update(line, when(NOW), 5)
     (record,) = said.records
@@ -49,7 +49,7 @@ def test_what_timely_readings_reach_is_nothing_to_tell(said: pytest.LogCaptureFi
     assert lines(said) == []
 
 
-def test_a_clock_that_nobody_confirms_is_told_after_two_minutes(said: pytest.LogCaptureFixture):
+def test_a_clock_that_nobody_confirms_is_reported_after_two_minutes(said: pytest.LogCaptureFixture):
     itemizing, line = ItemizingLog(WINDOW), Line(is_told=False)
     itemizing.update(line, when(NOW), 1)
     itemizing.update(line, when(NOW + 2 * MINUTE - 1), 2)
@@ -76,7 +76,7 @@ def confirm(line: Line, begun: Instant) -> Instant:
     return later
 
 
-def test_nothing_is_told_while_nothing_is_itemized(said: pytest.LogCaptureFixture):
+def test_nothing_is_reported_while_nothing_is_itemized(said: pytest.LogCaptureFixture):
     itemizing, line = ItemizingLog(WINDOW), Line(is_told=False)
     for minute in range(5):
         itemizing.update(line, when(NOW + minute * MINUTE), 0)

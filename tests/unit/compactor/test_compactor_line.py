@@ -17,7 +17,7 @@ def unsure(newest_ms: int = 0) -> Windows:
     return made
 
 
-class Heard:
+class Feed:
     """Gives windows a reading of each of some sources, on a clock that may be wrong."""
 
     def __init__(self, taken: Windows) -> None:
@@ -37,79 +37,79 @@ class Heard:
 def test_what_kafka_tells_is_the_line_whatever_the_clock_does():
     taken = windows()
     taken.line = Line(NOW)
-    heard = Heard(taken)
-    assert heard.at(0, {"a": 1}) == [True]
-    assert heard.at(1, {"a": 1}) == [False]
-    assert heard.at(HOUR, {"a": HOUR}, HOUR) == [False]
+    feed = Feed(taken)
+    assert feed.at(0, {"a": 1}) == [True]
+    assert feed.at(1, {"a": 1}) == [False]
+    assert feed.at(HOUR, {"a": HOUR}, HOUR) == [False]
 
 
 def test_readings_are_certain_a_minute_after_sources_have_confirmed_the_clock_for_one():
-    heard = Heard(unsure())
+    feed = Feed(unsure())
     line = 2 * MINUTE + 1
-    assert [heard.at(ms, {"a": 0}) for ms in (0, MINUTE - 1, MINUTE, line - 1)] == [[True]] * 4
-    assert heard.at(line, {"a": 0}) == [False]
-    assert heard.at(line + 1, {"a": 2}) == [True]
+    assert [feed.at(ms, {"a": 0}) for ms in (0, MINUTE - 1, MINUTE, line - 1)] == [[True]] * 4
+    assert feed.at(line, {"a": 0}) == [False]
+    assert feed.at(line + 1, {"a": 2}) == [True]
 
 
 def test_the_minute_begins_with_the_first_reading_and_not_with_the_start():
     """What is sent again may come first, and seem right to a clock that is as far behind."""
-    heard = Heard(unsure())
+    feed = Feed(unsure())
     for ms in (0, 2 * MINUTE):
-        assert heard.taken.judge_ahead(when(NOW + ms, -HOUR)) is None  # the broker is away
-    assert heard.at(3 * MINUTE, {"again": HOUR}, -HOUR) == [True]
-    assert heard.at(3 * MINUTE + 1, {"again": HOUR}, -HOUR) == [True]
-    assert heard.taken.line.ms == NEVER
+        assert feed.taken.judge_ahead(when(NOW + ms, -HOUR)) is None  # the broker is away
+    assert feed.at(3 * MINUTE, {"again": HOUR}, -HOUR) == [True]
+    assert feed.at(3 * MINUTE + 1, {"again": HOUR}, -HOUR) == [True]
+    assert feed.taken.line.ms == NEVER
     for ms in (3 * MINUTE + 2, 5 * MINUTE):
-        assert heard.at(ms, {"a": 0, "b": 0}, -HOUR) == []  # as old as they say, and held
-    assert heard.taken.line.ms == NEVER
+        assert feed.at(ms, {"a": 0, "b": 0}, -HOUR) == []  # as old as they say, and held
+    assert feed.taken.line.ms == NEVER
 
 
 def test_a_line_beyond_what_the_clock_draws_stays():
-    heard = Heard(unsure(NOW + HOUR))
-    heard.at(0, {"a": 0})
-    heard.at(MINUTE, {"a": 0})
-    assert heard.taken.line.ms == NOW + HOUR
+    feed = Feed(unsure(NOW + HOUR))
+    feed.at(0, {"a": 0})
+    feed.at(MINUTE, {"a": 0})
+    assert feed.taken.line.ms == NOW + HOUR
 
 
 def test_a_clock_that_is_behind_draws_no_line_until_it_is_right():
-    heard = Heard(unsure())
+    feed = Feed(unsure())
     for ms in range(0, 3 * MINUTE, MINUTE):
-        assert heard.at(ms, {"a": 0, "b": 0}, -HOUR) == []  # they wait
+        assert feed.at(ms, {"a": 0, "b": 0}, -HOUR) == []  # they wait
     # what is sent again meanwhile is as old as the clock is behind
-    assert heard.at(3 * MINUTE, {"c": HOUR}, -HOUR) == [True]
+    assert feed.at(3 * MINUTE, {"c": HOUR}, -HOUR) == [True]
     right = 4 * MINUTE
-    assert set(heard.at(right, {"a": 0, "b": 0})) == {True}
-    assert heard.taken.line.ms == NOW + right + MAX_AHEAD_MS + 1
+    assert set(feed.at(right, {"a": 0, "b": 0})) == {True}
+    assert feed.taken.line.ms == NOW + right + MAX_AHEAD_MS + 1
 
 
 @pytest.mark.parametrize(("stepped", "confirmed"), [(HOUR, 2 * MINUTE), (8760 * HOUR, 3 * MINUTE)])
 def test_a_clock_that_is_ahead_does_not_leave_its_line_behind(stepped: int, confirmed: int):
     """Readings that are too old for it are none, so that the minute begins behind them."""
-    heard = Heard(unsure())
+    feed = Feed(unsure())
     for ms in (0, MINUTE):
-        heard.at(ms, {"a": 0}, stepped=stepped + HOUR)
-    assert heard.taken.line.ms == NEVER
+        feed.at(ms, {"a": 0}, stepped=stepped + HOUR)
+    assert feed.taken.line.ms == NEVER
     for ms in (2 * MINUTE, 3 * MINUTE):
-        heard.at(ms, {"a": 0})
-    assert heard.taken.line.ms == NOW + confirmed + MAX_AHEAD_MS + 1
+        feed.at(ms, {"a": 0})
+    assert feed.taken.line.ms == NOW + confirmed + MAX_AHEAD_MS + 1
 
 
 def test_a_clock_that_was_confirmed_and_is_set_forward_draws_the_line_anew():
     """All its sources ran on the same machine before it learnt the time."""
-    heard = Heard(unsure())
+    feed = Feed(unsure())
     for ms in (0, MINUTE, 3 * MINUTE):
-        heard.at(ms, {"a": HOUR}, -HOUR)
-    assert heard.at(4 * MINUTE, {"a": HOUR}, -HOUR) == [False]
-    assert heard.at(5 * MINUTE, {"a": 0, "again": 30 * MINUTE}) == [True, True]
-    assert heard.at(6 * MINUTE + 1, {"a": 0}) == [False]
+        feed.at(ms, {"a": HOUR}, -HOUR)
+    assert feed.at(4 * MINUTE, {"a": HOUR}, -HOUR) == [False]
+    assert feed.at(5 * MINUTE, {"a": 0, "again": 30 * MINUTE}) == [True, True]
+    assert feed.at(6 * MINUTE + 1, {"a": 0}) == [False]
 
 
 def test_a_clock_set_back_and_right_again_changes_nothing():
-    heard = Heard(unsure())
+    feed = Feed(unsure())
     for ms in (0, MINUTE, 3 * MINUTE):
-        heard.at(ms, {"a": 0})
-    assert heard.at(4 * MINUTE, {"a": HOUR}, -HOUR) == [True]
-    assert heard.at(5 * MINUTE, {"a": 0}) == [False]
+        feed.at(ms, {"a": 0})
+    assert feed.at(4 * MINUTE, {"a": HOUR}, -HOUR) == [True]
+    assert feed.at(5 * MINUTE, {"a": 0}) == [False]
 
 
 def test_a_run_ends_where_the_line_rises():

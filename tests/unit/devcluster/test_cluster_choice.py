@@ -46,7 +46,7 @@ def test_a_kubeconfig_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch
         cluster_choice.cluster()
 
 
-def test_where_none_is_possible_all_three_reasons_are_told(monkeypatch: pytest.MonkeyPatch):
+def test_where_none_is_possible_all_three_reasons_are_reported(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv(cluster_choice.GIVEN, raising=False)
     monkeypatch.setattr(cluster_kind, "why_not", lambda: "kind is not here")
     monkeypatch.setattr(cluster_own, "why_not", lambda: "a cluster of our own needs root")

@@ -191,7 +191,7 @@ def test_it_wakes_no_more_than_50_times_a_second() -> None:
     st.sampled_from(["10ms", "250ms", "1s", "7s"]),
     st.lists(st.tuples(st.integers(0, 40_000), st.integers(0, 3_000)), max_size=25),
 )
-def test_nothing_is_lost_doubled_or_numbered_twice(
+def test_nothing_is_lost_duplicate_or_numbered_twice(
     count: int, interval: str, moments: list[tuple[int, int]]
 ) -> None:
     it = rig(count=count, interval=interval, room=0)

@@ -58,7 +58,7 @@ def test_a_url_says_where_and_who(url: str, endpoint: Endpoint, text: str):
         "mqtt://user:hunter2?@broker",
     ],
 )
-def test_a_wrong_url_is_refused_and_no_password_told(url: str):
+def test_a_wrong_url_is_refused_and_no_password_shown(url: str):
     with pytest.raises(ValueError, match="must be mqtt://HOST:PORT or mqtts://") as refused:
         Endpoint.parse(url)
     assert "hunter2" not in str(refused.value)

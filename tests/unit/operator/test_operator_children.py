@@ -165,7 +165,7 @@ async def test_what_was_created_and_is_no_longer_wanted_goes(bench: Bench) -> No
     assert '"seed": 2' in content
 
 
-async def test_a_child_that_is_there_unheard_of_is_not_written_again(bench: Bench) -> None:
+async def test_a_child_that_the_cache_lacks_is_not_written_again(bench: Bench) -> None:
     await bench.reconcile()
     fresh = Bench()
     fresh.cluster = bench.cluster

@@ -333,7 +333,7 @@ async def test_children_that_go_with_their_sensor_are_not_made_again(bench: Benc
     assert bench.cache.sensor(KEY) is None
 
 
-async def test_the_same_trouble_told_otherwise_is_not_written_again(bench: Bench) -> None:
+async def test_the_same_trouble_in_other_words_is_not_written_again(bench: Bench) -> None:
     await bench.reconcile()
     bench.see("Pod", pod({"waiting": {"reason": "ErrImagePull", "message": "not found"}}))
     await bench.reconcile()
@@ -365,7 +365,7 @@ async def test_others_conditions_stay(bench: Bench) -> None:
     assert bench.cluster.writes == []  # neither their order nor the other one is the operator's
 
 
-async def test_a_condition_that_the_operator_has_not_heard_of_stays(bench: Bench) -> None:
+async def test_a_condition_that_the_operator_does_not_know_stays(bench: Bench) -> None:
     await bench.reconcile()
     other = {"type": "Audited", "status": "True", "reason": "ByHand", "message": ""}
     bench.status["conditions"].append(other)

@@ -57,7 +57,9 @@ async def test_being_cancelled_leaves_no_task() -> None:
     assert asyncio.all_tasks() == before
 
 
-async def test_the_first_to_finish_is_told_by_its_position_and_the_others_are_cancelled() -> None:
+async def test_the_first_to_finish_is_reported_by_its_position_and_the_others_are_cancelled() -> (
+    None
+):
     before = asyncio.all_tasks()
     assert await first_of(forever(), asyncio.sleep(0), forever()) == 1
     assert await first_of(asyncio.sleep(0), asyncio.sleep(0)) == 0

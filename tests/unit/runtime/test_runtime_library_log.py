@@ -105,7 +105,7 @@ def test_other_loggers_pass():
     assert len(library.shown) == 3
 
 
-def test_no_end_is_told_where_information_is_not_wanted(caplog):
+def test_no_end_is_reported_where_information_is_not_wanted(caplog):
     caplog.set_level(logging.WARNING)
     library = Library()
     library.log("one")

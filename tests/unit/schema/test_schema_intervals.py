@@ -123,6 +123,6 @@ def test_joining_changes_no_audit(held):
         ([(2**62, 2**62 + 1), (1, 1)], 2**62 - 2, 0),
     ],
 )
-def test_a_lost_and_a_doubled_reading_are_two_faults(held, lost, duplicates):
+def test_a_lost_and_a_duplicate_reading_are_two_faults(held, lost, duplicates):
     audit = ExactAudit.of(held)
     assert (audit.lost, audit.duplicates) == (lost, duplicates)

@@ -53,7 +53,7 @@ def test_what_is_wrong_is_named(path: str, value: Any, field: str, message: str)
     assert message in dict(caught.value.problems)[field]
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_that_is_wrong_is_reported_at_once() -> None:
     manifest = changed("spec.interval", "5x")
     manifest["spec"]["facility"] = "Boiler"
     manifest["spec"]["measurements"][1]["signal"]["normal"]["stdev"] = -1
