@@ -1,7 +1,6 @@
 """The commands of `sensorpipe` and their options; each imports its implementation when it runs."""
 
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -21,17 +20,23 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:  # noqa: FBT001  typer's callbacks take the value
     if wanted:
+        from importlib.metadata import version  # noqa: PLC0415  keeps the start fast
+
         typer.echo(f"sensorpipe {version('sensorpipe')}")
         raise typer.Exit
 
 
 def _seconds(text: str) -> float:
-    from sensorpipe_cli.runner.options import read_duration  # noqa: PLC0415  keeps --help fast
+    """Return a duration such as 1h30m in seconds, greater than zero."""
+    from sensorpipe_runtime import duration  # noqa: PLC0415  keeps --help fast
 
     try:
-        return read_duration(text)
+        milliseconds = duration.parse_ms(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    if milliseconds <= 0:
+        raise typer.BadParameter(f"must be greater than zero; got {text!r}")
+    return milliseconds / 1000
 
 
 @app.callback()

@@ -79,3 +79,17 @@ def test_a_program_starts_without_the_others_libraries(package):
     command = [sys.executable, "-c", WITHOUT, package, *FOREIGN[package]]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("main", ["asyncio", "importlib.metadata", "msgspec", "rich", "sensorpipe_schema", "yaml"]),
+        ("commands.check", ["asyncio", "msgspec", "rich", "sensorpipe_cli.client"]),
+        ("commands.verify", ["asyncio", "rich", "sensorpipe_cli.runner", "yaml"]),
+    ],
+)
+def test_a_command_starts_without_what_it_does_not_need(module, heavy):
+    code = f"import sys, sensorpipe_cli.{module}; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
 from sensorpipe_runtime.duration import format_ms
 from sensorpipe_schema.manifest_files import SensorFilesError, load_files
 
 from sensorpipe_cli.errors import UnusableError
-from sensorpipe_cli.views.display import echo
 
 if TYPE_CHECKING:
     from sensorpipe_schema.sensor import Sensor
@@ -20,7 +20,7 @@ def check(files: tuple[Path, ...]) -> None:
         measured = ", ".join(measurement.name for measurement in spec.measurements)
         devices = "1 device" if spec.count == 1 else f"{spec.count} devices"
         suspended = ", suspended" if spec.suspend else ""
-        echo(
+        typer.echo(
             f"{sensor.name}: facility {spec.facility}, {devices} every "
             f"{format_ms(spec.interval_ms)}, {measured}{suspended}"
         )

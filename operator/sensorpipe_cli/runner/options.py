@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sensorpipe_runtime import duration
 from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from sensorpipe_runtime.settings import Environment, SettingsError
 
@@ -36,14 +35,6 @@ class Options:
     """URI of the user's own MongoDB."""
     tty: bool = True
     """Whether a live view may be shown."""
-
-
-def read_duration(text: str) -> float:
-    """Return a duration such as 1h30m in seconds, greater than 0; raise ValueError."""
-    milliseconds = duration.parse_ms(text)
-    if milliseconds <= 0:
-        raise ValueError(f"must be greater than zero; got {text!r}")
-    return milliseconds / 1000
 
 
 def window_seconds(environ: Mapping[str, str]) -> float:
