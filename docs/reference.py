@@ -1,4 +1,4 @@
-"""Write the generated parts of docs/: settings, command line, HTTP API and fields of a Sensor.
+"""Write the generated parts of docs/: settings, command line, HTTP API, metrics, Sensor fields.
 
 `make reference` writes them; `python docs/reference.py --check` exits with 1 where they are stale.
 """
@@ -18,6 +18,7 @@ from typing import Any, Final
 from unittest.mock import MagicMock
 
 import yaml
+from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.testclient import TestClient
 
 DOCS: Final = Path(__file__).parent
@@ -46,6 +47,7 @@ def pages() -> tuple[tuple[Path, str], ...]:
         "settings": settings,
         "cli": command_line,
         "api": http_api,
+        "metrics": metrics,
         "sensor": sensor_fields,
     }
     found = []
@@ -220,6 +222,87 @@ def endpoint_summaries() -> Iterator[tuple[str, str]]:
             r'"""`GET (\S+)`: (.*?)\.?(?:"""|\n)', file.read_text(encoding="utf-8")
         ):
             yield found[1], found[2]
+
+
+# --- metrics ---
+
+
+def metrics() -> str:
+    """Return a table of the metrics of each program."""
+    heads = ("metric", "type", "labels", "meaning")
+    return "\n".join(
+        f"## sensorpipe-{program}\n\n{table(heads, list(metric_rows(program)))}"
+        for program in PROGRAMS
+    )
+
+
+def metric_rows(program: str) -> Iterator[Row]:
+    """Yield name, type, labels and HELP text of a program's metrics, in alphabetical order."""
+    prefix = f"sensorpipe_{program}_"
+    found: dict[str, Row] = {}
+    for collector in REGISTERED[program]():
+        for family in collector.collect():
+            if family.name.startswith(prefix) and "_process_" not in family.name:
+                name = f"{family.name}_total" if family.type == "counter" else family.name
+                # a metric has them itself, a family that a collector yields has them instead
+                labels = getattr(collector, "_labelnames", getattr(family, "_labelnames", ()))
+                named = ", ".join(f"`{label}`" for label in labels)
+                text = f"{family.documentation.rstrip('.')}."
+                found[name] = (f"`{name}`", family.type, named, text)
+    yield from (row for _, row in sorted(found.items()))
+
+
+def generator_metrics() -> Iterator[Any]:
+    """Yield the generator's collectors."""
+    from sensorpipe_generator.metrics import GeneratorMetrics  # noqa: PLC0415  as in http_api
+    from sensorpipe_generator.publishing import Totals  # noqa: PLC0415
+
+    yield GeneratorMetrics(Totals(), MagicMock())
+
+
+def compactor_metrics() -> Iterator[Any]:
+    """Yield the compactor's collectors."""
+    from sensorpipe_compactor.metrics import CompactorMetrics  # noqa: PLC0415  as in http_api
+
+    yield CompactorMetrics(MagicMock(), MagicMock())
+
+
+def server_metrics() -> Iterator[Any]:
+    """Yield the server's collectors: of its modules, of its API's process and of the audit."""
+    from sensorpipe_server.api.http.metrics import REGISTRY as API  # noqa: PLC0415  as in http_api
+    from sensorpipe_server.audit.metrics import AuditMetrics  # noqa: PLC0415
+    from sensorpipe_server.ingest.metrics import watch_kafka  # noqa: PLC0415
+
+    watch_kafka(lambda: True)
+    importlib.import_module("sensorpipe_server.storage.metrics")
+    yield from (*REGISTRY._collector_to_names, *API._collector_to_names)  # noqa: SLF001
+    yield AuditMetrics(MagicMock())
+
+
+def operator_metrics() -> Iterator[Any]:
+    """Yield the operator's collectors."""
+    from sensorpipe_operator.__main__ import _add_gauges  # noqa: PLC0415  as in http_api
+    from sensorpipe_operator.metrics import OperatorMetrics  # noqa: PLC0415
+
+    registry, parts = CollectorRegistry(), MagicMock()
+    parts.__len__.return_value = 0
+    _add_gauges(
+        OperatorMetrics(registry, clock=lambda: 0.0),
+        cache=parts,
+        queue=parts,
+        sink=parts,
+        namespaces=parts,
+        settings=parts,
+    )
+    yield from registry._collector_to_names  # noqa: SLF001
+
+
+REGISTERED: Final[Mapping[str, Callable[[], Iterator[Any]]]] = {
+    "generator": generator_metrics,
+    "compactor": compactor_metrics,
+    "server": server_metrics,
+    "operator": operator_metrics,
+}
 
 
 # --- the Sensor ---

@@ -42,6 +42,14 @@ def asked() -> set[str]:
     return set(re.findall(r"\b((?:sensorpipe|process)_\w+)\{", "\n".join(found))) | set(named)
 
 
+def documented() -> set[str]:
+    """Return the names of all samples of the metrics in the reference."""
+    rows = re.findall(r"(?m)^\| `(\w+)` \| (\w+) \|", (ROOT / "docs/metrics.md").read_text())
+    return {
+        f"{name.removesuffix('_total')}{suffix}" for name, kind in rows for suffix in SUFFIXES[kind]
+    }
+
+
 def told(text: str) -> set[str]:
     """Return the names of all samples that a scrape has, or will have once there is something."""
     return {
@@ -120,6 +128,18 @@ async def scrapes(
         return {
             name: await scraped(metrics_port(child), last[name]) for name, child in children.items()
         }
+
+
+def test_whatever_is_asked_for_is_in_the_reference():
+    ours = {name for name in asked() if name.startswith("sensorpipe_") and "process_" not in name}
+    assert len(ours) > 30
+    assert ours - documented() == set()
+
+
+def test_the_reference_has_what_the_programs_tell(scrapes):
+    found = {name for text in scrapes.values() for name in told(text)}
+    ours = {name for name in found if name.startswith("sensorpipe_") and "process_" not in name}
+    assert ours == documented()
 
 
 def test_whatever_is_asked_for_some_program_tells(scrapes):
