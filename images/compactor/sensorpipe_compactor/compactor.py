@@ -39,7 +39,7 @@ _MAX_DEAD_AT_ONCE: Final = 2_000
 """Dead letters that one attempt writes at most. All or none of an attempt count as written, so
 one that cannot end in time must not begin anew with all of them."""
 
-_CLOCK_BEHIND: Final = "This machine's clock is behind all sources: their readings are held"
+_CLOCK_BEHIND: Final = "This machine's clock is behind most sources: their readings are held"
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Compactor:
         self.sessions_lost = 0
         """Connections at which the broker had forgotten our session."""
         self.clock_behind_s: int | None = None
-        """Seconds by which our clock was found behind all sources, whose readings wait for it."""
+        """Seconds by which our clock was found behind most sources; their readings wait for it."""
         self._clock_log = ThrottledLogger(log)
         self._itemizing_log = ItemizingLog(settings.window_ms)
         self._dead_backoff = Backoff(1.0, 30.0, least=0.5)
@@ -116,7 +116,7 @@ class Compactor:
     def readiness(self) -> bool | str:
         """Return whether readings are taken; where our clock forbids it, say so."""
         if self.clock_behind_s is not None:
-            return f"this machine's clock is {self.clock_behind_s} s behind all sources"
+            return f"this machine's clock is {self.clock_behind_s} s behind most sources"
         return self.subscriber.ready
 
     # What the subscriber calls.
@@ -207,7 +207,7 @@ class Compactor:
         self._settle(through)
 
     def _compare_clocks(self, now: Instant) -> None:
-        """Take out what waited for our clock; say so while all sources are ahead of it."""
+        """Take out what waited for our clock; say so while most sources are ahead of it."""
         behind = self.windows.judge_ahead(now)
         if behind is None:
             self.clock_behind_s = None

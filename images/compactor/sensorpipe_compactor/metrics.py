@@ -77,7 +77,7 @@ class CompactorMetrics(Collector):
             ("held_ahead", "Readings held as ahead of our clock", len(compactor.windows.ahead)),
             (
                 "clock_behind_seconds",
-                "Seconds by which our clock is behind all sources, while readings wait for it",
+                "Seconds by which our clock is behind most sources, while readings wait for it",
                 compactor.clock_behind_s or 0,
             ),
             ("budget", "Messages the broker lets be in flight", compactor.budget.limit),

@@ -50,7 +50,8 @@ _SENSOR_COST: Final = 256
 """Bytes that a sensor takes in a partial, apart from its sketch and sources."""
 
 _NOTED_STEP_MS: Final = 1_000
-"""Of a batch, the first reading tells how our clock compares, and those so much younger."""
+"""Of each source in a batch, the first reading is compared with our clock, and those that are
+younger by so many milliseconds of event time."""
 
 
 class Windows:
@@ -76,13 +77,15 @@ class Windows:
         self._lateness_ms = lateness_ms
         self._facilities: dict[str, Facility] = {}
         self._sealed: list[Window] = []
-        self._noted_at = self._noted_ts = 0
+        self._noted_at = 0
+        self._noted_ts: dict[str, int] = {}
 
     # Taking readings.
 
     def add(self, messages: Sequence[Message], before: int, now: Instant) -> None:
         """Take a batch whose messages have the numbers from `before + 1`."""
-        self._look_at_line(now)
+        self.line.notice_step(now)  # before readings are taken that it lets in
+        self._move_floor()
         by_topic, decode_payload, longest = self.streams.by_topic, decode_fast, MAX_PAYLOAD
         number = before
         for message in messages:
@@ -115,7 +118,8 @@ class Windows:
         source's clock is wrong. Where ours is, they wait: then return by how many
         milliseconds it is behind; None otherwise.
         """
-        self._look_at_line(now)
+        self.line.look(now, self.clock)
+        self._move_floor()
         if not self.ahead:
             return None
         wrong = self.clock.judge(now)
@@ -128,16 +132,14 @@ class Windows:
                 self.ahead.append(each)
         return self.clock.behind_ms(now) if self.ahead and wrong is Wrong.OURS else None
 
-    def _look_at_line(self, now: Instant) -> None:
-        """Find out where the line is before readings are taken that a step of our clock lets in."""
-        self.line.look(now, self.clock)
+    def _move_floor(self) -> None:
         if self.line.ms != self.streams.floor_ms:
             self.streams.move_floor(self.line.ms)
 
     def _keep_ahead(self, message: Message, number: int, now: Instant) -> None:
         reading = decode_fast(message.payload)
         facility, _ = split_topic(message.topic)
-        self.clock.note(_source_of(facility, reading), reading.ts, now)
+        self._note(facility, reading, now)
         self.kept_bytes += held_bytes(message)
         self.ahead.append(Ahead(number, bare(message), reading.ts))
 
@@ -158,10 +160,8 @@ class Windows:
                 self._dead_letter(message, number, error.reason, str(error))
             return
         src = reading.src if reading.seq else None
-        is_young = reading.ts >= self._noted_ts + _NOTED_STEP_MS
-        if not is_judged and (is_young or now.steady_ms != self._noted_at):
-            self._noted_at, self._noted_ts = now.steady_ms, reading.ts
-            self.clock.note(_source_of(facility, reading), reading.ts, now)
+        if not is_judged:
+            self._note(facility, reading, now)
         stream = self._stream(topic, facility, sensor, src)
         stream.settle()
         if src is not None and reading.seq in stream.seen:
@@ -172,6 +172,15 @@ class Windows:
         if stream.bucket is None:
             self.streams.touch(topic, stream)
         self._place(stream, reading, number, now)
+
+    def _note(self, facility: str, reading: Reading, now: Instant) -> None:
+        """Compare a source's clock with ours, not with every reading of a batch."""
+        if now.steady_ms != self._noted_at:
+            self._noted_at, self._noted_ts = now.steady_ms, {}
+        source = _source_of(facility, reading)
+        if reading.ts >= self._noted_ts.get(source, 0) + _NOTED_STEP_MS:
+            self._noted_ts[source] = reading.ts
+            self.clock.note(source, reading.ts, now)
 
     def dead_letter_window(self, window: Window, reason: str, detail: str) -> None:
         """Make a dead letter of readings of one source that cannot be written otherwise."""

@@ -126,7 +126,7 @@ class World:
     def confirm(self) -> None:
         """Sources confirm the clock: the line is drawn now, where Kafka did not tell it."""
         now = Instant(max(self.broker.queue, default=0), 0)
-        self.instance.line.look(now, SimpleNamespace(agrees=lambda _: True, has_sources=True))  # type: ignore[arg-type]
+        self.instance.line.look(now, SimpleNamespace(agrees=lambda _: True))  # type: ignore[arg-type]
 
     def deliver(self) -> None:
         self.instance.take(self.broker.deliver(self.data.draw(st.integers(1, 2 * FLIGHT))))
@@ -199,7 +199,7 @@ def small() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tail, "_CHUNK", 1)
         patch.setattr(line, "MAX_AHEAD_MS", 0)
-        patch.setattr(line, "_HEARD_MS", 0)
+        patch.setattr(line, "_AGREED_MS", 0)
         yield
 
 

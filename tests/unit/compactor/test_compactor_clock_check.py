@@ -6,8 +6,8 @@ from sensorpipe_compactor.clocks.clock_check import ClockCheck, Wrong
 from sensorpipe_schema.reading import MAX_AHEAD_MS, Reading
 from support.window_parts import NOW, WINDOW, of, when, windows
 
-HOUR = 3_600_000
-UNKNOWN = 90_000
+MINUTE, HOUR = 60_000, 3_600_000
+FIRST, UNKNOWN = 15_000, 90_000
 
 
 def check(leads: dict[str, int], stepped: int = 0) -> ClockCheck:
@@ -21,17 +21,29 @@ def check(leads: dict[str, int], stepped: int = 0) -> ClockCheck:
 @pytest.mark.parametrize(
     ("leads", "stepped", "verdict"),
     [
-        ({"a": 0, "b": HOUR}, 0, Wrong.THEIRS),
-        ({"a": 0, "b": HOUR, "c": HOUR}, 0, Wrong.THEIRS),
+        ({"a": 0, "b": HOUR}, 0, Wrong.UNKNOWN),  # one of them is wrong, or a is late
+        ({"a": 0, "b": 0, "c": HOUR}, 0, Wrong.THEIRS),
         ({"a": 0, "b": 0, "c": 0}, -HOUR, Wrong.OURS),
-        ({"a": 0, "b": 5_000, "c": -HOUR}, -HOUR, Wrong.THEIRS),  # two faults: it agrees with us
+        ({"a": 0, "b": 5_000, "c": -HOUR}, -HOUR, Wrong.OURS),  # c is as late as ours is behind
+        ({"a": 0, "b": 0, "c": -HOUR - 30 * MINUTE}, -HOUR, Wrong.OURS),
+        ({"a": HOUR, "b": HOUR, "c": -5 * MINUTE, "d": -5 * MINUTE}, 0, Wrong.UNKNOWN),
         ({"a": HOUR}, 0, Wrong.UNKNOWN),
         ({"a": HOUR, "b": -HOUR}, 0, Wrong.UNKNOWN),  # b may send what it has kept
         ({"a": MAX_AHEAD_MS + 1, "b": MAX_AHEAD_MS - 1}, 0, Wrong.UNKNOWN),
     ],
 )
 def test_whose_clock_is_wrong(leads: dict[str, int], stepped: int, verdict: Wrong):
-    assert check(leads, stepped).judge(when(NOW, stepped)) is verdict
+    made = check(leads, stepped)
+    assert made.judge(when(NOW + FIRST, stepped)) is verdict
+
+
+def test_those_that_come_first_do_not_judge_the_others():
+    """After an outage a clock goes on where it ended, and so do those who kept their readings."""
+    made = check({"kept": -HOUR, "kept too": -HOUR, "a": 0}, -HOUR)
+    assert made.judge(when(NOW, -HOUR)) is Wrong.UNKNOWN
+    for source in ("b", "c"):
+        made.note(source, NOW + 5_000, when(NOW + 5_000, -HOUR))
+    assert made.judge(when(NOW + FIRST, -HOUR)) is Wrong.OURS
 
 
 def test_what_nobody_confirms_is_the_source_s_fault_after_a_while():
@@ -59,7 +71,7 @@ def test_a_late_reading_does_not_make_its_source_agree():
 
 
 def test_sources_that_came_before_one_filled_up_the_broker_still_confirm_our_clock():
-    made = check({"a": 0, "b": HOUR})
+    made = check({"a": 0, "b": HOUR, "c": 0})
     made.note("b", NOW + 300_000 + HOUR, when(NOW + 300_000))
     assert made.judge(when(NOW + 300_000)) is Wrong.THEIRS
 
@@ -118,16 +130,26 @@ def test_a_reading_that_was_ahead_is_not_acknowledged_before_its_window():
 
 def test_a_single_source_ahead_of_the_others_is_a_dead_letter_in_its_place():
     taken = windows()
-    good = [of(Reading(NOW, 1.0, "a", seq)) for seq in (1, 2)]
-    bad = of(Reading(NOW + MAX_AHEAD_MS + 1, 1.0, "b", 1))
+    good = [of(Reading(NOW, 1.0, src, 1)) for src in ("a", "d")]
+    bad = of(Reading(NOW + MAX_AHEAD_MS + FIRST + 1, 1.0, "b", 1))
     none = of(Reading(NOW + 8 * 24 * HOUR, 1.0, "b", 2))
     taken.add([bad, good[0], none, good[1]], 0, when(NOW))
     taken.add([of(Reading(NOW - 8 * 24 * HOUR, 1.0, "c", 1))], 4, when(NOW))
-    assert taken.judge_ahead(when(NOW)) is None
+    assert taken.judge_ahead(when(NOW + FIRST)) is None
     dead = [(letter.number, letter.reason) for letter in taken.take_dead()]
     assert dead == [(1, "ahead_of_time"), (3, "ahead_of_time"), (5, "too_old")]
     (window,) = taken.take_all()
     assert window.count == 2
+
+
+def test_each_source_in_a_batch_has_a_vote():
+    taken = windows()
+    right = [of(Reading(NOW, 1.0, f"right{n}", 1)) for n in range(3)]
+    wrong = [of(Reading(NOW + HOUR, 1.0, f"wrong{n}", 1)) for n in range(2)]
+    taken.add(right + wrong, 0, when(NOW))
+    assert taken.judge_ahead(when(NOW + FIRST)) is None
+    assert len(taken.take_dead()) == 2
+    assert len(taken.take_all()) == 1
 
 
 def test_dead_letters_given_back_stay_in_the_order_of_their_numbers():
@@ -192,7 +214,7 @@ def test_a_clock_that_was_ahead_a_little_and_is_set_right_is_right():
     for source in ("a", "b"):
         made.note(source, NOW + 1_000, when(NOW + 1_000, 0))
     made.note("wrong", NOW + HOUR, when(NOW + 1_000, 0))
-    assert made.judge(when(NOW + 1_000, 0)) is Wrong.THEIRS
+    assert made.judge(when(NOW + FIRST, 0)) is Wrong.THEIRS
 
 
 def test_a_wrong_unit_says_nothing_of_our_clock():

@@ -77,21 +77,22 @@ def test_a_clock_that_is_behind_draws_no_line_until_it_is_right():
         assert feed.at(ms, {"a": 0, "b": 0}, -HOUR) == []  # they wait
     # what is sent again meanwhile is as old as the clock is behind
     assert feed.at(3 * MINUTE, {"c": HOUR}, -HOUR) == [True]
-    right = 4 * MINUTE
-    assert set(feed.at(right, {"a": 0, "b": 0})) == {True}
+    right = 5 * MINUTE
+    for ms in (4 * MINUTE, right):
+        assert set(feed.at(ms, {"a": 0, "b": 0})) == {True}
     assert feed.taken.line.ms == NOW + right + MAX_AHEAD_MS + 1
 
 
-@pytest.mark.parametrize(("stepped", "confirmed"), [(HOUR, 2 * MINUTE), (8760 * HOUR, 3 * MINUTE)])
-def test_a_clock_that_is_ahead_does_not_leave_its_line_behind(stepped: int, confirmed: int):
-    """Readings that are too old for it are none, so that the minute begins behind them."""
+@pytest.mark.parametrize("stepped", [HOUR, 8760 * HOUR])
+def test_a_clock_that_is_ahead_does_not_leave_its_line_behind(stepped: int):
+    """The minute begins once it is right."""
     feed = Feed(unsure())
     for ms in (0, MINUTE):
         feed.at(ms, {"a": 0}, stepped=stepped + HOUR)
     assert feed.taken.line.ms == NEVER
     for ms in (2 * MINUTE, 3 * MINUTE):
         feed.at(ms, {"a": 0})
-    assert feed.taken.line.ms == NOW + confirmed + MAX_AHEAD_MS + 1
+    assert feed.taken.line.ms == NOW + 3 * MINUTE + MAX_AHEAD_MS + 1
 
 
 def test_a_clock_that_was_confirmed_and_is_set_forward_draws_the_line_anew():
@@ -101,7 +102,37 @@ def test_a_clock_that_was_confirmed_and_is_set_forward_draws_the_line_anew():
         feed.at(ms, {"a": HOUR}, -HOUR)
     assert feed.at(4 * MINUTE, {"a": HOUR}, -HOUR) == [False]
     assert feed.at(5 * MINUTE, {"a": 0, "again": 30 * MINUTE}) == [True, True]
-    assert feed.at(6 * MINUTE + 1, {"a": 0}) == [False]
+    assert feed.at(6 * MINUTE + 1, {"a": 0}) == [True]
+    assert feed.at(7 * MINUTE + 2, {"a": 0}) == [False]
+
+
+@pytest.mark.parametrize("live", [{"a": 0}, {"a": 0, "b": 0}])
+def test_a_clock_that_only_late_sources_confirmed_is_doubted_once_others_send(
+    live: dict[str, int],
+):
+    """What came first was for over a minute exactly as late as our clock is behind."""
+    feed = Feed(unsure())
+    late = {"late": HOUR}
+    for ms in range(0, 3 * MINUTE, MINUTE // 2):
+        feed.at(ms, late, -HOUR)
+    assert feed.at(3 * MINUTE, late, -HOUR) == [False]
+    feed.at(3 * MINUTE + 1, late | live, -HOUR)
+    assert feed.taken.line.ms == NEVER
+    assert feed.at(4 * MINUTE, late | live, -HOUR) == [True]
+    for ms in (5 * MINUTE, 6 * MINUTE):
+        assert set(feed.at(ms, live)) == {True}
+    assert feed.taken.line.ms == NOW + 6 * MINUTE + MAX_AHEAD_MS + 1
+
+
+def test_a_confirmed_clock_that_is_set_back_stays_confirmed():
+    feed = Feed(unsure())
+    for ms in (0, MINUTE):
+        feed.at(ms, {"a": 0, "b": 0})
+    line = feed.taken.line.ms
+    for ms in (2 * MINUTE, 3 * MINUTE):
+        feed.at(ms, {"a": 0, "b": 0}, -HOUR)
+        assert feed.taken.line.ms == line
+    assert feed.at(4 * MINUTE, {"a": 0, "b": 0})[-1] is False
 
 
 def test_a_clock_set_back_and_right_again_changes_nothing():

@@ -3,11 +3,15 @@
 Each source shows by its newest reading how far its clock is from our monotonic clock, which
 nobody steps. So once our wall clock is set back, all sources are seen to be ahead of it at once,
 and once it is right again, none is.
+
+A single source proves nothing: its clock may be wrong, and what it sends may be exactly as late as
+our clock is behind. So the majority decides, on the assumption that most sources have the right
+time and send their readings as they take them.
 """
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from sensorpipe_schema.reading import MAX_AHEAD_MS
 
@@ -19,9 +23,9 @@ _MAX_SOURCES: Final = 1_000
 _NEWEST_MS: Final = 60_000
 """Milliseconds for which older readings do not change what the newest one of a source showed."""
 
-_HEARD_MS: Final = 60_000
-"""Milliseconds for which a source that is far behind our clock speaks against a verdict: it may
-be one that sends what it has kept, and tells nothing yet."""
+_FIRST_MS: Final = 15_000
+"""Milliseconds from the first reading until sources are taken to be wrong: those heard first may
+be the ones that send what they have kept, all of it as late as our clock is behind."""
 
 _KNOWN_MS: Final = 600_000
 """Milliseconds for which a source that agreed with our clock still vouches for it. One whose
@@ -59,29 +63,40 @@ class _Source:
     heard_at_ms: int
 
 
+class _Votes(NamedTuple):
+    """Numbers of sources, by how they compare with our clock."""
+
+    near: int
+    """Those that agree with it."""
+    timely: int
+    """These, and those that are behind by no more than slow readings are, or ahead by little."""
+    ahead: int
+    """Those whose readings are too far ahead to be taken."""
+
+
 class ClockCheck:
     """Compares our wall clock with the sources'."""
 
     def __init__(self) -> None:
         self._sources: dict[str, _Source] = {}
+        self._began_ms: int | None = None
         self._agreed_ms: int | None = None
         self._unknown_since: int | None = None
         self._judged_at = 0
         self._heard_at_ms = 0
 
-    @property
-    def has_sources(self) -> bool:
-        """Whether any reading came."""
-        return bool(self._sources)
-
     def note(self, source: str, ts: int, now: Instant) -> None:
         """Note a reading as it comes; `source` is its `src`, or what else tells who sent it."""
         offset, steady = ts - now.steady_ms, now.steady_ms
         heard = self._sources.pop(source, None)
-        if heard is None or offset >= heard.offset_ms or steady >= heard.newest_at_ms + _NEWEST_MS:
+        if heard is None:
             heard = _Source(offset, steady, steady)
+        elif offset >= heard.offset_ms or steady >= heard.newest_at_ms + _NEWEST_MS:
+            heard.offset_ms, heard.newest_at_ms = offset, steady
         heard.heard_at_ms = self._heard_at_ms = steady
         self._sources[source] = heard  # the last in order
+        if self._began_ms is None:
+            self._began_ms = steady
         if len(self._sources) > _MAX_SOURCES:
             del self._sources[next(iter(self._sources))]
         if _is_near(ts - now.wall_ms) and not self._outvoted(now):
@@ -89,37 +104,36 @@ class ClockCheck:
 
     def agrees(self, now: Instant) -> bool:
         """Whether more sources agree with our clock, or are a little late, than are ahead of it."""
-        leads = [lead for lead, _ in self._leads(now)]
-        agreeing = sum(-_LATE_MS <= lead <= MAX_AHEAD_MS for lead in leads)
-        return agreeing > sum(map(_is_ahead, leads))
+        votes = self._votes(now)
+        return votes.timely > votes.ahead
 
     def lead_ms(self, now: Instant) -> int | None:
-        """Return how far the foremost source is ahead of our clock; None if none is known."""
-        leads = [lead for lead, _ in self._leads(now)]
-        return max(leads, default=None)
+        """Return by how many ms the foremost source is ahead of our clock; None without any."""
+        return max(self._leads(now), default=None)
 
     def behind_ms(self, now: Instant) -> int:
-        """Return how far our clock is behind all sources that are ahead of it by too much."""
-        leads = [lead for lead, _ in self._leads(now) if _is_ahead(lead)]
-        return min(leads, default=0)
+        """Return by how many ms our clock is behind all sources that are too far ahead of it."""
+        return min(filter(_is_ahead, self._leads(now)), default=0)
 
     def judge(self, now: Instant) -> Wrong:
         """Return whose clock is wrong, given that a reading is ahead of ours."""
-        known = self._leads(now)
         if now.steady_ms - self._judged_at >= _KNOWN_MS:
             self._unknown_since = None
         self._judged_at = now.steady_ms
-        if any(_is_near(lead) for lead, _ in known) and not self._outvoted(now):
-            return self._known(Wrong.THEIRS)
-        ahead = sum(_is_ahead(lead) for lead, _ in known)
-        behind = any(lead <= MAX_AHEAD_MS and quiet < _HEARD_MS for lead, quiet in known)
-        if self._was_set_back(now) or (ahead > 1 and not behind):
+        votes = self._votes(now)
+        if votes.near > votes.ahead:
+            if self._has_listened(now):
+                return self._known(Wrong.THEIRS)
+        elif self._was_set_back(now) or votes.ahead > max(votes.timely, 1):
             return self._known(Wrong.OURS)
         if self._unknown_since is None:
             self._unknown_since = now.steady_ms
         if now.steady_ms - self._unknown_since < _UNKNOWN_MS:
             return Wrong.UNKNOWN
         return Wrong.THEIRS
+
+    def _has_listened(self, now: Instant) -> bool:
+        return self._began_ms is not None and now.steady_ms - self._began_ms >= _FIRST_MS
 
     def _known(self, verdict: Wrong) -> Wrong:
         self._unknown_since = None
@@ -132,24 +146,26 @@ class ClockCheck:
         return now.wall_ms - now.steady_ms < self._agreed_ms - _NEAR_AHEAD_MS
 
     def _outvoted(self, now: Instant) -> bool:
-        """Whether our clock was set back, and fewer sources agree with it than are ahead.
-
-        Those few may only be late: what they send is as old as our clock is wrong.
-        """
+        """Whether our clock was set back, and fewer sources agree with it than are ahead."""
         if not self._was_set_back(now):
             return False
-        leads = [lead for lead, _ in self._leads(now)]
-        return sum(map(_is_near, leads)) < sum(map(_is_ahead, leads))
+        votes = self._votes(now)
+        return votes.near < votes.ahead
 
-    def _leads(self, now: Instant) -> list[tuple[int, int]]:
-        """Return of each source how far it is ahead of our clock, and for how long it is quiet.
+    def _votes(self, now: Instant) -> _Votes:
+        leads = self._leads(now)
+        near, timely, ahead = (sum(map(of, leads)) for of in (_is_near, _is_timely, _is_ahead))
+        return _Votes(near, timely, ahead)
+
+    def _leads(self, now: Instant) -> list[int]:
+        """Return of each source by how many ms it is ahead of our clock.
 
         Sources count that were heard within 10 minutes of the last one: while readings are held
         and the broker has no more in flight, nobody is heard, and what is known stays so.
         """
         ours = now.wall_ms - now.steady_ms
         return [
-            (source.offset_ms - ours, now.steady_ms - source.heard_at_ms)
+            source.offset_ms - ours
             for source in self._sources.values()
             if self._heard_at_ms - source.heard_at_ms < _KNOWN_MS
         ]
@@ -161,3 +177,7 @@ def _is_ahead(lead_ms: int) -> bool:
 
 def _is_near(lead_ms: int) -> bool:
     return -_NEAR_BEHIND_MS <= lead_ms <= _NEAR_AHEAD_MS
+
+
+def _is_timely(lead_ms: int) -> bool:
+    return -_LATE_MS <= lead_ms <= MAX_AHEAD_MS

@@ -15,8 +15,8 @@ from sensorpipe_compactor.clocks.instant import Instant
 NEVER: Final = 2**63 - 1
 """An event time in ms that no reading reaches."""
 
-_HEARD_MS: Final = 60_000
-"""Milliseconds from the first reading until sources can confirm our clock: those heard first may
+_AGREED_MS: Final = 60_000
+"""Milliseconds for which sources must agree with our clock to confirm it: those heard first may
 be the ones that send again what is old."""
 
 _STEP_MS: Final = 1_000
@@ -32,27 +32,44 @@ class Line:
         self.is_sure = is_told
         """Whether `newest_ms` is the line."""
         self._is_told = is_told
-        self._began_ms: int | None = None
-        """When the first reading came, on the monotonic clock."""
+        self._agreed_since_ms: int | None = None
+        """Since when sources agree with our clock without interruption, on the monotonic clock."""
         self._confirmed_ms: int | None = None
-        """By how much the confirmed wall clock was ahead of the monotonic one."""
+        """Milliseconds by which the confirmed wall clock is ahead of the monotonic one, if any."""
 
     @property
     def ms(self) -> int:
         """The line, in ms of event time; NEVER while it is not sure."""
         return self.newest_ms if self.is_sure else NEVER
 
+    def notice_step(self, now: Instant) -> None:
+        """Make the line unsure where the clock that it was drawn by is set forward."""
+        if self._confirmed_ms is not None and _offset(now) > self._confirmed_ms + _STEP_MS:
+            self._doubt()
+
     def look(self, now: Instant, clock: ClockCheck) -> None:
-        """Draw the line once sources confirm our clock, and anew where it is set forward."""
+        """Draw the line once sources have confirmed our clock for a minute.
+
+        It stays sure for as long as they agree with that clock, also where ours is set back.
+        """
         if self._is_told:
             return
-        if self._began_ms is None and clock.has_sources:
-            self._began_ms = now.steady_ms
-        offset = now.wall_ms - now.steady_ms
-        self.is_sure = self._confirmed_ms is not None and offset <= self._confirmed_ms + _STEP_MS
-        if self.is_sure or self._began_ms is None or now.steady_ms - self._began_ms < _HEARD_MS:
-            return
+        self.notice_step(now)
+        if self._confirmed_ms is not None:
+            now = Instant(now.steady_ms + self._confirmed_ms, now.steady_ms)
         if not clock.agrees(now):
+            self._doubt()
             return
-        self._confirmed_ms, self.is_sure = offset, True
-        self.newest_ms = max(self.newest_ms, now.wall_ms + MAX_AHEAD_MS + 1)
+        if self._agreed_since_ms is None:
+            self._agreed_since_ms = now.steady_ms
+        if not self.is_sure and now.steady_ms - self._agreed_since_ms >= _AGREED_MS:
+            self._confirmed_ms, self.is_sure = _offset(now), True
+            self.newest_ms = max(self.newest_ms, now.wall_ms + MAX_AHEAD_MS + 1)
+
+    def _doubt(self) -> None:
+        self.is_sure, self._agreed_since_ms, self._confirmed_ms = False, None, None
+
+
+def _offset(now: Instant) -> int:
+    """Return by how many ms the wall clock is ahead of the monotonic one."""
+    return now.wall_ms - now.steady_ms
