@@ -1,11 +1,11 @@
 {{/*
-How compactor and server reach broker, Kafka and database. What is secret reaches them as files
-of one volume, never as a variable: any Secret that is missing holds the pod, and its event names it.
+Connections of compactor and server to broker, Kafka and database. Secrets are files in one volume,
+never variables: the pod waits for a missing Secret, which its event names.
 */}}
 
 {{- define "sensorpipe.connections" -}}/etc/sensorpipe/connections{{- end -}}
 
-{{/* (list . COMPONENT): the variables that lead to Kafka. */}}
+{{/* (list . COMPONENT): the variables for the connection to Kafka. */}}
 {{- define "sensorpipe.kafkaEnv" -}}
 {{- $root := index . 0 -}}
 {{- $folder := include "sensorpipe.connections" $root -}}
@@ -31,7 +31,7 @@ of one volume, never as a variable: any Secret that is missing holds the pod, an
 {{- end -}}
 {{- end -}}
 
-{{/* (list . COMPONENT): the files those variables name, as sources of a projected volume. */}}
+{{/* (list . COMPONENT): the files that these variables name, as sources of a projected volume. */}}
 {{- define "sensorpipe.kafkaFiles" -}}
 {{- $root := index . 0 -}}
 {{- $external := $root.Values.kafka.external -}}
@@ -61,7 +61,7 @@ of one volume, never as a variable: any Secret that is missing holds the pod, an
 {{- default (include "sensorpipe.name" (list . "kafka-passwords")) .Values.kafka.existingSecret -}}
 {{- end -}}
 
-{{/* The Secret that leads the compactor to the broker. */}}
+{{/* The name of the Secret with the compactor's connection to the broker. */}}
 {{- define "sensorpipe.brokerSecret" -}}
 {{- $mosquitto := .Values.mosquitto -}}
 {{- if $mosquitto.enabled -}}
@@ -72,31 +72,31 @@ of one volume, never as a variable: any Secret that is missing holds the pod, an
 {{- end -}}
 
 {{/*
-The Secret with the MQTT client id, since whoever connects with it has the compactor's session:
-empty where nobody named one and the chart makes no Secret for the broker.
+The name of the Secret with the MQTT client id, which gives access to the compactor's session; empty
+if none is configured and the chart creates no Secret for the broker.
 */}}
 {{- define "sensorpipe.sessionSecret" -}}
 {{- $own := and .Values.mosquitto.enabled (not .Values.mosquitto.existingSecret) -}}
 {{- .Values.compactor.existingSecret | default (ternary (include "sensorpipe.brokerSecret" .) "" $own) -}}
 {{- end -}}
 
-{{/* The key of it. */}}
+{{/* The key of the client id in that Secret. */}}
 {{- define "sensorpipe.sessionKey" -}}
 {{- ternary "client-id" "compactor-client-id" (not (empty .Values.compactor.existingSecret)) -}}
 {{- end -}}
 
 {{/*
-The client id that the chart makes. A broker's Secret without one is from a release that had the
-compactor's name as client id: with another, all that is queued for its session would be lost.
+The generated client id. An existing Secret without one is from a release that used the compactor's
+name as client id: with another id, everything queued for its session would be lost.
 */}}
 {{- define "sensorpipe.sessionId" -}}
 {{- $secret := include "sensorpipe.brokerSecret" . -}}
-{{- $held := lookup "v1" "Secret" .Release.Namespace $secret -}}
-{{- $first := ternary "" .Values.compactor.clientId (empty $held) -}}
+{{- $existing := lookup "v1" "Secret" .Release.Namespace $secret -}}
+{{- $first := ternary "" .Values.compactor.clientId (empty $existing) -}}
 {{- include "sensorpipe.password" (list . $secret "compactor-client-id" $first) -}}
 {{- end -}}
 
-{{/* Changes when the client id does. */}}
+{{/* A text that changes with the client id. */}}
 {{- define "sensorpipe.sessionVersion" -}}
 {{- if .Values.compactor.existingSecret -}}
 {{- include "sensorpipe.secretVersion" (list $ .Values.compactor.existingSecret "") -}}
@@ -105,7 +105,7 @@ compactor's name as client id: with another, all that is queued for its session 
 {{- end -}}
 {{- end -}}
 
-{{/* The Secret that leads the server to the database. */}}
+{{/* The name of the Secret with the URI of the server's database. */}}
 {{- define "sensorpipe.databaseSecret" -}}
 {{- $mongodb := .Values.mongodb -}}
 {{- if $mongodb.enabled -}}
@@ -116,8 +116,8 @@ compactor's name as client id: with another, all that is queued for its session 
 {{- end -}}
 
 {{/*
-(list . SECRET KEY): changes when the Secret does, and tells nothing of what it holds. KEY is a
-password that this chart makes in it, or empty for a Secret that somebody else made.
+(list . SECRET KEY): a text that changes with the Secret and reveals nothing of it. KEY is a
+password in it that this chart generates, or empty for a Secret that was not created by the chart.
 */}}
 {{- define "sensorpipe.secretVersion" -}}
 {{- $root := index . 0 -}}
@@ -131,13 +131,13 @@ password that this chart makes in it, or empty for a Secret that somebody else m
 {{- end -}}
 {{- end -}}
 
-{{/* (list . COMPONENT): the versions of the Secrets for Kafka; Strimzi's CA comes after the pods. */}}
+{{/* (list . COMPONENT): the versions of its Secrets for Kafka, except Strimzi's CA, which comes later. */}}
 {{- define "sensorpipe.kafkaVersion" -}}
 {{- $root := index . 0 -}}
 {{- $external := $root.Values.kafka.external -}}
 {{- if $root.Values.kafka.enabled -}}
-{{- $made := not $root.Values.kafka.existingSecret -}}
-{{- $key := ternary (printf "%s-password" (index . 1)) "" $made -}}
+{{- $generated := not $root.Values.kafka.existingSecret -}}
+{{- $key := ternary (printf "%s-password" (index . 1)) "" $generated -}}
 {{- include "sensorpipe.secretVersion" (list $root (include "sensorpipe.kafkaSecret" $root) $key) -}}
 {{- else -}}
 {{- include "sensorpipe.secretVersion" (list $root (get $external (printf "%sSecret" (index . 1))) "") -}}
@@ -147,11 +147,11 @@ password that this chart makes in it, or empty for a Secret that somebody else m
 
 {{/* The same for the broker and the database. */}}
 {{- define "sensorpipe.brokerVersion" -}}
-{{- $made := and .Values.mosquitto.enabled (not .Values.mosquitto.existingSecret) -}}
-{{- include "sensorpipe.secretVersion" (list . (include "sensorpipe.brokerSecret" .) (ternary "compactor-password" "" $made)) -}}
+{{- $generated := and .Values.mosquitto.enabled (not .Values.mosquitto.existingSecret) -}}
+{{- include "sensorpipe.secretVersion" (list . (include "sensorpipe.brokerSecret" .) (ternary "compactor-password" "" $generated)) -}}
 {{- end -}}
 
 {{- define "sensorpipe.databaseVersion" -}}
-{{- $made := and .Values.mongodb.enabled (not .Values.mongodb.existingSecret) -}}
-{{- include "sensorpipe.secretVersion" (list . (include "sensorpipe.databaseSecret" .) (ternary "server-password" "" $made)) -}}
+{{- $generated := and .Values.mongodb.enabled (not .Values.mongodb.existingSecret) -}}
+{{- include "sensorpipe.secretVersion" (list . (include "sensorpipe.databaseSecret" .) (ternary "server-password" "" $generated)) -}}
 {{- end -}}

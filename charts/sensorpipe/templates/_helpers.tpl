@@ -1,9 +1,9 @@
 {{/*
-Names, labels and what all pods have in common. Most helpers take a list: the root context
-first, then what they are about, for instance (list . "compactor").
+Names, labels and the common parts of all pods. Most helpers take a list: the root context, then
+their arguments, as in (list . "compactor").
 */}}
 
-{{/* The prefix of all names, at most 40 characters, so that what follows fits in 63. */}}
+{{/* The prefix of all names: at most 40 characters, so that full names have at most 63. */}}
 {{- define "sensorpipe.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if .Values.fullnameOverride -}}
@@ -20,7 +20,7 @@ first, then what they are about, for instance (list . "compactor").
 {{- printf "%s-%s" (include "sensorpipe.fullname" (index . 0)) (index . 1) -}}
 {{- end -}}
 
-{{/* (list . COMPONENT): what finds a component's pods and never changes. */}}
+{{/* (list . COMPONENT): labels that select a component's pods; they never change. */}}
 {{- define "sensorpipe.selectorLabels" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ default $root.Chart.Name $root.Values.nameOverride | trunc 63 | trimSuffix "-" }}
@@ -28,7 +28,7 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
-{{/* (list . COMPONENT): the labels of its pods; no version, or each would restart them all. */}}
+{{/* (list . COMPONENT): the labels of its pods; without a version, which would restart them all. */}}
 {{- define "sensorpipe.podLabels" -}}
 {{ include "sensorpipe.selectorLabels" . }}
 app.kubernetes.io/part-of: sensorpipe
@@ -43,7 +43,7 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end -}}
 
-{{/* (list . IMAGE): an image's name; the registry is put before those of our own programs only. */}}
+{{/* (list . IMAGE): an image's name; image.registry is the prefix of sensorpipe's own images only. */}}
 {{- define "sensorpipe.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := index . 1 -}}
@@ -59,7 +59,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end -}}
 {{- end -}}
 
-{{/* The start of each pod's spec: no token, no root, and where it may run. */}}
+{{/* The start of each pod's spec: no service account token, no root, and the placement. */}}
 {{- define "sensorpipe.pod" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
@@ -76,7 +76,7 @@ nodeSelector: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{/* What our pods and Strimzi's may be told in the same words. */}}
+{{/* Fields for placement that sensorpipe's pods and Strimzi's have in common. */}}
 {{- define "sensorpipe.placement" -}}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
@@ -92,7 +92,7 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{/* (list . COMPONENT STORAGE): the volume that a StatefulSet claims for its pod. */}}
+{{/* (list . COMPONENT STORAGE): the volume claim template of a StatefulSet. */}}
 {{- define "sensorpipe.dataVolume" -}}
 {{- $storage := index . 2 -}}
 - apiVersion: v1
@@ -108,7 +108,7 @@ tolerations: {{- toYaml . | nindent 2 }}
     resources: {requests: {storage: {{ $storage.size }}}}
 {{- end -}}
 
-{{/* What the restricted pod security standard asks of each container. */}}
+{{/* The security context of each container, as the restricted pod security standard requires. */}}
 {{- define "sensorpipe.containerSecurityContext" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -116,21 +116,21 @@ capabilities: {drop: [ALL]}
 {{- end -}}
 
 {{/*
-(list . SECRET KEY [FIRST]): what the release's Secret holds, or what is made for it at install,
-FIRST if that is given: the same wherever it is asked for in one rendering.
+(list . SECRET KEY [FIRST]): the value in the release's Secret if it exists, else FIRST if given,
+else a random one: the same value throughout one rendering.
 */}}
 {{- define "sensorpipe.password" -}}
 {{- $root := index . 0 -}}
 {{- $secret := index . 1 -}}
 {{- $key := index . 2 -}}
-{{- if not (hasKey $root.Values "made") -}}{{- $_ := set $root.Values "made" dict -}}{{- end -}}
-{{- $made := $root.Values.made -}}
+{{- if not (hasKey $root.Values "generated") -}}{{- $_ := set $root.Values "generated" dict -}}{{- end -}}
+{{- $generated := $root.Values.generated -}}
 {{- $id := printf "%s/%s" $secret $key -}}
-{{- if not (hasKey $made $id) -}}
-{{- $held := (lookup "v1" "Secret" $root.Release.Namespace $secret).data | default dict -}}
+{{- if not (hasKey $generated $id) -}}
+{{- $existing := (lookup "v1" "Secret" $root.Release.Namespace $secret).data | default dict -}}
 {{- $first := "" -}}
 {{- if gt (len .) 3 -}}{{- $first = index . 3 -}}{{- end -}}
-{{- $_ := set $made $id (hasKey $held $key | ternary (get $held $key | b64dec) ($first | default (randAlphaNum 32))) -}}
+{{- $_ := set $generated $id (hasKey $existing $key | ternary (get $existing $key | b64dec) ($first | default (randAlphaNum 32))) -}}
 {{- end -}}
-{{- get $made $id -}}
+{{- get $generated $id -}}
 {{- end -}}

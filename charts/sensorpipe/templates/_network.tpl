@@ -1,6 +1,6 @@
-{{/* Services, and rules of NetworkPolicies, as several components have them. */}}
+{{/* Parts of Services and NetworkPolicies that several components share. */}}
 
-{{/* TYPE: of a Service; policies are to see who comes, and not the node that passes it on. */}}
+{{/* TYPE of a Service; keeps the client's address, so that policies apply to it and not to a node. */}}
 {{- define "sensorpipe.serviceType" -}}
 type: {{ . }}
 {{- if eq . "LoadBalancer" }}
@@ -8,7 +8,7 @@ externalTrafficPolicy: Local
 {{- end }}
 {{- end -}}
 
-{{/* To names: of pods behind the cluster's DNS, or a node's own; 5353 is where OpenShift's are. */}}
+{{/* To DNS: pods or a node's own cache; OpenShift's pods listen at 5353. */}}
 {{- define "sensorpipe.toDns" -}}
 - ports:
     - {port: 53, protocol: UDP}
@@ -17,7 +17,7 @@ externalTrafficPolicy: Local
     - {port: 5353, protocol: TCP}
 {{- end -}}
 
-{{/* To the broker; an external one's address is in a Secret, so that nothing is known of it. */}}
+{{/* To the broker; the address of an external one is in a Secret, and so unknown here. */}}
 {{- define "sensorpipe.toBroker" -}}
 {{- if .Values.mosquitto.enabled -}}
 - to:
@@ -30,7 +30,7 @@ externalTrafficPolicy: Local
 {{- end -}}
 {{- end -}}
 
-{{/* To Kafka; an external one's brokers may be anywhere, on the ports of the bootstrap addresses. */}}
+{{/* To Kafka; to an external one at any address, on the ports of the bootstrap addresses. */}}
 {{- define "sensorpipe.toKafka" -}}
 {{- if .Values.kafka.enabled -}}
 - to:
@@ -49,7 +49,7 @@ externalTrafficPolicy: Local
 {{- end -}}
 {{- end -}}
 
-{{/* To the database; an external one's address is in a Secret. */}}
+{{/* To the database; the address of an external one is in a Secret, and so unknown here. */}}
 {{- define "sensorpipe.toDatabase" -}}
 {{- if .Values.mongodb.enabled -}}
 - to:
@@ -61,12 +61,12 @@ externalTrafficPolicy: Local
 {{- end -}}
 {{- end -}}
 
-{{/* By TCP to any address and port. */}}
+{{/* TCP to any address and port. */}}
 {{- define "sensorpipe.toAnywhere" -}}
 - ports: [{port: 1, endPort: 65535, protocol: TCP}]
 {{- end -}}
 
-{{/* (list . PORT): from whoever may read metrics. Probes come from the node, which always may. */}}
+{{/* (list . PORT): from clients that may read metrics. Probes come from the node and always work. */}}
 {{- define "sensorpipe.fromMetrics" -}}
 {{- with (index . 0).Values.networkPolicy.metricsFrom -}}
 - from: {{- toYaml . | nindent 4 }}

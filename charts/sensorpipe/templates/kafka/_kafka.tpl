@@ -1,4 +1,4 @@
-{{/* DURATION: its milliseconds, as sensorpipe_runtime.duration has them. */}}
+{{/* DURATION: its milliseconds, as sensorpipe_runtime.duration computes them. */}}
 {{- define "sensorpipe.milliseconds" -}}
 {{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000 -}}
 {{- $sum := 0.0 -}}
@@ -9,7 +9,7 @@
 {{- round $sum 0 | int64 -}}
 {{- end -}}
 
-{{/* SIZE, such as 2Gi: its bytes. Kubernetes writes 1.1Gi, no whole number of bytes, in their "m". */}}
+{{/* SIZE, such as 2Gi: its bytes. Kubernetes writes 1.1Gi, which is not an integer, in "m". */}}
 {{- define "sensorpipe.bytes" -}}
 {{- $units := dict "m" 1e-3 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15
       "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 -}}
@@ -18,8 +18,8 @@
 {{- end -}}
 
 {{/*
-What bounds a topic of dead letters, which anybody who may publish can fill. Kafka removes whole
-segments, and so their size counts as well, and the time until their files are really gone.
+Limits of a topic of dead letters, which every publisher can fill. Kafka deletes whole segments, so
+their size matters, too, and the time until their files are deleted.
 */}}
 {{- define "sensorpipe.deadLetterLimits" -}}
 {{- $kafka := .Values.kafka -}}
@@ -30,8 +30,8 @@ file.delete.delay.ms: 1000
 {{- end -}}
 
 {{/*
-Of all that Strimzi's operators act on. It stays with the data, for the next release of that name.
-No label tells a version: Strimzi hands labels on to its pods, and would restart them all.
+Metadata of Strimzi's resources, which are kept with the data for the next release of that name.
+No label has a version: Strimzi copies labels to its pods, and would restart them all.
 */}}
 {{- define "sensorpipe.kafkaMetadata" -}}
 namespace: {{ .Release.Namespace }}
@@ -45,20 +45,20 @@ annotations:
 {{- end -}}
 
 {{/*
-(list . COMPONENT): of its user. Strimzi watches its users, but not the Secrets that their passwords
-come from: a new password it would see in a round of two minutes only.
+(list . COMPONENT): metadata of its KafkaUser. Strimzi watches KafkaUsers, but not the Secrets with
+their passwords: without the checksum it would use a new password only after up to two minutes.
 */}}
 {{- define "sensorpipe.kafkaUserMetadata" -}}
 {{- include "sensorpipe.kafkaMetadata" (index . 0) }}
   checksum/secrets: {{ include "sensorpipe.kafkaVersion" . | sha256sum }}
 {{- end -}}
 
-{{/* The brokers' name, short: a pod's has the cluster's before it, and at most 63 characters. */}}
+{{/* The node pool's name, short because pod names begin with the cluster's: 63 characters in all. */}}
 {{- define "sensorpipe.kafkaPool" -}}
 {{- printf "brokers-%s" (include "sensorpipe.fullname" . | sha256sum | trunc 5) -}}
 {{- end -}}
 
-{{/* For each container of Strimzi's: the restricted standard, which its pods get only if told. */}}
+{{/* Template of Strimzi's containers: the restricted standard, which is not Strimzi's default. */}}
 {{- define "sensorpipe.kafkaContainer" -}}
 securityContext:
   allowPrivilegeEscalation: false
@@ -67,13 +67,13 @@ securityContext:
   seccompProfile: {type: RuntimeDefault}
 {{- end -}}
 
-{{/* What finds the brokers' pods: the entity operator's are of the same kind and cluster. */}}
+{{/* Labels of the brokers' pods; the entity operator has the same kind and cluster. */}}
 {{- define "sensorpipe.kafkaBrokers" -}}
 strimzi.io/cluster: {{ include "sensorpipe.fullname" . }}
 strimzi.io/name: {{ include "sensorpipe.fullname" . }}-kafka
 {{- end -}}
 
-{{/* The start of each of Strimzi's pod templates: whose its volumes are, and what it tolerates. */}}
+{{/* The start of each of Strimzi's pod templates: security context and placement. */}}
 {{- define "sensorpipe.kafkaPod" -}}
 securityContext:
   runAsNonRoot: true
@@ -83,7 +83,7 @@ enableServiceLinks: false
 {{- include "sensorpipe.placement" . }}
 {{- end -}}
 
-{{/* The nodes of `nodeSelector`, which Strimzi's pod templates take as an affinity only. */}}
+{{/* `nodeSelector` as an affinity, which is all that Strimzi's pod templates support. */}}
 {{- define "sensorpipe.kafkaNodes" -}}
 {{- with .Values.nodeSelector -}}
 nodeAffinity:

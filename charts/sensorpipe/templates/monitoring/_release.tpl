@@ -1,6 +1,6 @@
 {{/*
-(list . FILE): a file about a release named `sensorpipe` in NAMESPACE, as one about this release:
-of all that Prometheus holds it looks only at what this release's PodMonitors scrape.
+(list . FILE): a file about a release `sensorpipe` in NAMESPACE, changed to be about this release:
+its queries select only series that this release's PodMonitors scrape.
 */}}
 {{- define "sensorpipe.ofThisRelease" -}}
 {{- $root := index . 0 -}}

@@ -1,4 +1,4 @@
-{{/* (list . ROLE): the address that leads a role to the broker, its password included. */}}
+{{/* (list . ROLE): the broker's URL for a role, password included. */}}
 {{- define "sensorpipe.brokerUrl" -}}
 {{- $root := index . 0 -}}
 {{- $name := include "sensorpipe.name" (list $root "mosquitto") -}}
@@ -6,7 +6,7 @@
 {{- printf "mqtt://%s:%s@%s.%s.svc:1883" (index . 1) $password $name $root.Release.Namespace -}}
 {{- end -}}
 
-{{/* Changes when one of the broker's passwords does. */}}
+{{/* A text that changes with the broker's passwords. */}}
 {{- define "sensorpipe.brokerPasswordsVersion" -}}
 {{- $existing := .Values.mosquitto.existingSecret -}}
 {{- if $existing -}}
@@ -19,46 +19,46 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The broker's configuration; the folders are those of the StatefulSet. */}}
+{{/* The broker's configuration, with the folders of the StatefulSet. */}}
 {{- define "sensorpipe.brokerConfig" -}}
 listener 1883
-# each costs memory, and more would take that of the queue below
+# each needs memory, which is then missing for the queue below
 max_connections {{ .Values.mosquitto.maxConnections | int64 }}
 allow_anonymous false
 password_file /run/mosquitto/passwords
 acl_file /run/mosquitto/acl
 
-# The compactor holds back its acknowledgements until Kafka has what they stand for, so that all
-# that the protocol allows may be in flight; while it is away, readings wait here. Bytes are those
-# of payloads only, and a reading's 75 or so take 450 of memory in 2.0 and 600 in 2.1: hence a
-# limit to both, or the broker would be killed for want of memory, and again with what it saved.
+# The compactor acknowledges readings only once they are durable in Kafka, so as many may be in
+# flight as the protocol allows; while it is down, readings are queued. Bytes are counted for payloads
+# only, but a reading of some 75 bytes needs 450 bytes of memory in 2.0 and 600 in 2.1: hence both
+# limits. Otherwise the broker could be killed for lack of memory, and again when it loads the queue.
 max_inflight_messages 0
 max_queued_messages {{ div (add .Values.mosquitto.queueBytes 599) 600 }}
 max_queued_bytes {{ .Values.mosquitto.queueBytes | int64 }}
 
-# A retained message would stay in memory and on the volume for ever, outside of these limits. No
-# reading is one, nor larger than this with its topic.
+# A retained message would stay in memory and on the volume for ever, outside of these limits.
+# Readings are not retained, and are smaller than this with their topic.
 retain_available false
 max_packet_size 16384
 
-# What is queued survives a restart, and a crash but for what came after the last save. By time,
-# not by changes: these would not save the last few readings before a silence.
+# The queue survives a restart, and a crash except for readings after the last save. It is saved by
+# time, not by number of changes, which would not save the last readings before a pause.
 persistence true
 persistence_location /mosquitto/data/
 autosave_on_changes false
 autosave_interval {{ .Values.mosquitto.autosaveSeconds | int64 }}
 
-# standard output would be held back until a buffer is full
+# standard output would be buffered
 log_dest stderr
 log_type error
 log_type warning
 log_type notice
 log_timestamp_format %Y-%m-%dT%H:%M:%S%z
-# the compactor watches how many messages were dropped; it is told when the number changes
+# seconds between updates of $SYS, where the compactor reads how many messages were dropped
 sys_interval 5
 {{- end -}}
 
-{{/* Who may do what; all else is refused. */}}
+{{/* The broker's access control list; all else is refused. */}}
 {{- define "sensorpipe.brokerAcl" -}}
 user generator
 topic write sensor_readings/#
@@ -69,8 +69,8 @@ topic read $SYS/broker/publish/messages/dropped
 {{- end -}}
 
 {{/*
-Copies what the broker reads, since 2.1 refuses files that are symbolic links, as those of mounted
-Secrets are, and 2.0 warns of files that others can read. Passwords come out hashed.
+Copies the files that the broker reads, because 2.1 refuses symbolic links, which mounted Secrets
+consist of, and 2.0 warns of files that others can read. Passwords are hashed.
 */}}
 {{- define "sensorpipe.brokerPrepare" -}}
 set -eu

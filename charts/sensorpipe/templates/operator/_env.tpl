@@ -1,4 +1,4 @@
-{{/* The operator's settings, and those of the pods it makes. */}}
+{{/* The operator's settings, and those of the pods that it creates. */}}
 {{- define "sensorpipe.operatorEnv" -}}
 {{- if not .Values.sensors.clusterWide -}}
 - {name: SENSORPIPE_WATCH_NAMESPACES, value: {{ include "sensorpipe.sensorNamespaces" . | quote }}}
@@ -18,7 +18,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* The Secret that leads generators to the broker, in each namespace with Sensors. */}}
+{{/* The name of the Secret with the broker's URL for generators, in each namespace with Sensors. */}}
 {{- define "sensorpipe.generatorSecret" -}}
 {{- if .Values.mosquitto.enabled -}}
 {{- include "sensorpipe.name" (list . "broker") -}}

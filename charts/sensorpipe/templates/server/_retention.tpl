@@ -1,4 +1,4 @@
-{{/* What SENSORPIPE_RETENTION is to be. */}}
+{{/* The value of SENSORPIPE_RETENTION. */}}
 {{- define "sensorpipe.retention" -}}
 {{- $kept := list -}}
 {{- range $level := list "windows" "5m" "1h" "1d" -}}
@@ -7,7 +7,7 @@
 {{- join "," $kept -}}
 {{- end -}}
 
-{{/* A duration of server.retention: its hours; forever is more than any other. */}}
+{{/* DURATION, as in server.retention: its hours; forever is more than any other. */}}
 {{- define "sensorpipe.hours" -}}
 {{- if eq . "forever" -}}
 999999999

@@ -1,4 +1,4 @@
-{{/* What both containers of the test have in common. */}}
+{{/* Fields that both containers of the test share. */}}
 {{- define "sensorpipe.testContainer" -}}
 image: {{ include "sensorpipe.image" (list . .Values.server.image) | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
