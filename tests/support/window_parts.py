@@ -1,7 +1,7 @@
 """What tests of the windows share: messages, and windows as they are by default."""
 
 import mqtt5
-from sensorpipe_compactor.clocks.instant import Instant
+from sensorpipe_compactor.clock_check import Instant
 from sensorpipe_compactor.sources import Streams
 from sensorpipe_compactor.windows import Windows
 from sensorpipe_runtime.mqtt.frames import Message

@@ -21,8 +21,8 @@ from sensorpipe_compactor.broker_drops import Dropped
 from sensorpipe_compactor.compactor import Compactor
 from sensorpipe_compactor.epoch.claim import FencedError
 from sensorpipe_compactor.metrics import CompactorMetrics
-from sensorpipe_compactor.output.journal import Journal
-from sensorpipe_compactor.output.journal_errors import LogReplacedError, UncertainAppendError
+from sensorpipe_compactor.output.journal import Journal, UncertainAppendError
+from sensorpipe_compactor.output.topic_producer import LogReplacedError
 from sensorpipe_compactor.settings import Settings
 
 _LAST_FLUSH_SECONDS: Final = 20.0

@@ -15,7 +15,7 @@ from sensorpipe_runtime.throttled_log import ThrottledLogger
 from sensorpipe_schema.reading import MAX_AHEAD_MS
 
 from sensorpipe_compactor.buffers import DeadLetter
-from sensorpipe_compactor.clocks.instant import Instant
+from sensorpipe_compactor.clock_check import Instant
 from sensorpipe_compactor.inflight_limit import Budget
 from sensorpipe_compactor.itemizing_log import ItemizingLog
 from sensorpipe_compactor.output.journal import Journal

@@ -6,7 +6,7 @@ from typing import Final
 from sensorpipe_runtime.throttled_log import ThrottledLogger
 from sensorpipe_schema.reading import MAX_AHEAD_MS
 
-from sensorpipe_compactor.clocks.instant import Instant
+from sensorpipe_compactor.clock_check import Instant
 from sensorpipe_compactor.epoch.line import Line
 
 _UNSURE_MS: Final = 120_000

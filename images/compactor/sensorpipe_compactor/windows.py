@@ -28,8 +28,7 @@ from sensorpipe_compactor.buffers import (
     bare,
     held_bytes,
 )
-from sensorpipe_compactor.clocks.clock_check import ClockCheck, Wrong
-from sensorpipe_compactor.clocks.instant import Instant
+from sensorpipe_compactor.clock_check import ClockCheck, Instant, Wrong
 from sensorpipe_compactor.epoch.line import Line
 from sensorpipe_compactor.reused import Reused
 from sensorpipe_compactor.sources import Streams

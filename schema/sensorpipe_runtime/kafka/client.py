@@ -1,5 +1,7 @@
-"""Settings of Kafka clients, and the creation of topics."""
+"""Settings of Kafka clients, their TLS contexts, and the creation of topics."""
 
+import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -7,7 +9,6 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
 
 from sensorpipe_runtime import tls
-from sensorpipe_runtime.kafka.tls import tls_context
 from sensorpipe_runtime.settings import Environment
 
 PARTITIONS: Final = 3
@@ -102,3 +103,35 @@ async def ensure_topics(settings: KafkaSettings, *names: str) -> None:
                 raise for_code(code)(f"cannot create topic {name}: {detail}")
     finally:
         await admin.close()
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Return a context that trusts the CAs in `ca_file`, or else those of the system.
+
+    aiokafka keeps it for the lifetime of a client, so it reloads a changed file. Raises OSError
+    if the file cannot be read or holds no certificate.
+    """
+    if ca_file is None:
+        return _context(None)
+    return tls.ReloadingContext(ca_file, lambda: _context(ca_file))
+
+
+def _context(ca_file: str | None) -> ssl.SSLContext:
+    context = tls.client_context(ca_file)
+    context.sslobject_class = _OneWayShutdown
+    return context
+
+
+class _OneWayShutdown(ssl.SSLObject):
+    """Sends close_notify, and does not wait for the peer's (RFC 8446, 6.1, allows that).
+
+    Kafka sends none if it reads close_notify together with the request before it:
+    SslTransportLayer leaves it to the next read, which never comes. A consumer that stops
+    causes just that, since its next fetch is always in flight; uvloop would wait for 30 s
+    (asyncio until the fetch's response fails), and aiokafka cannot set ssl_shutdown_timeout.
+    Nothing is lost: all other requests of aiokafka are answered by then.
+    """
+
+    def unwrap(self) -> None:
+        with suppress(ssl.SSLWantReadError):  # ours was sent; only the peer's is missing
+            super().unwrap()

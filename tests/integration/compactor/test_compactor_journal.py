@@ -9,8 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from sensorpipe_cli.runner.child import Child, free_port
-from sensorpipe_compactor.clocks.clock_check import ClockCheck
-from sensorpipe_compactor.clocks.instant import Instant
+from sensorpipe_compactor.clock_check import ClockCheck, Instant
 from sensorpipe_compactor.epoch import tail
 from sensorpipe_compactor.epoch.claim import FencedError
 from sensorpipe_compactor.output import journal as journal_module

@@ -9,7 +9,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from sensorpipe_compactor.epoch.claim import FencedError
 from sensorpipe_compactor.output.journal import Journal
-from sensorpipe_compactor.output.journal_errors import LogReplacedError
+from sensorpipe_compactor.output.topic_producer import LogReplacedError
 from sensorpipe_runtime.kafka.client import KafkaSettings
 from sensorpipe_schema.names import COMPACTED
 from sensorpipe_schema.partial import Origin

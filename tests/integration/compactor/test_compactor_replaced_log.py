@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sensorpipe_compactor.epoch.tail import ShorterLogError, Tail
 from sensorpipe_compactor.output.journal import Journal
-from sensorpipe_compactor.output.journal_errors import LogReplacedError
+from sensorpipe_compactor.output.topic_producer import LogReplacedError
 from sensorpipe_runtime.kafka.client import ensure_topics
 from sensorpipe_schema.names import COMPACTED
 from sensorpipe_schema.partial import Origin

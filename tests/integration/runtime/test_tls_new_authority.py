@@ -8,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from sensorpipe_cli.runner import embedded
 from sensorpipe_cli.runner.child import free_port
-from sensorpipe_runtime.kafka.tls import tls_context
+from sensorpipe_runtime.kafka.client import tls_context
 from sensorpipe_runtime.mqtt.connection import Connection
 from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from sensorpipe_schema.names import COMPACTED

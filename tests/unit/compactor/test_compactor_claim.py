@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sensorpipe_compactor.clocks.instant import Instant
+from sensorpipe_compactor.clock_check import Instant
 from sensorpipe_compactor.epoch import line, tail
 from sensorpipe_compactor.epoch.claim import Claim, FencedError, is_rival, new_run
 from sensorpipe_compactor.epoch.line import Line

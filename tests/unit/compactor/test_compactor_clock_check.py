@@ -2,7 +2,7 @@
 
 import mqtt5
 import pytest
-from sensorpipe_compactor.clocks.clock_check import ClockCheck, Wrong
+from sensorpipe_compactor.clock_check import ClockCheck, Wrong
 from sensorpipe_schema.reading import MAX_AHEAD_MS, Reading
 from support.window_parts import NOW, WINDOW, of, when, windows
 

@@ -1,8 +1,7 @@
 """Why readings are itemized, as the log tells it."""
 
 import pytest
-from sensorpipe_compactor.clocks.clock_check import ClockCheck
-from sensorpipe_compactor.clocks.instant import Instant
+from sensorpipe_compactor.clock_check import ClockCheck, Instant
 from sensorpipe_compactor.epoch.line import Line
 from sensorpipe_compactor.itemizing_log import ItemizingLog
 from sensorpipe_schema.reading import MAX_AHEAD_MS

@@ -10,8 +10,7 @@ from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from aiokafka.structs import RecordMetadata
 from sensorpipe_compactor.output import journal as journal_module
 from sensorpipe_compactor.output import topic_producer
-from sensorpipe_compactor.output.journal import Journal
-from sensorpipe_compactor.output.journal_errors import UncertainAppendError
+from sensorpipe_compactor.output.journal import Journal, UncertainAppendError
 from sensorpipe_compactor.output.records import Record
 from sensorpipe_compactor.settings import Settings
 from sensorpipe_schema.names import COMPACTED

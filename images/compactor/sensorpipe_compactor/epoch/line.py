@@ -9,8 +9,7 @@ from typing import Final
 
 from sensorpipe_schema.reading import MAX_AHEAD_MS
 
-from sensorpipe_compactor.clocks.clock_check import ClockCheck
-from sensorpipe_compactor.clocks.instant import Instant
+from sensorpipe_compactor.clock_check import ClockCheck, Instant
 
 NEVER: Final = 2**63 - 1
 """An event time in ms that no reading reaches."""

@@ -25,10 +25,10 @@ from sensorpipe_compactor.epoch.line import Line
 from sensorpipe_compactor.epoch.subscriptions import Subscriptions
 from sensorpipe_compactor.epoch.tail import ShorterLogError, Tail
 from sensorpipe_compactor.output.dead_letters import FAILURES, DeadLetterTopic
-from sensorpipe_compactor.output.journal_errors import LogReplacedError, UncertainAppendError
 from sensorpipe_compactor.output.records import Record
 from sensorpipe_compactor.output.topic_producer import (
     ATTEMPT_SECONDS,
+    LogReplacedError,
     TopicProducer,
     raise_first,
 )
@@ -37,6 +37,20 @@ _AGAIN: Final = "Kafka did not take it; trying again"
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+class UncertainAppendError(Exception):
+    """Kafka refuses a record that an earlier failed attempt may have written.
+
+    Only a restart finds out whether it is durable; until then its readings must not be written
+    in any other record.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Kafka refuses a record as too large that may have been written in an attempt before; "
+            "a restart finds out"
+        )
 
 
 class Journal:

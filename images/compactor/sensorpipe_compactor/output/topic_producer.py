@@ -9,7 +9,6 @@ from aiokafka.structs import RecordMetadata
 from sensorpipe_runtime.kafka.client import KafkaSettings
 from sensorpipe_runtime.kafka.closing import close_client
 
-from sensorpipe_compactor.output.journal_errors import LogReplacedError
 from sensorpipe_compactor.output.records import Record
 from sensorpipe_compactor.output.topic_limit import MAX_REQUEST, TopicLimit
 
@@ -25,6 +24,13 @@ _METADATA_MS: Final = 60_000
 
 _NO_TIME: Final = -1.0
 """Seconds for which aiokafka may send a batch again: it has expired when its answer comes."""
+
+
+class LogReplacedError(Exception):
+    """Offsets of the compacted topic went back: it was created again, or has lost its end.
+
+    Only a restart finds out what is durable, and whether our fence is.
+    """
 
 
 class TopicProducer:

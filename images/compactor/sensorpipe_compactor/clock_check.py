@@ -15,8 +15,6 @@ from typing import Final, NamedTuple
 
 from sensorpipe_schema.reading import MAX_AHEAD_MS
 
-from sensorpipe_compactor.clocks.instant import Instant
-
 _MAX_SOURCES: Final = 1_000
 """Sources remembered, those heard last."""
 
@@ -45,6 +43,19 @@ _ABSURD_MS: Final = 100 * 365 * 86_400_000
 _UNKNOWN_MS: Final = 90_000
 """Milliseconds after which sources that nobody confirms are taken to be wrong, for as long as
 they are heard."""
+
+
+class Instant(NamedTuple):
+    """One point in time, in milliseconds on two clocks.
+
+    Readings are compared with the wall clock, which can be stepped; how long something
+    has waited is measured on the monotonic clock, which cannot.
+    """
+
+    wall_ms: int
+    """Unix time."""
+    steady_ms: int
+    """Monotonic time, from an arbitrary beginning."""
 
 
 class Wrong(Enum):

@@ -1,1 +1,0 @@
-"""What time it is, and whose clock is wrong."""
