@@ -17,7 +17,9 @@ from sensorpipe_operator.names import MANAGED_BY, MANAGER, Body, Kind, Resource
 
 _EVENTS: Final = Resource("", "v1", "events")
 _TIMEOUT_SECONDS: Final = 20
+"""Time limit for a request."""
 _PAGE: Final = 500
+"""Number of objects in one page of a list."""
 _APPLY: Final = "application/apply-patch+yaml"
 _JSON_PATCH: Final = "application/json-patch+json"
 _UNPROCESSABLE: Final = 422

@@ -11,7 +11,9 @@ from sensorpipe_runtime.liveness import Progress
 from sensorpipe_operator.names import Key
 
 _FIRST_RETRY_SECONDS: Final = 0.5
+"""Time after which a key is retried after its first failure."""
 _MAX_RETRY_SECONDS: Final = 60.0
+"""Longest time between two attempts for a key."""
 
 
 class WorkQueue:

@@ -15,9 +15,13 @@ MIN_LATE_MS: Final = 100
 """Milliseconds; a reading is late if published more than this and an interval after its time."""
 
 _MIN_PAUSE_SECONDS: Final = 0.02
+"""Shortest pause between two steps without a backlog."""
 _MAX_PAUSE_SECONDS: Final = 1.0
+"""Longest pause between two steps."""
 _SLOTS_PER_STEP: Final = 5_000
+"""Largest number of slots published in one step, which blocks the event loop."""
 _WARN_EVERY_SECONDS: Final = 60.0
+"""Time between two warnings about given-up readings."""
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +42,11 @@ class Totals:
     """Numbers of readings since the start."""
 
     published: int = 0
+    """Readings passed to the MQTT client."""
     late: int = 0
+    """Readings published more than one interval after their time."""
     given_up: int = 0
+    """Readings not published in time, or not acknowledged at the end."""
 
 
 class Publishing:

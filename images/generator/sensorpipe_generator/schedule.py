@@ -16,7 +16,9 @@ class Schedule:
     """
 
     start_ms: int
+    """Time of the first slot."""
     interval_ms: int
+    """Time between two readings of a device."""
     total: int
     """Number of devices of the Sensor."""
     share: range | None = None

@@ -15,7 +15,9 @@ class Share:
     """One generator's share of a Sensor's devices, which several generators can divide."""
 
     index: int
+    """Number of this generator, from 0."""
     generators: int
+    """Number of generators that share the devices."""
 
     @classmethod
     def parse(cls, text: str) -> Self:

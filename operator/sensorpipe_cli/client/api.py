@@ -20,11 +20,17 @@ class SourceRow(msgspec.Struct, frozen=True):
     facility: str
     sensor: str
     src: str | None
+    """None for readings without `src` and `seq`."""
     first: int | None
+    """Lowest stored `seq`."""
     last: int | None
+    """Highest stored `seq`."""
     count: int
+    """Number of stored readings."""
     lost: int
+    """Number of lost readings."""
     duplicates: int
+    """Number of readings stored more than once."""
     pending: int = 0
     """Number of missing readings that may still arrive: neither lost nor stored yet."""
     removed: int = 0
@@ -37,14 +43,20 @@ class SourceRow(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """The sums over all sources; `unidentified` readings had no `src` and `seq` to check."""
+    """The sums over all sources."""
 
     count: int = 0
+    """Number of stored readings with `src` and `seq`."""
     lost: int = 0
+    """Number of lost readings."""
     duplicates: int = 0
+    """Number of readings stored more than once."""
     unidentified: int = 0
+    """Number of stored readings without `src` and `seq`, which cannot be checked."""
     sources: int = 0
+    """Number of sources."""
     pending: int = 0
+    """Number of missing readings that may still arrive: neither lost nor stored yet."""
     unreadable: int = 0
     """Number of stored documents, sketches and intervals that the server cannot read."""
     removed: int = 0
@@ -82,6 +94,7 @@ class Integrity(msgspec.Struct, frozen=True):
     """The answer of `/api/integrity`."""
 
     data: list[SourceRow]
+    """The sources."""
     totals: Totals
     set_aside: SetAside = SetAside(0, 0)
     """Zeros if the server is older and does not report it."""
@@ -103,6 +116,7 @@ class Latest(msgspec.Struct, frozen=True):
     """A facility's newest window, and the number of all its windows."""
 
     windows: int
+    """Number of the facility's windows."""
     start: str = ""
     """Start of the window (RFC 3339); empty if there is none."""
     end: str = ""

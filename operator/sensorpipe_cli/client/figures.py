@@ -7,6 +7,7 @@ from typing import Final
 from sensorpipe_cli.client.api import Latest, SetAside, Totals
 
 _RATE_SECONDS: Final = 10.0
+"""Period over which the rate is averaged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ SETTLED_SECONDS: Final = 15.0
 """Seconds after its last reading within which a window of the default length is closed."""
 
 _PERIOD_SECONDS: Final = 1.0
+"""Time between two requests while waiting."""
 
 Fetch = Callable[[], bytes]
 

@@ -15,6 +15,7 @@ from sensorpipe_cli.terminal_text import printable_line
 __all__ = ["Child", "ChildError", "free_port"]
 
 _TAIL_BYTES: Final = 65_536
+"""Size of the end of a log that is read for its last lines."""
 
 # prctl(PR_SET_PDEATHSIG, SIGKILL) survives exec; if the parent died before it, no signal is sent,
 # hence the check of getppid. In a launcher and not in preexec_fn, which is unsafe with threads.

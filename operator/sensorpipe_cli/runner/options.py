@@ -12,6 +12,7 @@ from sensorpipe_runtime.settings import Environment, SettingsError
 from sensorpipe_cli.runner.ports import LOOPBACK, accepts, is_free
 
 _REACH_SECONDS: Final = 3.0
+"""Longest wait for a connection to a service of the user."""
 _MONGODB_SCHEMES: Final = ("mongodb://", "mongodb+srv://")
 
 

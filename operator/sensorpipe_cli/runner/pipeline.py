@@ -13,11 +13,13 @@ class State(StrEnum):
     """The state of a process of the run."""
 
     WAITING = "waiting"
+    """Not started yet."""
     STARTING = "starting"
     READY = "ready"
     STOPPING = "stopping"
     STOPPED = "stopped"
     FAILED = "failed"
+    """Exited without being stopped."""
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from sensorpipe_cli.client.http import RequestError, get
 from sensorpipe_cli.runner.pipeline import Part, State
 
 _PERIOD_SECONDS: Final = 1.0
+"""Time between two polls."""
 _INTEGRITY_SHARE: Final = 10
 """Integrity requests, which read everything stored, take at most 1/10 of the time."""
 

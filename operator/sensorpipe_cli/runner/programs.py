@@ -17,8 +17,11 @@ class Services:
     """Addresses of the three services, embedded or the user's own."""
 
     mqtt: str
+    """URL of the MQTT broker."""
     kafka: str
+    """Bootstrap addresses of Kafka: `HOST:PORT`, separated by commas."""
     mongodb: str
+    """URI of the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +29,13 @@ class Program:
     """One of the pipeline's own programs: its command and its HTTP ports."""
 
     name: str
+    """Name in output and log files."""
     argv: tuple[str, ...]
+    """Command and arguments."""
     environ: Mapping[str, str]
+    """Environment variables, all of them."""
     port: int
+    """HTTP port: of the API, or of metrics and health."""
     monitoring_port: int | None = None
     """Port of metrics and health, if not `port`."""
 

@@ -17,9 +17,11 @@ from sensorpipe_cli.runner.poller import Poller
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _SETTLE_PERIOD_SECONDS: Final = 0.3
+"""Time between two checks whether everything is stored."""
 _STOP_SECONDS: Final = 35.0
 """Time for a process to stop; a generator waits up to 30 s for acknowledgements."""
 _AFTER_FAILURE_SECONDS: Final = 5.0
+"""Time for a process to stop after another one has failed."""
 
 
 class Interrupts:

@@ -10,7 +10,9 @@ from sensorpipe_cli.views.plain import StatusLines
 from sensorpipe_cli.views.snapshot import Snapshot
 
 _LIVE_SECONDS: Final = 0.5
+"""Time between two drawings of the live view."""
 _PLAIN_SECONDS: Final = 0.1
+"""Time between two looks for new lines."""
 
 Take = Callable[[], Snapshot]
 

@@ -22,6 +22,7 @@ _HEADING: Final = 3
 """Number of lines of a second table other than its rows."""
 
 _GENERATORS_SHOWN: Final = 6
+"""Largest number of generators with a line each."""
 _STYLES: Final = {
     "waiting": "dim",
     "starting": "yellow",

@@ -8,6 +8,7 @@ from sensorpipe_cli.views.formatting import clock, rate
 from sensorpipe_cli.views.snapshot import Snapshot
 
 _STATUS_SECONDS: Final = 5.0
+"""Time between two status lines."""
 
 
 class StatusLines:

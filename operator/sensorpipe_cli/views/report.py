@@ -14,6 +14,7 @@ MAX_FAULTY: Final = 20
 
 _GAP: Final = "   "
 _NAMES: Final = ("facility", "sensor", "source")
+"""Headings of the columns that are aligned to the left."""
 _NOTHING: Final = "no readings stored yet, nothing to verify"
 
 

@@ -11,7 +11,9 @@ class PartState:
 
     name: str
     state: str
+    """What the process does: `starting`, `ready` and so on."""
     address: str
+    """Where the process can be reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Snapshot:
     limit: float | None
     """Duration of the run in seconds; None if it has no limit."""
     parts: tuple[PartState, ...]
+    """All processes, in the order of starting."""
     links: tuple[tuple[str, str], ...]
     """Links to show, each with its label and its URL or command."""
     figures: Figures

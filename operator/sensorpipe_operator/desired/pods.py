@@ -14,8 +14,11 @@ GRACE_SECONDS: Final = DRAIN_SECONDS + 15
 """Seconds after which the kubelet kills a terminating generator."""
 
 _PORT: Final = 9090
+"""Port of a generator's metrics and health."""
 _FOLDER: Final = "/etc/sensorpipe"
+"""Folder of mounted files."""
 _USER: Final = 65532
+"""User and group id of the generator."""
 
 
 def pod_template(sensor: Sensor, share: int, content_key: str, settings: GeneratorSettings) -> Body:

@@ -18,9 +18,13 @@ class Verdict:
     """
 
     reason: str
+    """The cause in one word, for programs."""
     message: str
+    """The cause in a sentence, for people."""
     detail: str = ""
+    """What others report about the cause, for example the kubelet."""
     holds: bool = False
+    """Whether the condition is true."""
 
     @property
     def text(self) -> str:

@@ -17,9 +17,11 @@ _IMAGE: Final = frozenset(
         "ImageInspectError",
     )
 )
+"""Reasons for which a container waits because its image is unavailable."""
 _MISCONFIGURED: Final = frozenset(
     ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 )
+"""Reasons for which a container waits because it cannot be created or started."""
 
 REPORT_AFTER_SECONDS: Final = 10
 """Seconds a generator may take to connect, or to terminate, before the status reports it."""

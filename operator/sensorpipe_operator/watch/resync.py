@@ -14,7 +14,9 @@ from sensorpipe_operator.workqueue import WorkQueue
 
 _FORBIDDEN: Final = 403
 _START_RETRY_SECONDS: Final = 2.0
+"""Time between two attempts to fill the cache."""
 _RETRY_SECONDS: Final = 10.0
+"""Time after which a failed list is retried."""
 _SETTLE_SECONDS: Final = 1.0
 """Pause before a list, since watches are often restarted together."""
 

@@ -18,8 +18,10 @@ from sensorpipe_operator.names import MANAGER, Kind
 from sensorpipe_operator.watch import handlers
 
 _RESTART_SECONDS: Final = 2.0
+"""Time after which watches that ended are restarted."""
 
 _WATCHED: Final = frozenset(kind.resource.plural for kind in Kind)
+"""Names of the watched resources in paths."""
 
 log = logging.getLogger(__name__)
 
