@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from sensorpipe_cli.runner.child import Child, free_port
-from sensorpipe_compactor.broker_drops import Dropped
+from sensorpipe_compactor.broker_drops import BrokerDrops
 from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from support import services
 from support.chart.render import Object, one, render
@@ -161,7 +161,7 @@ async def test_the_compactor_is_told_at_once_how_many_messages_were_dropped(tmp_
     made = Broker(render("mosquitto.queueBytes=600"), tmp_path)
     made.prepare()
     async with running(made.child()):
-        watched = Dropped(made.endpoint("compactor"), "watcher")
+        watched = BrokerDrops(made.endpoint("compactor"), "watcher")
         task = asyncio.create_task(watched.run())
         await made.subscribe("compactor", *SESSION, "-E")
 

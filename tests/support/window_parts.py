@@ -2,7 +2,7 @@
 
 import mqtt5
 from sensorpipe_compactor.clock_check import Instant
-from sensorpipe_compactor.sources import Streams
+from sensorpipe_compactor.sources import Sources
 from sensorpipe_compactor.windows import Windows
 from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.reading import Reading, encode
@@ -27,5 +27,5 @@ def when(ms: int, stepped: int = 0) -> Instant:
     return Instant(ms + stepped, ms)
 
 
-def windows(streams: Streams | None = None) -> Windows:
-    return Windows(WINDOW, LATENESS, streams)
+def windows(sources: Sources | None = None) -> Windows:
+    return Windows(WINDOW, LATENESS, sources)

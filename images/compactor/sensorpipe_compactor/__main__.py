@@ -17,7 +17,7 @@ from sensorpipe_runtime.mqtt.errors import SessionTakenOverError
 from sensorpipe_runtime.service import TaskEndedError, supervise
 from sensorpipe_runtime.settings import exit_on_settings_error
 
-from sensorpipe_compactor.broker_drops import Dropped
+from sensorpipe_compactor.broker_drops import BrokerDrops
 from sensorpipe_compactor.compactor import Compactor
 from sensorpipe_compactor.epoch.claim import FencedError
 from sensorpipe_compactor.metrics import CompactorMetrics
@@ -47,7 +47,7 @@ async def run(settings: Settings) -> int:
     journal = Journal(settings.kafka, settings.name, [settings.topic_filter])
     compactor = Compactor(settings, journal)
     heartbeat = Heartbeat()
-    dropped = Dropped(settings.mqtt, settings.client_id)
+    dropped = BrokerDrops(settings.mqtt, settings.client_id)
     REGISTRY.register(CompactorMetrics(compactor, dropped))
     with MonitoringServer(
         *settings.http,

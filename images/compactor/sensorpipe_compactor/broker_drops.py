@@ -24,7 +24,7 @@ each time that changes, at most every 10 s by default."""
 log = logging.getLogger(__name__)
 
 
-class Dropped:
+class BrokerDrops:
     """Reads the broker's own count over a connection of its own.
 
     A broker that retains nothing says the number only when it changes. So the session stays

@@ -60,7 +60,8 @@ class Bucket:
     window: "Window"
     portions: dict[str | None, Portion] = field(default_factory=dict)
     """By `src`; None for readings without identity."""
-    streams: set["Stream"] = field(default_factory=set)
+    running: set["Source"] = field(default_factory=set)
+    """Sources whose next readings go to it without further checks."""
 
     @property
     def count(self) -> int:
@@ -79,7 +80,7 @@ class Bucket:
         return values
 
     @property
-    def sources(self) -> dict[str, IntervalSet | Arrivals]:
+    def intervals_by_src(self) -> dict[str, IntervalSet | Arrivals]:
         """Which `seq` of which `src` it holds."""
         return {src: portion.intervals for src, portion in self.portions.items() if src is not None}
 
@@ -144,19 +145,19 @@ class Facility:
     """When something last came, on the monotonic clock."""
     is_heard: bool = False
     """Whether something came since that was last asked."""
-    streams: int = 0
-    """Number of its streams remembered."""
+    source_count: int = 0
+    """Number of its sources that are remembered."""
     windows: dict[int, Window] = field(default_factory=dict)
     """By start; itemized ones by its complement, `~start`."""
 
 
-class Stream:
+class Source:
     """The readings of one publisher's run in one topic.
 
     While they come in order and fall into one window, a reading costs the hot
     path four comparisons and an `append`: the run `first … next - 1` since the
     last detour is written down as one interval when the run ends.
-    A stream without identity (`src` is None) has `step` 0 and takes every
+    A source without identity (`src` is None) has `step` 0 and takes every
     reading as new.
     """
 
@@ -189,7 +190,7 @@ class Stream:
         self.append = portion.values.append
         self.start, self.end = start, end
         self.first = self.next = seq
-        bucket.streams.add(self)
+        bucket.running.add(self)
 
     def settle(self) -> None:
         """Write the run down, in the set of what was seen and in its bucket."""

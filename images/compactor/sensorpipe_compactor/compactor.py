@@ -16,13 +16,13 @@ from sensorpipe_schema.reading import MAX_AHEAD_MS
 
 from sensorpipe_compactor.buffers import DeadLetter
 from sensorpipe_compactor.clock_check import Instant
-from sensorpipe_compactor.inflight_limit import Budget
+from sensorpipe_compactor.inflight_limit import InFlightLimit
 from sensorpipe_compactor.itemizing_log import ItemizingLog
 from sensorpipe_compactor.output.journal import Journal
 from sensorpipe_compactor.output.records import dead_letter_record
 from sensorpipe_compactor.output.writer import Writer
 from sensorpipe_compactor.settings import Settings
-from sensorpipe_compactor.sources import Streams
+from sensorpipe_compactor.sources import Sources
 from sensorpipe_compactor.windows import Windows
 
 _TICK: Final = 0.05
@@ -56,10 +56,10 @@ class Compactor:
 
     def __init__(self, settings: Settings, journal: Journal) -> None:
         self.journal = journal
-        streams = Streams(settings.max_sources)
-        self.windows = Windows(settings.window_ms, settings.lateness_ms, streams)
+        sources = Sources(settings.max_sources)
+        self.windows = Windows(settings.window_ms, settings.lateness_ms, sources)
         self._writer = Writer(journal, self.windows, settings.name)
-        self.budget = Budget()
+        self.in_flight_limit = InFlightLimit()
         self.subscriber = Subscriber(
             settings.mqtt, settings.client_id, [settings.topic_filter], self
         )
@@ -125,8 +125,8 @@ class Compactor:
         """Take a batch; stop reading where it would grow beyond all bounds."""
         self.windows.add(messages, before, read_clocks())
         now, held = time.monotonic(), self.subscriber.inbox.held
-        self.budget.received(held, now)
-        if self.budget.wants_flush(held, now) or self.windows.dead:
+        self.in_flight_limit.received(held, now)
+        if self.in_flight_limit.wants_flush(held, now) or self.windows.dead:
             self._wake.set()
         if self._is_full:
             self.subscriber.pause()
@@ -134,7 +134,7 @@ class Compactor:
 
     def on_connected(self, *, session_present: bool) -> None:
         """Take note of a new connection."""
-        self.budget.reconnected()
+        self.in_flight_limit.reconnected()
         if self._had_session and not session_present:
             self.sessions_lost += 1
             log.warning("The broker has forgotten our session; readings may be lost")
@@ -173,7 +173,7 @@ class Compactor:
     def _is_pressed(self) -> bool:
         """Whether to flush before time: the broker waits for us, or memory fills up."""
         held = self.subscriber.inbox.held
-        return self._is_full or self.budget.wants_flush(held, time.monotonic())
+        return self._is_full or self.in_flight_limit.wants_flush(held, time.monotonic())
 
     async def flush(self, *, everything: bool) -> None:
         """Make the windows that are due (or all) durable, then acknowledge what that allows."""
@@ -243,7 +243,7 @@ class Compactor:
         held = inbox.held
         self.subscriber.acknowledge(through)
         if inbox.held < held:
-            self.budget.acknowledged(held, time.monotonic())
+            self.in_flight_limit.acknowledged(held, time.monotonic())
         if not self._stopping and not self._is_full:
             self.subscriber.resume()
 

@@ -18,7 +18,7 @@ from typing import Final
 from sensorpipe_runtime.mqtt.frames import MAX_IN_FLIGHT
 
 _NEAR: Final = 0.75
-"""Share of the budget at which a flush begins; the rest flows in while Kafka answers."""
+"""Share of the limit at which a flush begins; the rest flows in while Kafka answers."""
 
 _SILENCE: Final = 0.2
 """Seconds without a message below which nothing is suspicious."""
@@ -71,14 +71,14 @@ class Pauses:
         self._longest = max(self._longest, seconds)
 
 
-class Budget:
+class InFlightLimit:
     """Decides when to flush early, by the in-flight limit learnt so far.
 
     Times are in seconds of one monotonic clock.
     """
 
     def __init__(self) -> None:
-        self.limit = MAX_IN_FLIGHT
+        self.messages = MAX_IN_FLIGHT
         """Number of unacknowledged messages that the broker grants, as far as is known."""
         self._pauses = Pauses()
         self._heard_at: float | None = None
@@ -103,13 +103,13 @@ class Budget:
         if self._refilling == held and now - self._acknowledged_at <= _AT_ONCE:
             self._record_stall(held, now)
             self._refilling = None
-        if self.limit < MAX_IN_FLIGHT and now - self._learnt_at >= _TRY_AFTER:
-            self.limit = min(2 * self.limit, MAX_IN_FLIGHT)
+        if self.messages < MAX_IN_FLIGHT and now - self._learnt_at >= _TRY_AFTER:
+            self.messages = min(2 * self.messages, MAX_IN_FLIGHT)
             self._learnt_at = now
 
     def wants_flush(self, held: int, now: float) -> bool:
         """Return whether to flush everything now, so that the broker can go on sending."""
-        return held >= self.limit * _NEAR or self._is_silent(held, now)
+        return held >= self.messages * _NEAR or self._is_silent(held, now)
 
     def acknowledged(self, held: int, now: float) -> None:
         """Note that messages were acknowledged at `now`; `held` were unacknowledged before."""
@@ -142,7 +142,7 @@ class Budget:
 
     def _record_stall(self, level: int, now: float) -> None:
         self._stalls.append(level)
-        if len(self._stalls) >= _STALLS_NEEDED or self.limit < MAX_IN_FLIGHT:
-            self.limit = min(self.limit, *self._stalls)
+        if len(self._stalls) >= _STALLS_NEEDED or self.messages < MAX_IN_FLIGHT:
+            self.messages = min(self.messages, *self._stalls)
             self._learnt_at = now
             self._stalls.clear()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sensorpipe_compactor.broker_drops import Dropped
+from sensorpipe_compactor.broker_drops import BrokerDrops
 from sensorpipe_compactor.compactor import Compactor
 
 _PREFIX = "sensorpipe_compactor"
@@ -14,7 +14,7 @@ _PREFIX = "sensorpipe_compactor"
 class CompactorMetrics(Collector):
     """The compactor's totals as Prometheus metrics, read at each scrape, off the hot path."""
 
-    def __init__(self, compactor: Compactor, dropped: Dropped) -> None:
+    def __init__(self, compactor: Compactor, dropped: BrokerDrops) -> None:
         self._compactor = compactor
         self._dropped = dropped
 
@@ -62,7 +62,7 @@ class CompactorMetrics(Collector):
             ("kafka_retries", "Attempts at Kafka that failed", compactor.journal.retries),
             ("mqtt_connections", "MQTT connections made", compactor.subscriber.connections),
             ("sessions_lost", "Sessions that the broker has forgotten", compactor.sessions_lost),
-            ("forgotten", "Identities given up for memory", windows.streams.forgotten),
+            ("forgotten", "Identities given up for memory", windows.sources.forgotten),
         ]
 
     def _gauges(self) -> list[tuple[str, str, int]]:
@@ -80,8 +80,8 @@ class CompactorMetrics(Collector):
                 "Seconds by which our clock is behind most sources, while readings wait for it",
                 compactor.clock_behind_s or 0,
             ),
-            ("budget", "Messages the broker lets be in flight", compactor.budget.limit),
-            ("streams", "Publishers' runs remembered", len(compactor.windows.streams)),
+            ("budget", "Messages the broker lets be in flight", compactor.in_flight_limit.messages),
+            ("streams", "Publishers' runs remembered", len(compactor.windows.sources)),
             ("connected", "Whether MQTT is connected", int(compactor.subscriber.ready)),
             ("kafka_connected", "Whether Kafka is connected", int(compactor.journal.connected)),
         ]

@@ -22,7 +22,7 @@ def reduce_window(window: Window, origin: Origin) -> Partial:
         partial.sensors[sensor] = Summary(
             moments(values),
             sketch(values),
-            {src: list(intervals) for src, intervals in bucket.sources.items()},
+            {src: list(intervals) for src, intervals in bucket.intervals_by_src.items()},
             bucket.values_by_src if itemized else {},
         )
     return partial

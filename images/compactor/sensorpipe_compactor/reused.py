@@ -12,7 +12,7 @@ NAMED: Final = 5
 log = logging.getLogger(__name__)
 
 
-class Reused:
+class ReusedSources:
     """Counts readings whose `seq` was counted before for an older reading of the same source."""
 
     def __init__(self) -> None:

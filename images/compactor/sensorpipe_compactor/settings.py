@@ -9,7 +9,7 @@ from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from sensorpipe_runtime.settings import Environment
 from sensorpipe_schema.names import READINGS_FILTER
 
-from sensorpipe_compactor.sources import MAX_STREAMS
+from sensorpipe_compactor.sources import DEFAULT_SOURCES
 
 MAX_SOURCES: Final = 100_000_000
 """Largest number of sources that the setting `SENSORPIPE_MAX_SOURCES` takes."""
@@ -56,7 +56,7 @@ class Settings:
             kafka=KafkaSettings.read(env),
             window_ms=env.milliseconds("SENSORPIPE_WINDOW", "10s"),
             lateness_ms=env.milliseconds("SENSORPIPE_LATENESS", "2s"),
-            max_sources=env.whole("SENSORPIPE_MAX_SOURCES", MAX_STREAMS, 1, MAX_SOURCES),
+            max_sources=env.whole("SENSORPIPE_MAX_SOURCES", DEFAULT_SOURCES, 1, MAX_SOURCES),
             http=env.address("SENSORPIPE_HTTP", "0.0.0.0:9090"),
             log_level=env.log_level(),
         )

@@ -1,45 +1,47 @@
-"""All streams, each of one topic and `src`, in bounded memory."""
+"""All sources, each of one topic and `src`, in bounded memory."""
 
 from typing import Final
 
-from sensorpipe_compactor.buffers import Stream
+from sensorpipe_compactor.buffers import Source
 
-MAX_STREAMS: Final = 100_000
-"""Default for the largest number of streams remembered; beyond it the one that has been idle
+DEFAULT_SOURCES: Final = 100_000
+"""Default for the largest number of sources remembered; beyond it the one that has been idle
 longest is forgotten."""
 
 MAX_INTERVALS: Final = 4_096
-"""Largest number of intervals of `seq` remembered of one stream; beyond it the lower half is
+"""Largest number of intervals of `seq` remembered of one source; beyond it the lower half is
 forgotten."""
 
 
-class Streams:
-    """All streams, by topic and `src`, in bounded memory.
+class Sources:
+    """All sources, by topic and `src`, in bounded memory.
 
     What is forgotten may be sent again: readings that are no newer become uncertain.
     """
 
-    def __init__(self, max_streams: int = MAX_STREAMS, max_intervals: int = MAX_INTERVALS) -> None:
-        self.by_topic: dict[str, dict[str | None, Stream]] = {}
+    def __init__(
+        self, max_sources: int = DEFAULT_SOURCES, max_intervals: int = MAX_INTERVALS
+    ) -> None:
+        self.by_topic: dict[str, dict[str | None, Source]] = {}
         self.forgotten = 0
-        """Intervals and streams given up for memory."""
+        """Intervals and sources given up for memory."""
         self.line_ms = 0
-        """A reading of a new stream with an earlier `ts` may have been forgotten."""
+        """A reading of a new source with an earlier `ts` may have been forgotten."""
         self.floor_ms = 0
-        """A reading of any stream with an earlier `ts` may be durable already."""
+        """A reading of any source with an earlier `ts` may be durable already."""
         self._order: dict[tuple[str, str | None], None] = {}
-        self._max_streams = max_streams
+        self._max_sources = max_sources
         self._max_intervals = max_intervals
 
     def __len__(self) -> int:
         return len(self._order)
 
-    def add(self, topic: str, stream: Stream) -> Stream | None:
-        """Remember a new stream; return the oldest one if that had to be forgotten for it."""
-        stream.line_ms = self.line_ms
-        self.by_topic.setdefault(topic, {})[stream.src] = stream
-        self._order[topic, stream.src] = None
-        if len(self._order) <= self._max_streams:
+    def add(self, topic: str, source: Source) -> Source | None:
+        """Remember a new source; return the oldest one if that had to be forgotten for it."""
+        source.line_ms = self.line_ms
+        self.by_topic.setdefault(topic, {})[source.src] = source
+        self._order[topic, source.src] = None
+        if len(self._order) <= self._max_sources:
             return None
         old_topic, old_src = next(iter(self._order))
         del self._order[old_topic, old_src]
@@ -55,19 +57,19 @@ class Streams:
     def move_floor(self, floor_ms: int) -> None:
         """Set `floor_ms`; where that rises, runs are ended that would cross it."""
         if floor_ms > self.floor_ms:
-            for streams in self.by_topic.values():
-                for stream in streams.values():
-                    stream.stop()
+            for sources in self.by_topic.values():
+                for source in sources.values():
+                    source.stop()
         self.floor_ms = floor_ms
 
-    def touch(self, topic: str, stream: Stream) -> None:
-        """Take note that a stream goes on."""
-        self._order[topic, stream.src] = self._order.pop((topic, stream.src))
+    def touch(self, topic: str, source: Source) -> None:
+        """Take note that a source goes on."""
+        self._order[topic, source.src] = self._order.pop((topic, source.src))
 
-    def bound(self, stream: Stream) -> None:
-        """Forget the lower half of the intervals of a stream that has too many."""
-        if len(stream.seen) > self._max_intervals:
-            count = len(stream.seen) - self._max_intervals // 2
-            stream.seen.forget_lowest(count)
-            stream.line_ms = max(stream.line_ms, stream.until_ms)
+    def bound(self, source: Source) -> None:
+        """Forget the lower half of the intervals of a source that has too many."""
+        if len(source.seen) > self._max_intervals:
+            count = len(source.seen) - self._max_intervals // 2
+            source.seen.forget_lowest(count)
+            source.line_ms = max(source.line_ms, source.until_ms)
             self.forgotten += count

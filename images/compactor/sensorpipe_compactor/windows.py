@@ -23,15 +23,15 @@ from sensorpipe_compactor.buffers import (
     Bucket,
     DeadLetter,
     Facility,
-    Stream,
+    Source,
     Window,
     bare,
     held_bytes,
 )
 from sensorpipe_compactor.clock_check import ClockCheck, Instant, Wrong
 from sensorpipe_compactor.epoch.line import Line
-from sensorpipe_compactor.reused import Reused
-from sensorpipe_compactor.sources import Streams
+from sensorpipe_compactor.reused import ReusedSources
+from sensorpipe_compactor.sources import Sources
 
 MAX_WINDOW_COST: Final = 300_000
 """Bytes that a window's names and intervals may take in its partial by default.
@@ -56,7 +56,7 @@ younger by so many milliseconds of event time."""
 class Windows:
     """All facilities' windows. The caller says what time it is."""
 
-    def __init__(self, window_ms: int, lateness_ms: int, streams: Streams | None = None) -> None:
+    def __init__(self, window_ms: int, lateness_ms: int, sources: Sources | None = None) -> None:
         self.dead: list[DeadLetter] = []
         self.ahead: list[Ahead] = []
         self.kept_bytes = 0
@@ -68,10 +68,10 @@ class Windows:
         """Bytes that a window's names and intervals may take; beyond it the window is sealed."""
         self.duplicates = 0
         """Readings dropped because their `seq` is durable or held already."""
-        self.reused = Reused()
+        self.reused = ReusedSources()
         self.late = 0
         """Readings of windows that had been closed before."""
-        self.streams = streams if streams is not None else Streams()
+        self.sources = sources if sources is not None else Sources()
         self._window_ms = window_ms
         self._lateness_ms = lateness_ms
         self._facilities: dict[str, Facility] = {}
@@ -85,29 +85,29 @@ class Windows:
         """Take a batch whose messages have the numbers from `before + 1`."""
         self.line.notice_step(now)  # before readings are taken that it lets in
         self._move_floor()
-        by_topic, decode_payload, longest = self.streams.by_topic, decode_fast, MAX_PAYLOAD
+        by_topic, decode_payload, longest = self.sources.by_topic, decode_fast, MAX_PAYLOAD
         number = before
         for message in messages:
             number += 1
             payload = message.payload
             try:
                 reading = decode_payload(payload)
-                stream = by_topic[message.topic][reading.src]
+                source = by_topic[message.topic][reading.src]
                 ts = reading.ts
                 if (
-                    stream.start <= ts < stream.end
-                    and reading.seq == stream.next
+                    source.start <= ts < source.end
+                    and reading.seq == source.next
                     and len(payload) <= longest
                 ):
-                    stream.next += stream.step
-                    stream.append(reading.val)
-                    facility = stream.facility
+                    source.next += source.step
+                    source.append(reading.val)
+                    facility = source.facility
                     facility.is_heard = True
                     if ts > facility.newest_ms:  # noqa: PLR1730  max() costs four times this
                         facility.newest_ms = ts
                     continue
             except (KeyError, ValueError, RecursionError):
-                pass  # a new stream, or no reading: the slow path finds out
+                pass  # a new source, or no reading: the slow path finds out
             self._add_slow_path(message, number, now)
 
     def judge_ahead(self, now: Instant) -> int | None:
@@ -132,8 +132,8 @@ class Windows:
         return self.clock.behind_ms(now) if self.ahead and wrong is Wrong.OURS else None
 
     def _move_floor(self) -> None:
-        if self.line.ms != self.streams.floor_ms:
-            self.streams.move_floor(self.line.ms)
+        if self.line.ms != self.sources.floor_ms:
+            self.sources.move_floor(self.line.ms)
 
     def _keep_ahead(self, message: Message, number: int, now: Instant) -> None:
         reading = decode_fast(message.payload)
@@ -161,22 +161,22 @@ class Windows:
         src = reading.src if reading.seq else None
         if not is_judged:
             self._note(facility, reading, now)
-        stream = self._stream(topic, facility, sensor, src)
-        stream.settle()
-        if src is not None and reading.seq in stream.seen:
+        source = self._source(topic, facility, sensor, src)
+        source.settle()
+        if src is not None and reading.seq in source.seen:
             self.duplicates += 1
-            if reading.ts >= stream.until_ms:  # a repeat is no newer than what was counted
+            if reading.ts >= source.until_ms:  # a repeat is no newer than what was counted
                 self.reused.note(facility, src)
             return
-        if stream.bucket is None:
-            self.streams.touch(topic, stream)
-        self._place(stream, reading, number, now)
+        if source.bucket is None:
+            self.sources.touch(topic, source)
+        self._place(source, reading, number, now)
 
     def _note(self, facility: str, reading: Reading, now: Instant) -> None:
         """Compare a source's clock with ours, not with every reading of a batch."""
         if now.steady_ms != self._noted_at:
             self._noted_at, self._noted_ts = now.steady_ms, {}
-        source = _source_of(facility, reading)
+        source = _src_or_facility(facility, reading)
         if reading.ts >= self._noted_ts.get(source, 0) + _NOTED_STEP_MS:
             self._noted_ts[source] = reading.ts
             self.clock.note(source, reading.ts, now)
@@ -204,56 +204,56 @@ class Windows:
         self.kept_bytes += held_bytes(letter)
         insort(self.dead, letter, key=_number)  # one that was ahead may come after younger ones
 
-    def _stream(self, topic: str, facility: str, sensor: str, src: str | None) -> Stream:
-        stream = self.streams.by_topic.get(topic, {}).get(src)
-        if stream is None:
+    def _source(self, topic: str, facility: str, sensor: str, src: str | None) -> Source:
+        source = self.sources.by_topic.get(topic, {}).get(src)
+        if source is None:
             home = self._facilities.setdefault(facility, Facility(facility))
-            home.streams += 1
-            stream = Stream(home, sensor, src)
-            forgotten = self.streams.add(topic, stream)
+            home.source_count += 1
+            source = Source(home, sensor, src)
+            forgotten = self.sources.add(topic, source)
             if forgotten is not None:
-                forgotten.facility.streams -= 1
+                forgotten.facility.source_count -= 1
                 self._forget_if_idle(forgotten.facility)
-        return stream
+        return source
 
-    def _place(self, stream: Stream, reading: Reading, number: int, now: Instant) -> None:
+    def _place(self, source: Source, reading: Reading, number: int, now: Instant) -> None:
         """Put a new reading into its window and, where that is safe, begin a run behind it."""
-        line_ms = max(stream.line_ms, self.streams.floor_ms)
-        itemized = stream.src is not None and reading.ts < line_ms
-        window = self._window(stream, reading.ts, number, now.steady_ms, itemized=itemized)
-        bucket = window.buckets.get(stream.sensor)
+        line_ms = max(source.line_ms, self.sources.floor_ms)
+        itemized = source.src is not None and reading.ts < line_ms
+        window = self._window(source, reading.ts, number, now.steady_ms, itemized=itemized)
+        bucket = window.buckets.get(source.sensor)
         if bucket is None:
-            bucket = window.buckets[stream.sensor] = Bucket(window)
+            bucket = window.buckets[source.sensor] = Bucket(window)
             window.cost += _SENSOR_COST
-        stream.until_ms = max(stream.until_ms, window.end_ms)
-        portion = bucket.portion(stream.src)
+        source.until_ms = max(source.until_ms, window.end_ms)
+        portion = bucket.portion(source.src)
         portion.values.append(reading.val)
-        facility = stream.facility
+        facility = source.facility
         facility.is_heard = True
         facility.newest_ms = max(facility.newest_ms, reading.ts)
         start, until = window.start_ms, _checked_until(window, now.wall_ms)
-        if stream.src is None:
-            if stream.bucket is not bucket:
-                stream.run_in(bucket, portion, start, until, 0)
+        if source.src is None:
+            if source.bucket is not bucket:
+                source.run_in(bucket, portion, start, until, 0)
         else:
             bucket.note(portion, reading.seq, reading.seq)
-            stream.seen.add_range(reading.seq, reading.seq)
-            self.streams.bound(stream)
-            if reading.seq == stream.seen.top:
+            source.seen.add_range(reading.seq, reading.seq)
+            self.sources.bound(source)
+            if reading.seq == source.seen.top:
                 if itemized:  # a run stays on one side of the line
                     until = min(until, line_ms)
                 elif start < line_ms:
                     start = line_ms
-                stream.run_in(bucket, portion, start, until, reading.seq + 1)
+                source.run_in(bucket, portion, start, until, reading.seq + 1)
             else:
-                stream.stop()
+                source.stop()
         if window.cost > self.max_cost:
             self._seal(facility, window)
 
     def _window(
-        self, stream: Stream, ts: int, number: int, steady_ms: int, *, itemized: bool
+        self, source: Source, ts: int, number: int, steady_ms: int, *, itemized: bool
     ) -> Window:
-        facility = stream.facility
+        facility = source.facility
         start = ts - ts % self._window_ms
         key = ~start if itemized else start
         window = facility.windows.get(key)
@@ -343,21 +343,21 @@ class Windows:
     def _remove(self, facility: Facility, window: Window) -> Window:
         del facility.windows[~window.start_ms if window.itemized else window.start_ms]
         for bucket in window.buckets.values():
-            for stream in bucket.streams:
-                if stream.bucket is bucket:
-                    stream.stop()
-            bucket.streams.clear()
+            for source in bucket.running:
+                if source.bucket is bucket:
+                    source.stop()
+            bucket.running.clear()
         if window.late:
             self.late += window.count
         self._forget_if_idle(facility)
         return window
 
     def _forget_if_idle(self, facility: Facility) -> None:
-        if not facility.streams and not facility.windows:
+        if not facility.source_count and not facility.windows:
             self._facilities.pop(facility.name, None)
 
 
-def _source_of(facility: str, reading: Reading) -> str:
+def _src_or_facility(facility: str, reading: Reading) -> str:
     """Return who sent a reading, as far as it tells; all that a facility leaves out is one."""
     return reading.src if reading.seq and reading.src else f"/{facility}"
 

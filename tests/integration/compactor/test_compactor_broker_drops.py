@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import mqtt5
-from sensorpipe_compactor.broker_drops import Dropped
+from sensorpipe_compactor.broker_drops import BrokerDrops
 from sensorpipe_runtime.mqtt.connection import Connection
 from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from sensorpipe_runtime.mqtt.publisher import Publisher
@@ -19,7 +19,7 @@ SETTINGS = "max_queued_messages 10\nsys_interval 1\nretain_available false\n"
 
 
 @asynccontextmanager
-async def watching(watched: Dropped) -> AsyncIterator[None]:
+async def watching(watched: BrokerDrops) -> AsyncIterator[None]:
     """Run the watch, and end its connection."""
     run = asyncio.create_task(watched.run())
     try:
@@ -51,7 +51,7 @@ async def test_what_was_dropped_while_no_compactor_ran_is_known_to_the_next(tmp_
         await leave_a_session(endpoint)
         publisher = Publisher(endpoint, "publisher", capacity=1_000)
         publishing = asyncio.create_task(publisher.run())
-        former, other, later = (Dropped(endpoint, name) for name in ("it", "other", "it"))
+        former, other, later = (BrokerDrops(endpoint, name) for name in ("it", "other", "it"))
         async with watching(other):
             async with watching(former):
                 await until(lambda: former.connected and other.connected)

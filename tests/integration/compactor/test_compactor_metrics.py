@@ -13,7 +13,7 @@ import mqtt5
 import pytest
 from sensorpipe_cli.runner.child import Child, free_port
 from sensorpipe_compactor import broker_drops
-from sensorpipe_compactor.broker_drops import TOPIC, Dropped
+from sensorpipe_compactor.broker_drops import TOPIC, BrokerDrops
 from sensorpipe_runtime.backoff import Backoff
 from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from support import services
@@ -30,8 +30,8 @@ def impatient(monkeypatch):
 
 
 @asynccontextmanager
-async def watching(endpoint: Endpoint) -> AsyncIterator[Dropped]:
-    made = Dropped(endpoint, "c")
+async def watching(endpoint: Endpoint) -> AsyncIterator[BrokerDrops]:
+    made = BrokerDrops(endpoint, "c")
     task = asyncio.create_task(made.run())
     try:
         yield made

@@ -1,4 +1,4 @@
-"""The learnt in-flight budget, against a simulated broker. Times are simulated, too."""
+"""The in-flight limit as learned, against a simulated broker. Times are simulated, too."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import pytest
-from sensorpipe_compactor.inflight_limit import Budget
+from sensorpipe_compactor.inflight_limit import InFlightLimit
 from sensorpipe_runtime.mqtt.frames import MAX_IN_FLIGHT
 
 TICK, WINDOW, LATENESS = 50, 10_000, 2_000
@@ -50,7 +50,7 @@ class Pipeline:
     overshoot: int = 0
     answers_after_ms: int = 0
     """How long the broker takes to go on once we have acknowledged."""
-    budget: Budget = field(default_factory=Budget)
+    in_flight_limit: InFlightLimit = field(default_factory=InFlightLimit)
     queued: int = 0
     held: list[int] = field(default_factory=list)
     early: int = 0
@@ -85,14 +85,14 @@ class Pipeline:
         self.queued -= count
         self.delivered += count
         self.held += [ms] * count
-        self.budget.received(len(self.held), ms / 1_000)
-        self._woken |= self.budget.wants_flush(len(self.held), ms / 1_000)
+        self.in_flight_limit.received(len(self.held), ms / 1_000)
+        self._woken |= self.in_flight_limit.wants_flush(len(self.held), ms / 1_000)
 
     def _look(self, ms: int) -> None:
-        """Begin to write what is due, or everything where the budget wants it."""
+        """Begin to write what is due, or everything where the limit wants it."""
         self._woken = False
         self._looks_at = ms + TICK
-        everything = self.budget.wants_flush(len(self.held), ms / 1_000)
+        everything = self.in_flight_limit.wants_flush(len(self.held), ms / 1_000)
         due = (ms - LATENESS) // WINDOW * WINDOW
         self._taken = len(self.held) if everything else bisect_left(self.held, due)
         self.early += everything and self._taken > 0
@@ -102,7 +102,7 @@ class Pipeline:
         """Acknowledge what Kafka has taken."""
         self._done_at = None
         if self._taken:
-            self.budget.acknowledged(len(self.held), ms / 1_000)
+            self.in_flight_limit.acknowledged(len(self.held), ms / 1_000)
             self._sends_at = ms + self.answers_after_ms
         del self.held[: self._taken]
         self._looks_at = ms + TICK
@@ -115,7 +115,7 @@ class Pipeline:
 def test_with_any_broker_s_limit_messages_keep_flowing(grants: int, rate: int, overshoot: int):
     pipeline = Pipeline(grants, steadily(rate), overshoot=overshoot)
     pipeline.run(20)
-    learnt = pipeline.budget.limit
+    learnt = pipeline.in_flight_limit.messages
     assert learnt < 2 * (grants + overshoot)
     pipeline.longest_queue = 0
     delivered = pipeline.delivered
@@ -127,21 +127,21 @@ def test_with_any_broker_s_limit_messages_keep_flowing(grants: int, rate: int, o
 @pytest.mark.parametrize("rate", [20, 300, 4_000])
 def test_with_a_well_set_broker_windows_are_not_flushed_early(rate: int):
     pipeline = Pipeline(MAX_IN_FLIGHT, steadily(rate)).run(60)
-    assert pipeline.budget.limit == MAX_IN_FLIGHT
+    assert pipeline.in_flight_limit.messages == MAX_IN_FLIGHT
     assert pipeline.early == 0
     assert pipeline.queued == 0
 
 
 def test_a_full_flight_is_flushed_before_it_is_full():
     pipeline = Pipeline(MAX_IN_FLIGHT, steadily(9_000), kafka_ms=50).run(30)
-    assert pipeline.budget.limit == MAX_IN_FLIGHT
+    assert pipeline.in_flight_limit.messages == MAX_IN_FLIGHT
     assert 1 <= pipeline.early <= 6
     assert pipeline.longest_queue < 9_000 * 0.05
 
 
 def test_an_idle_pipeline_is_not_flushed_at_each_silence():
     pipeline = Pipeline(MAX_IN_FLIGHT, the_demo).run(600)
-    assert pipeline.budget.limit == MAX_IN_FLIGHT
+    assert pipeline.in_flight_limit.messages == MAX_IN_FLIGHT
     assert pipeline.early == 0
     assert pipeline.queued == 0
 
@@ -154,10 +154,10 @@ def test_the_demo_keeps_flowing_through_a_small_limit():
 
 def test_a_broker_that_grants_more_again_is_noticed():
     pipeline = Pipeline(20, steadily(500)).run(30)
-    assert pipeline.budget.limit <= 20
+    assert pipeline.in_flight_limit.messages <= 20
     pipeline.grants = MAX_IN_FLIGHT
     pipeline.run(900, begin=30)
-    assert pipeline.budget.limit >= 500 * (WINDOW + LATENESS) // 1_000
+    assert pipeline.in_flight_limit.messages >= 500 * (WINDOW + LATENESS) // 1_000
     early = pipeline.early
     pipeline.run(30, begin=930)
     assert pipeline.early == early
@@ -171,7 +171,7 @@ def test_a_broker_that_grants_more_again_is_noticed():
 )
 def test_slow_traffic_makes_one_partial_a_window(published: Callable[[int], Arrivals], rate: int):
     pipeline = Pipeline(MAX_IN_FLIGHT, published(rate)).run(240)
-    assert pipeline.budget.limit == MAX_IN_FLIGHT
+    assert pipeline.in_flight_limit.messages == MAX_IN_FLIGHT
     assert pipeline.queued == 0
     assert pipeline.early <= (1 if published(rate)(371) > rate else 0)  # before it knows the pause
 
@@ -179,31 +179,31 @@ def test_slow_traffic_makes_one_partial_a_window(published: Callable[[int], Arri
 @pytest.mark.parametrize("every_s", [5, 10, 30])
 def test_rare_bursts_are_flushed_early_once_before_their_pause_is_known(every_s: int):
     pipeline = Pipeline(MAX_IN_FLIGHT, in_bursts(20, every_s)).run(300)
-    assert pipeline.budget.limit == MAX_IN_FLIGHT
+    assert pipeline.in_flight_limit.messages == MAX_IN_FLIGHT
     assert pipeline.early <= 1
 
 
 @pytest.mark.parametrize("answers_after_ms", [0, 150])
 def test_a_limit_of_10_is_learnt_within_three_seconds(answers_after_ms: int):
     pipeline = Pipeline(10, steadily(25), kafka_ms=5, answers_after_ms=answers_after_ms).run(3)
-    assert pipeline.budget.limit == 10
+    assert pipeline.in_flight_limit.messages == 10
 
 
 def test_traffic_that_slows_down_is_flushed_early_only_until_its_pauses_are_known():
     fast, slow = steadily(400), steadily(3)
     pipeline = Pipeline(MAX_IN_FLIGHT, lambda ms: (fast if ms < 60_000 else slow)(ms)).run(600)
-    assert pipeline.budget.limit == MAX_IN_FLIGHT
+    assert pipeline.in_flight_limit.messages == MAX_IN_FLIGHT
     assert pipeline.early <= 1
 
 
 def test_a_silence_across_a_reconnect_means_nothing():
-    budget = Budget()
+    in_flight_limit = InFlightLimit()
     for at in (0.0, 0.1, 0.2):
-        budget.received(1, at)
-    assert not budget.wants_flush(12, 1.1)
-    assert not budget.wants_flush(9, 9.0)  # no broker grants fewer than 10
-    assert budget.wants_flush(12, 1.3)
-    budget.reconnected()
-    assert not budget.wants_flush(12, 9.0)
-    budget.received(12, 10.0)
-    assert budget.wants_flush(12, 11.1)
+        in_flight_limit.received(1, at)
+    assert not in_flight_limit.wants_flush(12, 1.1)
+    assert not in_flight_limit.wants_flush(9, 9.0)  # no broker grants fewer than 10
+    assert in_flight_limit.wants_flush(12, 1.3)
+    in_flight_limit.reconnected()
+    assert not in_flight_limit.wants_flush(12, 9.0)
+    in_flight_limit.received(12, 10.0)
+    assert in_flight_limit.wants_flush(12, 11.1)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sensorpipe_compactor.buffers import Window
 from sensorpipe_compactor.output.dividing import halves
-from sensorpipe_compactor.sources import Streams
+from sensorpipe_compactor.sources import Sources
 from sensorpipe_compactor.windows import Windows
 from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.intervals import Interval
@@ -53,7 +53,7 @@ class Tally:
             for sensor, bucket in window.buckets.items():
                 where = window.facility, window.start_ms, sensor
                 self.values[where].update(bucket.values)
-                for src, intervals in bucket.sources.items():
+                for src, intervals in bucket.intervals_by_src.items():
                     self.seqs[where, src].update(seqs_of(intervals))
 
     def fold(self, handed: list[Window]) -> None:
@@ -183,8 +183,8 @@ class Restarted:
 
     def start(self) -> None:
         """Learn up to which time all is durable; the broker sends what is unacknowledged again."""
-        self.windows = windows(Streams(2, 3))
-        self.windows.streams.line_ms = max((window.end_ms for window in self.durable), default=0)
+        self.windows = windows(Sources(2, 3))
+        self.windows.sources.line_ms = max((window.end_ms for window in self.durable), default=0)
         self.offset = self.at = self.acknowledged
 
     def receive(self, size: int) -> None:

@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from sensorpipe_compactor.reused import NAMED, WARN_EVERY_MS, Reused
+from sensorpipe_compactor.reused import NAMED, WARN_EVERY_MS, ReusedSources
 from sensorpipe_compactor.windows import Windows
 from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.reading import Reading
@@ -44,7 +44,7 @@ def test_the_warning_names_facility_and_src_and_comes_once_a_minute(
     caplog: pytest.LogCaptureFixture,
 ):
     caplog.set_level(logging.WARNING)
-    reused = Reused()
+    reused = ReusedSources()
     reused.warn_if_due(0)
     assert not caplog.records
     for _ in range(3):

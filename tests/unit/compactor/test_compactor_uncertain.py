@@ -4,7 +4,7 @@ import pytest
 from sensorpipe_compactor.buffers import Arrivals, Window
 from sensorpipe_compactor.output.dividing import halves, parts
 from sensorpipe_compactor.reduce import reduce_window
-from sensorpipe_compactor.sources import Streams
+from sensorpipe_compactor.sources import Sources
 from sensorpipe_compactor.windows import Windows
 from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema import partial
@@ -21,10 +21,10 @@ def run(first: int, count: int, ts: int, src: str = "a", step: int = 1) -> list[
     return [of(Reading(ts + step * n, float(first + n), src, first + n)) for n in range(count)]
 
 
-def begun(line_ms: int, max_streams: int = 10, max_intervals: int = 100) -> Windows:
+def begun(line_ms: int, max_sources: int = 10, max_intervals: int = 100) -> Windows:
     """Return the windows of a start that found this line."""
-    made = windows(Streams(max_streams, max_intervals))
-    made.streams.line_ms = line_ms
+    made = windows(Sources(max_sources, max_intervals))
+    made.sources.line_ms = line_ms
     return made
 
 
@@ -33,7 +33,7 @@ def split(handed: list[Window]) -> tuple[list[int], list[int]]:
     seqs: dict[bool, list[int]] = {False: [], True: []}
     for window in handed:
         for bucket in window.buckets.values():
-            for intervals in bucket.sources.values():
+            for intervals in bucket.intervals_by_src.values():
                 for first, last in intervals:
                     seqs[window.itemized] += range(first, last + 1)
     return seqs[False], seqs[True]
@@ -82,7 +82,7 @@ def test_an_itemized_partial_lists_each_value_with_its_seq_as_they_came():
 
 
 def test_a_forgotten_stream_draws_the_line_behind_its_newest_window():
-    taken = begun(0, max_streams=1)
+    taken = begun(0, max_sources=1)
     taken.add(run(1, 3, START), 0, when(NOW))
     taken.add(run(1, 3, START, "b"), 3, when(NOW))  # forgets a
     taken.add(run(1, 3, START) + run(4, 2, END), 6, when(NOW))
@@ -103,7 +103,7 @@ def test_forgotten_intervals_draw_their_stream_s_own_line():
 
 def test_sources_that_come_again_and_again_beyond_the_bound_stay_uncertain():
     """60 sources where 50 are remembered: each is forgotten before it goes on."""
-    taken = begun(0, max_streams=50)
+    taken = begun(0, max_sources=50)
     for seq in range(1, 4):
         for n in range(60):
             taken.add(run(seq, 1, START, f"run-{n}"), 0, when(NOW))

@@ -2,7 +2,7 @@
 
 import pytest
 from sensorpipe_compactor.buffers import Window
-from sensorpipe_compactor.sources import Streams
+from sensorpipe_compactor.sources import Sources
 from sensorpipe_compactor.windows import MAX_WINDOW_COST
 from sensorpipe_runtime.mqtt.frames import Message, Refused
 from sensorpipe_schema.reading import MAX_AGE_MS, MAX_AHEAD_MS, Reading
@@ -17,11 +17,11 @@ def test_intervals_of_a_run_are_one_interval():
     taken = windows()
     taken.add(run(1, 1_000), 0, when(NOW))
     (window,) = taken.take_all()
-    assert list(window.buckets["s"].sources["a"]) == [(1, 1_000)]
+    assert list(window.buckets["s"].intervals_by_src["a"]) == [(1, 1_000)]
     taken.add(run(1_001, 10) + run(5, 3), 1_000, when(NOW))
     assert taken.duplicates == 3
     (window,) = taken.take_all()
-    assert list(window.buckets["s"].sources["a"]) == [(1_001, 1_010)]
+    assert list(window.buckets["s"].intervals_by_src["a"]) == [(1_001, 1_010)]
 
 
 def test_a_reading_without_a_seq_has_no_identity():
@@ -34,7 +34,7 @@ def test_a_reading_without_a_seq_has_no_identity():
     )
     (window,) = taken.take_all()
     assert window.count == 4
-    assert window.buckets["s"].sources == {}
+    assert window.buckets["s"].intervals_by_src == {}
 
 
 # Dead letters.
@@ -203,7 +203,7 @@ def test_taking_everything_early_makes_nothing_late():
 
 
 def test_a_window_that_grows_too_large_is_sealed_and_due_at_once():
-    taken = windows(Streams(max_intervals=MAX_WINDOW_COST))
+    taken = windows(Sources(max_intervals=MAX_WINDOW_COST))
     count = MAX_WINDOW_COST // 12 + 10
     messages = [of(Reading(START, 1.0, "a", 2 * number)) for number in range(1, count)]
     taken.add(messages, 0, when(START))
@@ -212,24 +212,24 @@ def test_a_window_that_grows_too_large_is_sealed_and_due_at_once():
     (sealed,) = taken.take_due(when(START))
     assert sealed.cost > MAX_WINDOW_COST
     handed = [sealed, *taken.take_all()]
-    seqs = [pair for each in handed for pair in each.buckets["s"].sources["a"]]
+    seqs = [pair for each in handed for pair in each.buckets["s"].intervals_by_src["a"]]
     assert seqs == [(seq, seq) for seq in range(2, 2 * count, 2)]
 
 
-def test_streams_are_forgotten_beyond_their_bound_and_counted():
-    taken = windows(Streams(max_streams=3))
+def test_sources_are_forgotten_beyond_their_bound_and_counted():
+    taken = windows(Sources(max_sources=3))
     for number in range(5):
         taken.add(run(1, 2, src=f"run-{number}"), 2 * number, when(NOW))
-    assert len(taken.streams) == 3
-    assert taken.streams.forgotten == 2
+    assert len(taken.sources) == 3
+    assert taken.sources.forgotten == 2
     handed = taken.take_all()
-    assert [(w.count, len(w.buckets["s"].sources)) for w in handed] == [(8, 4), (2, 1)]
+    assert [(w.count, len(w.buckets["s"].intervals_by_src)) for w in handed] == [(8, 4), (2, 1)]
     taken.add(run(1, 2, src="run-4"), 10, when(NOW))
     assert taken.duplicates == 2
 
 
 def test_a_stream_that_goes_on_is_remembered_longer_than_one_that_has_ended():
-    taken = windows(Streams(max_streams=3))
+    taken = windows(Sources(max_sources=3))
     for number in range(6):
         now = NOW + number * WINDOW
         taken.add(run(1 + number, 1, now, src="lives"), 2 * number, when(now))
@@ -240,17 +240,17 @@ def test_a_stream_that_goes_on_is_remembered_longer_than_one_that_has_ended():
 
 
 def test_intervals_are_forgotten_beyond_their_bound_and_counted():
-    taken = windows(Streams(max_intervals=4))
+    taken = windows(Sources(max_intervals=4))
     taken.add([of(Reading(NOW, 1.0, "a", 2 * number)) for number in range(1, 8)], 0, when(NOW))
-    assert taken.streams.forgotten == 3  # the lower half, and one, of the first five
+    assert taken.sources.forgotten == 3  # the lower half, and one, of the first five
     taken.add([of(Reading(NOW, 1.0, "a", 14))], 7, when(NOW))
     assert taken.duplicates == 1
 
 
 def test_a_facility_without_streams_and_windows_is_forgotten():
-    taken = windows(Streams(max_streams=2))
+    taken = windows(Sources(max_sources=2))
     for number in range(50):
         taken.add([of(Reading(NOW, 1.0, "a", 1), f"f{number}")], number, when(NOW))
         taken.take_all()
     assert len(taken._facilities) <= 3
-    assert len(taken.streams.by_topic) == 2
+    assert len(taken.sources.by_topic) == 2
