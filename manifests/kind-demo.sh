@@ -1,5 +1,5 @@
 #!/bin/sh
-# The whole system on a kind cluster of its own, from nothing to the API's answer:
+# Runs the whole system on a kind cluster of its own, until the API answers:
 #   manifests/kind-demo.sh         (make kind-demo)
 #   manifests/kind-demo.sh down    removes the cluster again
 # Needs a Docker engine, kind, kubectl, helm (3.18 or newer) and curl; touches no other cluster.
@@ -37,8 +37,8 @@ create() {
     fi
 }
 
-# Before the cluster is made: what fails here leaves nothing behind. Tagged by the image's own
-# digest, so that a demo after a change of source restarts what has changed.
+# Before the cluster is created, so that a failure leaves nothing behind. The tag is the image's
+# digest, so that a demo after a change of the source restarts what has changed.
 build() {
     tags=
     for app in $APPS; do
@@ -69,7 +69,7 @@ install() {
         --version "$STRIMZI" --namespace strimzi --create-namespace --wait \
         --set "watchNamespaces={$NAMESPACE}" >/dev/null
     say 'helm: installing sensorpipe (Kafka takes the longest)'
-    # unquoted, since they are several words
+    # unquoted, because they are several arguments
     helm upgrade --install sensorpipe charts/sensorpipe --namespace "$NAMESPACE" \
         --wait --timeout 10m $images >/dev/null
 }

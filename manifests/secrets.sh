@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes the Secrets that manifests/development.yaml names, with random passwords, in the namespace
-# sensorpipe, and that namespace too. What is there already is kept, so it may be run again.
+# Creates the Secrets that manifests/development.yaml names, with random passwords, and their
+# namespace, sensorpipe. Existing ones are kept, so it can be run again.
 #   manifests/secrets.sh
 #   kubectl apply --server-side -f manifests/development.yaml
-# To let Sensors be in another namespace as well, copy the Secret sensorpipe-broker there.
+# For Sensors in another namespace, copy the Secret sensorpipe-broker to it.
 set -eu
 
 NAMESPACE=sensorpipe
@@ -12,22 +12,22 @@ DATABASE=sensorpipe-mongodb-0.sensorpipe-mongodb.$NAMESPACE.svc:27017
 
 password() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# is_there KIND NAME
-is_there() {
+# exists KIND NAME
+exists() {
     found=$(kubectl -n "$NAMESPACE" get "$1" "$2" --ignore-not-found -o name) || exit 1
     [ -n "$found" ]
 }
 
-# held SECRET KEY
-held() {
+# value SECRET KEY
+value() {
     kubectl -n "$NAMESPACE" get secret "$1" -o "go-template={{index .data \"$2\" | base64decode}}"
 }
 
-# secret NAME [KEY VALUE]…: the values go through a pipe, since arguments show in `ps`
+# secret NAME [KEY VALUE]…: values are piped, because `ps` shows arguments
 secret() {
     name=$1
     shift
-    if is_there secret "$name"; then
+    if exists secret "$name"; then
         echo "secret/$name kept"
         return
     fi
@@ -40,11 +40,11 @@ secret() {
     } | kubectl -n "$NAMESPACE" create -f -
 }
 
-is_there namespace "$NAMESPACE" || kubectl create namespace "$NAMESPACE"
+exists namespace "$NAMESPACE" || kubectl create namespace "$NAMESPACE"
 
-# with another client id than before, all that the broker holds for the compactor would be lost
+# with another client id than before, everything queued for the compactor would be lost
 session=$(password)
-if is_there secret sensorpipe-mosquitto; then session=sensorpipe-compactor; fi
+if exists secret sensorpipe-mosquitto; then session=sensorpipe-compactor; fi
 
 compactor=$(password)
 secret sensorpipe-mosquitto \
@@ -52,7 +52,7 @@ secret sensorpipe-mosquitto \
     compactor-password "$compactor" \
     compactor-url "mqtt://compactor:$compactor@$BROKER"
 
-generator=$(held sensorpipe-mosquitto generator-password)
+generator=$(value sensorpipe-mosquitto generator-password)
 secret sensorpipe-broker url "mqtt://generator:$generator@$BROKER"
 
 secret sensorpipe-mqtt-session client-id "$session"

@@ -15,7 +15,7 @@ from support.services import ROOT
 MANIFEST = ROOT / "manifests/development.yaml"
 OBJECTS: list[dict[str, Any]] = list(yaml.safe_load_all(MANIFEST.read_text()))
 
-# Keeps each object in a file; `held` is the only reader of values, and asks for one by template.
+# Keeps each object in a file; `value` is the only reader of values, and asks for one by template.
 _KUBECTL = r"""#!/bin/sh
 set -eu
 [ "$1" = -n ] && shift 2
