@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import TopicPartition
-from sensorpipe_compactor.epoch.horizon import covers_header
+from sensorpipe_compactor.epoch.coverage import covers_header
 from sensorpipe_compactor.epoch.tail import Tail, Take
 from sensorpipe_schema import partial
 from sensorpipe_schema.compacted_reading_pb2 import CompactedReading

@@ -162,7 +162,7 @@ class Source:
     """
 
     __slots__ = (
-        "append", "bucket", "end", "facility", "first", "line_ms", "next",
+        "append", "bucket", "end", "facility", "first", "horizon_ms", "next",
         "portion", "seen", "sensor", "src", "start", "step", "until_ms",
     )  # fmt: skip
 
@@ -176,7 +176,7 @@ class Source:
         self.first = 0
         self.start = 0
         self.end = 0
-        self.line_ms = 0
+        self.horizon_ms = 0
         """A reading with an earlier `ts` may have been in `seen` once."""
         self.until_ms = 0
         """The end of the newest window that holds a reading of it."""

@@ -110,7 +110,7 @@ class Compactor:
     async def begin(self) -> None:
         """Begin a run: learn which readings may be durable, and what the session may hold."""
         await self.journal.open()
-        self.windows.line = self.journal.line
+        self.windows.horizon = self.journal.horizon
         self._had_session = self.journal.found > 0
 
     def readiness(self) -> bool | str:
@@ -179,7 +179,7 @@ class Compactor:
         """Make the windows that are due (or all) durable, then acknowledge what that allows."""
         windows, now = self.windows, read_clocks()
         self._compare_clocks(now)
-        self._itemizing_log.update(windows.line, now, self.itemized)
+        self._itemizing_log.update(windows.horizon, now, self.itemized)
         windows.reused.warn_if_due(now.steady_ms)
         if everything:
             taken = windows.take_all()

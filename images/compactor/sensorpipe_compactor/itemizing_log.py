@@ -7,7 +7,7 @@ from sensorpipe_runtime.throttled_log import ThrottledLogger
 from sensorpipe_schema.reading import MAX_AHEAD_MS
 
 from sensorpipe_compactor.clock_check import Instant
-from sensorpipe_compactor.epoch.line import Line
+from sensorpipe_compactor.epoch.horizon import Horizon
 
 _UNSURE_MS: Final = 120_000
 """Milliseconds for which nothing is logged: sources confirm a right clock in half of them."""
@@ -38,19 +38,19 @@ class ItemizingLog:
         self._itemized = 0
         self._unsure_since_ms: int | None = None
 
-    def update(self, line: Line, now: Instant, itemized: int) -> None:
-        """Log what the line of certain readings explains; `itemized` is the total of readings."""
-        if not line.is_sure:
+    def update(self, horizon: Horizon, now: Instant, itemized: int) -> None:
+        """Log what the horizon explains; `itemized` is the number of readings since the start."""
+        if not horizon.is_sure:
             if self._unsure_since_ms is None:
                 self._unsure_since_ms = now.steady_ms
             if now.steady_ms - self._unsure_since_ms >= _UNSURE_MS:
                 self._warn(itemized, _UNSURE)
             return
         self._unsure_since_ms = None
-        ahead_ms = line.newest_ms - now.wall_ms
+        ahead_ms = horizon.newest_ms - now.wall_ms
         if ahead_ms > self._timely_ms:
             left = round(ahead_ms / 1000)
-            self._warn(itemized, _AHEAD, certain_from_ms=line.newest_ms, seconds_left=left)
+            self._warn(itemized, _AHEAD, certain_from_ms=horizon.newest_ms, seconds_left=left)
         elif ahead_ms <= 0:
             self._throttled_log.resolved("New readings are certain again", itemized=itemized)
 

@@ -25,9 +25,9 @@ class Sources:
         self.by_topic: dict[str, dict[str | None, Source]] = {}
         self.forgotten = 0
         """Intervals and sources given up for memory."""
-        self.line_ms = 0
+        self.new_source_horizon_ms = 0
         """A reading of a new source with an earlier `ts` may have been forgotten."""
-        self.floor_ms = 0
+        self.horizon_ms = 0
         """A reading of any source with an earlier `ts` may be durable already."""
         self._order: dict[tuple[str, str | None], None] = {}
         self._max_sources = max_sources
@@ -38,7 +38,7 @@ class Sources:
 
     def add(self, topic: str, source: Source) -> Source | None:
         """Remember a new source; return the oldest one if that had to be forgotten for it."""
-        source.line_ms = self.line_ms
+        source.horizon_ms = self.new_source_horizon_ms
         self.by_topic.setdefault(topic, {})[source.src] = source
         self._order[topic, source.src] = None
         if len(self._order) <= self._max_sources:
@@ -50,17 +50,17 @@ class Sources:
             del self.by_topic[old_topic]
         old.stop()
         if old_src is not None:
-            self.line_ms = max(self.line_ms, old.until_ms)
+            self.new_source_horizon_ms = max(self.new_source_horizon_ms, old.until_ms)
         self.forgotten += 1
         return old
 
-    def move_floor(self, floor_ms: int) -> None:
-        """Set `floor_ms`; where that rises, runs are ended that would cross it."""
-        if floor_ms > self.floor_ms:
+    def move_horizon(self, horizon_ms: int) -> None:
+        """Set `horizon_ms`; where that rises, runs are ended that would cross it."""
+        if horizon_ms > self.horizon_ms:
             for sources in self.by_topic.values():
                 for source in sources.values():
                     source.stop()
-        self.floor_ms = floor_ms
+        self.horizon_ms = horizon_ms
 
     def touch(self, topic: str, source: Source) -> None:
         """Take note that a source goes on."""
@@ -71,5 +71,5 @@ class Sources:
         if len(source.seen) > self._max_intervals:
             count = len(source.seen) - self._max_intervals // 2
             source.seen.forget_lowest(count)
-            source.line_ms = max(source.line_ms, source.until_ms)
+            source.horizon_ms = max(source.horizon_ms, source.until_ms)
             self.forgotten += count

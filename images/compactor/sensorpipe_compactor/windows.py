@@ -29,7 +29,7 @@ from sensorpipe_compactor.buffers import (
     held_bytes,
 )
 from sensorpipe_compactor.clock_check import ClockCheck, Instant, Wrong
-from sensorpipe_compactor.epoch.line import Line
+from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_compactor.reused import ReusedSources
 from sensorpipe_compactor.sources import Sources
 
@@ -62,7 +62,7 @@ class Windows:
         self.kept_bytes = 0
         """Bytes of dead letters and of messages that are ahead."""
         self.clock = ClockCheck()
-        self.line = Line()
+        self.horizon = Horizon()
         """What may be durable already comes before it."""
         self.max_cost = MAX_WINDOW_COST
         """Bytes that a window's names and intervals may take; beyond it the window is sealed."""
@@ -83,8 +83,8 @@ class Windows:
 
     def add(self, messages: Sequence[Message], before: int, now: Instant) -> None:
         """Take a batch whose messages have the numbers from `before + 1`."""
-        self.line.notice_step(now)  # before readings are taken that it lets in
-        self._move_floor()
+        self.horizon.notice_step(now)  # before readings are taken that it lets in
+        self._move_horizon()
         by_topic, decode_payload, longest = self.sources.by_topic, decode_fast, MAX_PAYLOAD
         number = before
         for message in messages:
@@ -117,8 +117,8 @@ class Windows:
         source's clock is wrong. Where ours is, they wait: then return by how many
         milliseconds it is behind; None otherwise.
         """
-        self.line.look(now, self.clock)
-        self._move_floor()
+        self.horizon.look(now, self.clock)
+        self._move_horizon()
         if not self.ahead:
             return None
         wrong = self.clock.judge(now)
@@ -131,9 +131,9 @@ class Windows:
                 self.ahead.append(each)
         return self.clock.behind_ms(now) if self.ahead and wrong is Wrong.OURS else None
 
-    def _move_floor(self) -> None:
-        if self.line.ms != self.sources.floor_ms:
-            self.sources.move_floor(self.line.ms)
+    def _move_horizon(self) -> None:
+        if self.horizon.ms != self.sources.horizon_ms:
+            self.sources.move_horizon(self.horizon.ms)
 
     def _keep_ahead(self, message: Message, number: int, now: Instant) -> None:
         reading = decode_fast(message.payload)
@@ -218,8 +218,8 @@ class Windows:
 
     def _place(self, source: Source, reading: Reading, number: int, now: Instant) -> None:
         """Put a new reading into its window and, where that is safe, begin a run behind it."""
-        line_ms = max(source.line_ms, self.sources.floor_ms)
-        itemized = source.src is not None and reading.ts < line_ms
+        horizon_ms = max(source.horizon_ms, self.sources.horizon_ms)
+        itemized = source.src is not None and reading.ts < horizon_ms
         window = self._window(source, reading.ts, number, now.steady_ms, itemized=itemized)
         bucket = window.buckets.get(source.sensor)
         if bucket is None:
@@ -240,10 +240,10 @@ class Windows:
             source.seen.add_range(reading.seq, reading.seq)
             self.sources.bound(source)
             if reading.seq == source.seen.top:
-                if itemized:  # a run stays on one side of the line
-                    until = min(until, line_ms)
-                elif start < line_ms:
-                    start = line_ms
+                if itemized:  # a run stays on one side of the horizon
+                    until = min(until, horizon_ms)
+                elif start < horizon_ms:
+                    start = horizon_ms
                 source.run_in(bucket, portion, start, until, reading.seq + 1)
             else:
                 source.stop()

@@ -41,7 +41,7 @@ class Run:
 
     async def append(self, *seqs: int, facility: str = "f") -> None:
         self.number += 1
-        newest = max(self.journal.line.newest_ms, END)
+        newest = max(self.journal.horizon.newest_ms, END)
         origin = Origin(self.name, self.journal.run, self.number, newest)
         await self.journal.append([record(origin, seqs, facility)])
 
@@ -67,30 +67,31 @@ async def counted_seqs(settings: KafkaSettings, name: str) -> dict[int, int]:
 
 
 def confirm(journal: Journal) -> int:
-    """Let a source confirm the clock for a minute; return the line, in ms of event time."""
+    """Let a source confirm the clock for a minute; return the horizon, in ms of event time."""
     clock = ClockCheck()
     for now in (Instant(NOW, 0), Instant(NOW + 60_000, 60_000)):
         clock.note("a", now.wall_ms, now)
-        journal.line.look(now, clock)
-    assert journal.line.is_sure
-    return journal.line.newest_ms
+        journal.horizon.look(now, clock)
+    assert journal.horizon.is_sure
+    return journal.horizon.newest_ms
 
 
 async def test_a_start_learns_up_to_where_its_predecessors_wrote(settings: KafkaSettings):
     async with begun(settings, "learning") as first:
-        assert not first.journal.line.is_sure  # nothing tells of the past
+        assert not first.journal.horizon.is_sure  # nothing tells of the past
         assert first.journal.found == 0
         await first.append(1)
     async with begun(settings, "learning") as second:
-        assert not second.journal.line.is_sure  # its predecessor did not know
-        line = confirm(second.journal)
-        assert line == NOW + 60_000 + MAX_AHEAD_MS + 1
+        assert not second.journal.horizon.is_sure  # its predecessor did not know
+        horizon = confirm(second.journal)
+        assert horizon == NOW + 60_000 + MAX_AHEAD_MS + 1
         await second.append(2, 3, 4)
-        second.journal.line.newest_ms += 500
+        second.journal.horizon.newest_ms += 500
         await second.append(5, facility="g")
         await second.append(7, facility="h")
     async with begun(settings, "learning") as third:
-        assert (third.journal.line.is_sure, third.journal.line.newest_ms) == (True, line + 500)
+        assert third.journal.horizon.is_sure
+        assert third.journal.horizon.newest_ms == horizon + 500
         assert 1 <= third.journal.found <= 4
         assert len({one.journal.run for one in (first, second, third)}) == 3
 
@@ -110,14 +111,14 @@ async def test_a_later_run_fences_the_earlier_one(settings: KafkaSettings):
 async def test_other_compactors_records_in_between_disturb_nothing(settings: KafkaSettings):
     async with begun(settings, "mine") as mine, begun(settings, "theirs") as theirs:
         confirm(mine.journal)
-        theirs.journal.line.newest_ms += 10**9
+        theirs.journal.horizon.newest_ms += 10**9
         for seq in range(1, 6):
             await theirs.append(100 + seq)
             await mine.append(seq)
         async with begun(settings, "third"):
             await mine.append(6)
     async with begun(settings, "mine") as again:
-        assert again.journal.line.newest_ms == mine.journal.line.newest_ms
+        assert again.journal.horizon.newest_ms == mine.journal.horizon.newest_ms
     assert await counted_seqs(settings, "mine") == dict.fromkeys(range(1, 7), 1)
 
 
@@ -127,12 +128,12 @@ async def test_several_chunks_are_read_back_where_others_wrote(
     monkeypatch.setattr(tail, "_CHUNK", 3)
     async with begun(settings, "seldom") as one, begun(settings, "often") as other:
         confirm(one.journal)
-        one.journal.line.newest_ms += 700
+        one.journal.horizon.newest_ms += 700
         await one.append(1)
         for seq in range(1, 41):
             await other.append(seq, facility=f"f{seq % 5}")
     async with begun(settings, "seldom") as again:
-        assert again.journal.line.newest_ms == one.journal.line.newest_ms
+        assert again.journal.horizon.newest_ms == one.journal.horizon.newest_ms
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ async def append(journal: Journal, first: int) -> None:
     """Append a partial of every facility, with one reading each."""
     await journal.append(
         [
-            record(Origin(NAME, journal.run, seq, journal.line.newest_ms), [seq], facility)
+            record(Origin(NAME, journal.run, seq, journal.horizon.newest_ms), [seq], facility)
             for seq, facility in enumerate(FACILITIES, first)
         ]
     )
@@ -74,7 +74,7 @@ async def test_new_partitions_are_fenced_before_anything_is_written_to_them(tmp_
         assert len(news) > len(FACILITIES)
         assert set(counted(found).values()) == {1}
         async with begun(settings) as again:
-            assert again.line.newest_ms == journal.line.newest_ms
+            assert again.horizon.newest_ms == journal.horizon.newest_ms
 
 
 async def test_a_stalled_former_run_writes_nothing_that_counts_into_a_new_partition(

@@ -24,7 +24,7 @@ async def test_an_append_to_a_log_made_anew_says_so_and_a_start_learns_of_it(tmp
         await asyncio.wait_for(journal.open(), 60)
         await journal.append([record(Origin("anew", journal.run, 1), [1, 2])])
         await remake(settings)
-        again = record(Origin("anew", journal.run, 2, journal.line.newest_ms), [3])
+        again = record(Origin("anew", journal.run, 2, journal.horizon.newest_ms), [3])
         with pytest.raises(LogReplacedError, match="goes on at 0, before the offset 2 it had"):
             await asyncio.wait_for(journal.append([again]), 60)
         await journal.close()
@@ -32,7 +32,7 @@ async def test_an_append_to_a_log_made_anew_says_so_and_a_start_learns_of_it(tmp
         await asyncio.wait_for(second.open(), 60)
         await second.close()
         assert second.found == 1
-        assert second.line.newest_ms >= journal.line.newest_ms
+        assert second.horizon.newest_ms >= journal.horizon.newest_ms
 
 
 async def test_a_tail_that_read_nothing_cancels_nobody(kafka):

@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from sensorpipe_cli.runner.child import Child
-from sensorpipe_compactor.epoch.horizon import covers_header
+from sensorpipe_compactor.epoch.coverage import covers_header
 from sensorpipe_compactor.epoch.tail import Tail
 from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
 from sensorpipe_schema import partial

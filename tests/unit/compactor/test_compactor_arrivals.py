@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
-from sensorpipe_compactor.epoch.line import Line
+from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_schema.reading import MAX_AHEAD_MS, Reading
 from support.window_parts import NOW, of, when, windows
 
@@ -63,7 +63,7 @@ def simulate(sources: list[Simulated], behind: int) -> Outcome:
         for at, reading in one.readings():
             due[at // SECOND].append(reading)
     taken = windows()
-    taken.line = Line(is_told=False)
+    taken.horizon = Horizon(is_known=False)
     outcome, before = Outcome(set(), set(), {}), 0
     for second, readings in enumerate(due):
         now = when(NOW + second * SECOND, -behind)
@@ -126,7 +126,7 @@ def test_a_clock_that_most_sources_agree_with_stops_nobody(world: tuple[list[Sim
     note(str(outcome))
     assert outcome.dead <= {"wrong"}
     assert not outcome.held
-    if world[1] >= -MINUTE:  # a clock that is ahead draws its line as far ahead
+    if world[1] >= -MINUTE:  # a clock that is ahead has its horizon as far ahead
         assert any(src.startswith("right") for src in outcome.certain)
 
 

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sensorpipe_compactor.clock_check import Instant
-from sensorpipe_compactor.epoch import line, tail
+from sensorpipe_compactor.epoch import horizon, tail
 from sensorpipe_compactor.epoch.claim import Claim, FencedError, is_rival, new_run
-from sensorpipe_compactor.epoch.line import Line
+from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_runtime.mqtt.inbox import Inbox
 from sensorpipe_schema import partial
 from sensorpipe_schema.partial import Origin, Partial
@@ -53,7 +53,7 @@ class Instance:
 
     def __init__(self) -> None:
         self.run, self.number, self.newest = new_run(), 0, 0
-        self.line = Line()
+        self.horizon = Horizon()
         self.ends: dict[int, int] = {}
         self.inbox = Inbox()
         self.seen: set[int] = set()
@@ -65,14 +65,14 @@ class Instance:
         for number, reading in enumerate(sent, before + 1):
             if reading not in self.seen:
                 self.seen.add(reading)
-                key = reading // SPAN, reading < self.line.ms
+                key = reading // SPAN, reading < self.horizon.ms
                 self.windows.setdefault(key, (number, []))[1].append(reading)
 
     def partials(self, windows: list[tuple[int, bool]]) -> list[Partial]:
         """Hand out windows as partials."""
         handed = []
         self.newest = max(
-            [self.newest, self.line.newest_ms, *(SPAN * (window + 1) for window, _ in windows)]
+            [self.newest, self.horizon.newest_ms, *(SPAN * (window + 1) for window, _ in windows)]
         )
         for window, itemized in windows:
             _, readings = self.windows.pop((window, itemized))
@@ -100,7 +100,7 @@ class World:
         self.instance = instance = Instance()
         claim = Claim(NAME, instance.run, self._write_fence)
         instance.ends = asyncio.run(claim.make(LogTail(self.log), PARTITIONS))
-        instance.line = Line(claim.newest_ms, is_told=bool(claim.is_told))
+        instance.horizon = Horizon(claim.newest_ms, is_known=bool(claim.is_known))
         self.broker.reconnect()
 
     async def _write_fence(self, partition: int, fence: Partial, covers: int | None) -> int:
@@ -121,12 +121,12 @@ class World:
         self.instance.ends[partition] = offset + 1
 
     def covers(self, partition: int) -> int | None:
-        return self.instance.ends[partition] if self.instance.line.is_sure else None
+        return self.instance.ends[partition] if self.instance.horizon.is_sure else None
 
     def confirm(self) -> None:
-        """Sources confirm the clock: the line is drawn now, where Kafka did not tell it."""
+        """Sources confirm the clock, which sets the horizon where Kafka did not tell it."""
         now = Instant(max(self.broker.queue, default=0), 0)
-        self.instance.line.look(now, SimpleNamespace(agrees=lambda _: True))  # type: ignore[arg-type]
+        self.instance.horizon.look(now, SimpleNamespace(agrees=lambda _: True))  # type: ignore[arg-type]
 
     def deliver(self) -> None:
         self.instance.take(self.broker.deliver(self.data.draw(st.integers(1, 2 * FLIGHT))))
@@ -198,8 +198,8 @@ def small() -> Any:
     """Scale the model down."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tail, "_CHUNK", 1)
-        patch.setattr(line, "MAX_AHEAD_MS", 0)
-        patch.setattr(line, "_AGREED_MS", 0)
+        patch.setattr(horizon, "MAX_AHEAD_MS", 0)
+        patch.setattr(horizon, "_AGREED_MS", 0)
         yield
 
 
@@ -239,13 +239,13 @@ def test_whatever_happens_each_acknowledged_reading_counts_once(
     world.check()
 
 
-async def claimed(log: Log, *, is_told: bool | None = None) -> Claim:
-    """Return a claim that was made; with `is_told` it knows what was before it."""
+async def claimed(log: Log, *, is_known: bool | None = None) -> Claim:
+    """Return a claim that was made; with `is_known` it knows what was before it."""
 
     async def write_fence(partition: int, fence: Partial, covers: int | None) -> int:
         return log.append(partition, fence, covers)
 
-    one = Claim(NAME, new_run(), write_fence, is_told=is_told)
+    one = Claim(NAME, new_run(), write_fence, is_known=is_known)
     ends = await one.make(LogTail(log), PARTITIONS)
     assert ends == {number: len(log.partitions[number]) for number in PARTITIONS}
     return one
@@ -253,7 +253,7 @@ async def claimed(log: Log, *, is_told: bool | None = None) -> Claim:
 
 async def test_what_a_successor_learnt_is_not_hidden_by_a_late_record_of_its_predecessor():
     log = Log()
-    old = await claimed(log, is_told=True)
+    old = await claimed(log, is_known=True)
     new = await claimed(log)
     newest = new.newest_ms + 100
     log.append(0, made(1, Origin(NAME, new.run, 1, newest), [4]), 2)
@@ -265,7 +265,7 @@ async def test_what_a_successor_learnt_is_not_hidden_by_a_late_record_of_its_pre
 
 async def test_little_is_read_back():
     log = Log()
-    old = await claimed(log, is_told=True)
+    old = await claimed(log, is_known=True)
     for number in range(1, 1_001):
         origin = Origin(NAME, old.run, number, 10**12)
         log.append(0, made(number, origin, [number]), len(log.partitions[0]))
@@ -282,24 +282,24 @@ async def test_little_is_read_back():
 
 async def test_a_run_that_knows_of_nothing_before_it_tells_nothing():
     log = Log()
-    assert not (await claimed(log)).is_told
-    assert not (await claimed(log)).is_told  # once the second took the first's line for certain
+    assert not (await claimed(log)).is_known
+    assert not (await claimed(log)).is_known  # once the second took the first's horizon for certain
     log.append(1, partial.fence(NAME, 1, 7), 1)
-    assert (await claimed(log)).is_told
+    assert (await claimed(log)).is_known
 
 
 async def test_where_the_search_ends_without_a_record_nothing_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ):
     log = Log()
-    await claimed(log, is_told=True)
+    await claimed(log, is_known=True)
     for _ in range(50):
         log.append(0, partial.fence("another", 1), 0)
-    assert (await claimed(log)).is_told
+    assert (await claimed(log)).is_known
     for _ in range(50):
         log.append(0, partial.fence("another", 1), 0)
     monkeypatch.setattr(tail, "_MAX_BACK", 20)
-    assert not (await claimed(log)).is_told
+    assert not (await claimed(log)).is_known
 
 
 def contended(log: Log, rounds: int) -> Claim:

@@ -31,7 +31,7 @@ async def test_nothing_is_acknowledged_before_it_is_durable():
 
 async def test_every_partial_tells_the_newest_window_end_up_to_its_own_flush():
     bench = Bench()
-    bench.kafka.line.newest_ms = 5
+    bench.kafka.horizon.newest_ms = 5
     start = bench.now_ms() // 10_000 * 10_000
     for facility, ago in [("f", 60_000), ("g", 20_000)]:
         bench.give([publish(f"sensor_readings/{facility}/s", start - ago, 1)])
@@ -39,7 +39,7 @@ async def test_every_partial_tells_the_newest_window_end_up_to_its_own_flush():
     bench.give([publish("sensor_readings/f/s", start - 40_000, 2)])
     await bench.flush(everything=True)
     assert [origin.newest_ms for origin in bench.kafka.origins()] == [start - 10_000] * 3
-    bench.kafka.line.newest_ms = start + 60_000
+    bench.kafka.horizon.newest_ms = start + 60_000
     bench.deliver(3)
     await bench.flush(everything=True)
     assert bench.kafka.origins()[3].newest_ms == start + 60_000

@@ -2,7 +2,7 @@
 
 import pytest
 from sensorpipe_compactor.clock_check import ClockCheck, Instant
-from sensorpipe_compactor.epoch.line import Line
+from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_compactor.itemizing_log import ItemizingLog
 from sensorpipe_schema.reading import MAX_AHEAD_MS
 from support.window_parts import NOW, WINDOW, when
@@ -24,59 +24,59 @@ def lines(said: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 
 def test_a_line_that_is_far_ahead_is_reported_until_it_is_reached(said: pytest.LogCaptureFixture):
-    itemizing, line = ItemizingLog(WINDOW), Line(NOW + HOUR)
-    itemizing.update(line, when(NOW), 5)
+    itemizing, horizon = ItemizingLog(WINDOW), Horizon(NOW + HOUR)
+    itemizing.update(horizon, when(NOW), 5)
     (record,) = said.records
     assert (record.certain_from_ms, record.seconds_left) == (NOW + HOUR, 3600)  # type: ignore[attr-defined]
     assert record.itemized == 5  # type: ignore[attr-defined]
     ((level, message),) = lines(said)
     assert level == "WARNING"
     assert "a clock is wrong, or was when they were stored" in message
-    itemizing.update(line, when(NOW + 1_000), 9)
+    itemizing.update(horizon, when(NOW + 1_000), 9)
     assert lines(said) == []  # the next only after a minute
-    itemizing.update(line, when(NOW + HOUR), 9)
+    itemizing.update(horizon, when(NOW + HOUR), 9)
     assert lines(said) == [("INFO", "New readings are certain again")]
-    itemizing.update(line, when(NOW + HOUR), 9)
+    itemizing.update(horizon, when(NOW + HOUR), 9)
     assert lines(said) == []
 
 
 @pytest.mark.parametrize("ahead", [0, WINDOW, MAX_AHEAD_MS + WINDOW])
 def test_what_timely_readings_reach_is_nothing_to_tell(said: pytest.LogCaptureFixture, ahead: int):
     itemizing = ItemizingLog(WINDOW)
-    itemizing.update(Line(NOW + ahead), when(NOW), 5)
-    itemizing.update(Line(NOW + ahead), when(NOW + ahead), 9)
+    itemizing.update(Horizon(NOW + ahead), when(NOW), 5)
+    itemizing.update(Horizon(NOW + ahead), when(NOW + ahead), 9)
     assert lines(said) == []
 
 
 def test_a_clock_that_nobody_confirms_is_reported_after_two_minutes(said: pytest.LogCaptureFixture):
-    itemizing, line = ItemizingLog(WINDOW), Line(is_told=False)
-    itemizing.update(line, when(NOW), 1)
-    itemizing.update(line, when(NOW + 2 * MINUTE - 1), 2)
+    itemizing, horizon = ItemizingLog(WINDOW), Horizon(is_known=False)
+    itemizing.update(horizon, when(NOW), 1)
+    itemizing.update(horizon, when(NOW + 2 * MINUTE - 1), 2)
     assert lines(said) == []
-    itemizing.update(line, when(NOW + 2 * MINUTE), 3)
+    itemizing.update(horizon, when(NOW + 2 * MINUTE), 3)
     ((level, message),) = lines(said)
     assert level == "WARNING"
     assert "until sources confirm this machine's clock" in message
-    confirmed = confirm(line, when(NOW + 2 * MINUTE))
-    itemizing.update(line, confirmed, 4)
+    confirmed = confirm(horizon, when(NOW + 2 * MINUTE))
+    itemizing.update(horizon, confirmed, 4)
     assert lines(said) == []  # those of this minute still are itemized
-    itemizing.update(line, when(line.newest_ms), 4)
+    itemizing.update(horizon, when(horizon.newest_ms), 4)
     assert lines(said) == [("INFO", "New readings are certain again")]
 
 
-def confirm(line: Line, begun: Instant) -> Instant:
+def confirm(horizon: Horizon, begun: Instant) -> Instant:
     """Let a source confirm the clock; return when that was."""
     clock, later = ClockCheck(), when(begun.wall_ms + MINUTE)
     clock.note("a", begun.wall_ms, begun)
-    line.look(begun, clock)
+    horizon.look(begun, clock)
     clock.note("a", later.wall_ms, later)
-    line.look(later, clock)
-    assert line.is_sure
+    horizon.look(later, clock)
+    assert horizon.is_sure
     return later
 
 
 def test_nothing_is_reported_while_nothing_is_itemized(said: pytest.LogCaptureFixture):
-    itemizing, line = ItemizingLog(WINDOW), Line(is_told=False)
+    itemizing, horizon = ItemizingLog(WINDOW), Horizon(is_known=False)
     for minute in range(5):
-        itemizing.update(line, when(NOW + minute * MINUTE), 0)
+        itemizing.update(horizon, when(NOW + minute * MINUTE), 0)
     assert lines(said) == []

@@ -184,7 +184,8 @@ class Restarted:
     def start(self) -> None:
         """Learn up to which time all is durable; the broker sends what is unacknowledged again."""
         self.windows = windows(Sources(2, 3))
-        self.windows.sources.line_ms = max((window.end_ms for window in self.durable), default=0)
+        newest_ms = max((window.end_ms for window in self.durable), default=0)
+        self.windows.sources.new_source_horizon_ms = newest_ms
         self.offset = self.at = self.acknowledged
 
     def receive(self, size: int) -> None:

@@ -21,10 +21,10 @@ def run(first: int, count: int, ts: int, src: str = "a", step: int = 1) -> list[
     return [of(Reading(ts + step * n, float(first + n), src, first + n)) for n in range(count)]
 
 
-def begun(line_ms: int, max_sources: int = 10, max_intervals: int = 100) -> Windows:
-    """Return the windows of a start that found this line."""
+def begun(horizon_ms: int, max_sources: int = 10, max_intervals: int = 100) -> Windows:
+    """Return the windows of a start that found this horizon."""
     made = windows(Sources(max_sources, max_intervals))
-    made.sources.line_ms = line_ms
+    made.sources.new_source_horizon_ms = horizon_ms
     return made
 
 

@@ -9,7 +9,7 @@ from aiokafka import ConsumerRecord
 from sensorpipe_schema import partial
 from sensorpipe_schema.partial import MAX_NUMBER, BadPartialError, Checked, Partial
 
-from sensorpipe_compactor.epoch.horizon import COVERS, Horizon
+from sensorpipe_compactor.epoch.coverage import COVERS, Coverage
 from sensorpipe_compactor.epoch.tail import Tail
 
 _ATTEMPTS: Final = 3
@@ -46,11 +46,11 @@ class Claim:
     """Called with every record of the compactor that is read, fences included."""
     newest_ms: int = 0
     """Event time in ms that no reading in any known partial reaches."""
-    is_told: bool | None = None
+    is_known: bool | None = None
     """Whether `newest_ms` covers all partials ever written; None until the first `make`."""
     partials: int = 0
     """How many partials of former runs were found."""
-    _horizon: Horizon = field(default_factory=Horizon)
+    _coverage: Coverage = field(default_factory=Coverage)
     _fence: dict[int, int] = field(default_factory=dict)
     """The run of the last fence, by partition."""
 
@@ -62,14 +62,14 @@ class Claim:
         FencedError if another run shuts us out again and again.
         """
         reached = await tail.ends(partitions)
-        lows = await tail.search_back(reached, self._take, self._horizon.is_covered)
-        if self.is_told is None:
-            self.is_told = self._horizon.is_whole(lows)
+        lows = await tail.search_back(reached, self._take, self._coverage.is_covered)
+        if self.is_known is None:
+            self.is_known = self._coverage.is_complete(lows)
         for _ in range(_ATTEMPTS):
             fence = partial.fence(self.name, self.run, self.newest_ms)
             fences = {}
             for partition in partitions:
-                covers = reached[partition] if self.is_told else None
+                covers = reached[partition] if self.is_known else None
                 fences[partition] = await self.write_fence(partition, fence, covers)
             await self._read(tail, reached, {p: offset + 1 for p, offset in fences.items()})
             await self._read(tail, reached, await tail.ends(partitions))
@@ -90,7 +90,7 @@ class Claim:
             return
         self.see(record)
         origin = found.origin
-        self._horizon.add(record.partition, origin.newest_ms, _covers(record))
+        self._coverage.add(record.partition, origin.newest_ms, _covers(record))
         self.newest_ms = max(self.newest_ms, origin.newest_ms)
         if found.sensors:
             self.partials += 1

@@ -1,50 +1,74 @@
-"""What a compactor's own records tell of all partials that it ever wrote: pure.
+"""From which event time on a reading that is not remembered is certainly new: pure.
 
-Every record that a compactor writes carries `newest_ms`: no partial it wrote before ends a later
-window. And it carries, in a header, how far that covers its partition: all partials below that
-offset that count. A run that does not know of what was before it leaves the header out. So the
-records behind the highest such offset tell of the whole partition, and nothing else needs to be
-read back: what a reading before that time may be in, the fold of its window finds out.
+Usually Kafka tells. Where it does not, because the log is new or has lost its beginning, a right
+clock does: what was taken before now is at most a minute ahead of now. Until sources confirm our
+clock no reading is certain, as the horizon of a clock that is behind would be too low.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
-COVERS: Final = "covers"
-"""Name of the Kafka header with the offset below which `newest_ms` covers the partition."""
+from sensorpipe_schema.reading import MAX_AHEAD_MS
 
-HEADER_BYTES: Final = 32
-"""Largest number of bytes that the header takes in a record."""
+from sensorpipe_compactor.clock_check import ClockCheck, Instant
 
+NEVER: Final = 2**63 - 1
+"""An event time in ms that no reading reaches."""
 
-def covers_header(offset: int) -> tuple[str, bytes]:
-    """Return the Kafka header that says that `newest_ms` covers all below `offset`."""
-    return COVERS, str(offset).encode()
+_AGREED_MS: Final = 60_000
+"""Milliseconds for which sources must agree with our clock to confirm it: those heard first may
+be the ones that send again what is old."""
+
+_STEP_MS: Final = 1_000
+"""Milliseconds by which a confirmed clock may go forward, against the monotonic one, unseen."""
 
 
 class Horizon:
-    """Collects what a compactor's own records tell, in any order."""
+    """Readings with an earlier `ts` may be durable already."""
 
-    def __init__(self) -> None:
-        self.newest_ms = 0
-        """No partial that is told of ends a later window, in ms of event time."""
-        self._covered: dict[int, int] = {}
-        """By partition: the highest offset below which a record tells of all others."""
+    def __init__(self, newest_ms: int = 0, *, is_known: bool = True) -> None:
+        self.newest_ms = newest_ms
+        """No durable partial ends later, in ms of event time, if that is sure."""
+        self.is_sure = is_known
+        """Whether `newest_ms` is the horizon."""
+        self._is_known = is_known
+        self._agreed_since_ms: int | None = None
+        """Since when sources agree with our clock without interruption, on the monotonic clock."""
+        self._confirmed_ms: int | None = None
+        """Milliseconds by which the confirmed wall clock is ahead of the monotonic one, if any."""
 
-    def add(self, partition: int, newest_ms: int, covers: int | None) -> None:
-        """Take note of one own record: what it tells, and for which offsets, if it says so."""
-        self.newest_ms = max(self.newest_ms, newest_ms)
-        if covers is not None:
-            self._covered[partition] = max(self._covered.get(partition, 0), covers)
+    @property
+    def ms(self) -> int:
+        """The horizon, in ms of event time; NEVER while it is not sure."""
+        return self.newest_ms if self.is_sure else NEVER
 
-    def is_covered(self, partition: int, low: int) -> bool:
-        """Whether what is below the offset `low` is told of by the records that were added."""
-        return low <= self._covered.get(partition, 0)
+    def notice_step(self, now: Instant) -> None:
+        """Make the horizon unsure where the clock that it was taken from is set forward."""
+        if self._confirmed_ms is not None and _offset(now) > self._confirmed_ms + _STEP_MS:
+            self._doubt()
 
-    def is_whole(self, lows: Mapping[int, int]) -> bool:
-        """Whether the records that were added tell of all partials that were ever written.
+    def look(self, now: Instant, clock: ClockCheck) -> None:
+        """Take the horizon from our clock once sources have confirmed that for a minute.
 
-        `lows` says of each partition from which offset on its records were added. They do not
-        where Kafka has deleted the beginning, or the topic was made anew.
+        It stays sure for as long as they agree with that clock, also where ours is set back.
         """
-        return bool(self._covered) and all(self.is_covered(p, low) for p, low in lows.items())
+        if self._is_known:
+            return
+        self.notice_step(now)
+        if self._confirmed_ms is not None:
+            now = Instant(now.steady_ms + self._confirmed_ms, now.steady_ms)
+        if not clock.agrees(now):
+            self._doubt()
+            return
+        if self._agreed_since_ms is None:
+            self._agreed_since_ms = now.steady_ms
+        if not self.is_sure and now.steady_ms - self._agreed_since_ms >= _AGREED_MS:
+            self._confirmed_ms, self.is_sure = _offset(now), True
+            self.newest_ms = max(self.newest_ms, now.wall_ms + MAX_AHEAD_MS + 1)
+
+    def _doubt(self) -> None:
+        self.is_sure, self._agreed_since_ms, self._confirmed_ms = False, None, None
+
+
+def _offset(now: Instant) -> int:
+    """Return by how many ms the wall clock is ahead of the monotonic one."""
+    return now.wall_ms - now.steady_ms

@@ -20,8 +20,8 @@ from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
 from sensorpipe_schema.partial import Partial
 
 from sensorpipe_compactor.epoch.claim import Claim, FencedError, is_rival, new_run, rivalled
-from sensorpipe_compactor.epoch.horizon import covers_header
-from sensorpipe_compactor.epoch.line import Line
+from sensorpipe_compactor.epoch.coverage import covers_header
+from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_compactor.epoch.subscriptions import Subscriptions
 from sensorpipe_compactor.epoch.tail import ShorterLogError, Tail
 from sensorpipe_compactor.output.dead_letters import FAILURES, DeadLetterTopic
@@ -59,7 +59,7 @@ class Journal:
     def __init__(self, settings: KafkaSettings, name: str, filters: Iterable[str] = ()) -> None:
         self.run = 0
         """Identifies this start of the compactor in what it writes; 0 until its fences are."""
-        self.line = Line()
+        self.horizon = Horizon()
         """Readings before it may be in partials of former runs."""
         self.found = 0
         """How many partials of former runs the start found."""
@@ -118,7 +118,7 @@ class Journal:
     def _placed(self, record: Record) -> Record:
         """Return a record with its partition, one that has our fence, and what it covers there."""
         partition = self._partitioner(record.key, sorted(self._ends), [])
-        if record.tells and self.line.is_sure:
+        if record.tells and self.horizon.is_sure:
             covers = covers_header(self._ends[partition])
             record = record._replace(headers=[*record.headers, covers])
         return record._replace(partition=partition)
@@ -216,8 +216,8 @@ class Journal:
             while new := await tail.partitions() - ends.keys():
                 ends |= await claim.make(tail, sorted(new))
         self._ends, self.found = ends, claim.partials
-        self.line = Line(claim.newest_ms, is_told=bool(claim.is_told))
-        certain_from = claim.newest_ms if claim.is_told else None
+        self.horizon = Horizon(claim.newest_ms, is_known=bool(claim.is_known))
+        certain_from = claim.newest_ms if claim.is_known else None
         log.info("Run begun", extra={"run": run, "certain_from_ms": certain_from})
 
     async def _adopt(self) -> None:
@@ -228,14 +228,19 @@ class Journal:
         new = await self._producer.partitions() - self._ends.keys()
         if not new:
             return  # or there is no producer: the next append makes one, and asks again
-        newest_ms, is_sure = self.line.newest_ms, self.line.is_sure
-        claim = Claim(self._name, self.run, self._write_fence, newest_ms=newest_ms, is_told=is_sure)
+        claim = Claim(
+            self._name,
+            self.run,
+            self._write_fence,
+            newest_ms=self.horizon.newest_ms,
+            is_known=self.horizon.is_sure,
+        )
         async with Tail(self._settings, COMPACTED) as tail:
             await self._look_at_all(tail)
             ends = await claim.make(tail, sorted(new))
             await self._look_at_all(tail)
         self._ends |= ends
-        self.line.newest_ms = max(self.line.newest_ms, claim.newest_ms)
+        self.horizon.newest_ms = max(self.horizon.newest_ms, claim.newest_ms)
         log.info("New partitions are fenced", extra={"partitions": sorted(new)})
 
     async def _look_at_all(self, tail: Tail) -> None:

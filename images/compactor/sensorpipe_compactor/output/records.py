@@ -7,7 +7,7 @@ from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
 from sensorpipe_schema.partial import Partial
 
 from sensorpipe_compactor.buffers import DeadLetter
-from sensorpipe_compactor.epoch.horizon import HEADER_BYTES
+from sensorpipe_compactor.epoch.coverage import HEADER_BYTES
 from sensorpipe_compactor.output.topic_limit import record_bytes
 
 _MAX_DETAIL: Final = 500
@@ -26,7 +26,7 @@ class Record(NamedTuple):
     headers: list[tuple[str, bytes]]
     partition: int | None = None
     tells: bool = True
-    """Whether it covers all partials before it in its partition, see `epoch.horizon`."""
+    """Whether it covers all partials before it in its partition, see `epoch.coverage`."""
 
     @property
     def size(self) -> int:

@@ -44,9 +44,9 @@ class Writer:
         """
         self._looked_again = False
         ends = [window.end_ms for window in taken]
-        line = self._journal.line
-        self._tells = line.is_sure
-        self._newest_ms = max(self._newest_ms, line.newest_ms, *ends)
+        horizon = self._journal.horizon
+        self._tells = horizon.is_sure
+        self._newest_ms = max(self._newest_ms, horizon.newest_ms, *ends)
         left = [part for window in taken for part in parts(window, self._journal.max_bytes)]
         while left:
             windows, left = left, []
