@@ -34,14 +34,6 @@ class Series:
         """Return the values of all devices at a tick; fastest if ticks come in order."""
         return self._values(tick)
 
-    def value(self, tick: int, device: int) -> float:
-        """Return one device's value at a tick."""
-        return float(self.at(tick)[device])
-
-    def of_seq(self, seq: int) -> float:
-        """Return the value of the reading with this `seq`, if its run gave up none before it."""
-        return self.value(*divmod(seq - 1, self._count))
-
     def _build(self, signal: Signal, part: int) -> Callable[[int], Values]:
         """Return the function from a tick to its values; `part` is the signal's index in a sum."""
         match signal:

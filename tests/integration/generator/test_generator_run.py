@@ -27,6 +27,7 @@ from sensorpipe_schema.reading import Reading, decode_fast
 from sensorpipe_schema.sensor import API_VERSION, Sensor
 from support import services
 from support.services import running
+from support.signal_values import value_of_seq
 
 PERSISTENT = f"{services.MOSQUITTO_TUNED}persistence true\npersistence_location {{folder}}/\n"
 
@@ -169,7 +170,7 @@ def check(generator: Generator, watcher: Watcher) -> None:
         series = Series(made, measurement)
         found = watcher.distinct(f"sensor_readings/{spec.facility}/{measurement.name}")
         assert found == [
-            Reading(schedule.time_of(slot), series.of_seq(slot + 1), start["src"], slot + 1)
+            Reading(schedule.time_of(slot), value_of_seq(series, slot + 1), start["src"], slot + 1)
             for slot in range(len(found))
         ]
     end = generator.said("Generator stopped")
@@ -261,7 +262,7 @@ async def test_with_a_full_buffer_readings_are_given_up_but_no_number(tmp_path: 
         found = watcher.distinct(f"sensor_readings/full/{measurement.name}")
         ticks = [(reading.ts - start) // 10 for reading in found]
         assert [reading.seq for reading in found] == list(range(1, len(found) + 1))
-        assert [reading.val for reading in found] == [series.value(tick, 0) for tick in ticks]
+        assert [reading.val for reading in found] == [series.at(tick)[0] for tick in ticks]
         assert ticks == sorted(set(ticks))
         assert 3 * (ticks[-1] + 1 - len(ticks)) <= end["given_up"]
 

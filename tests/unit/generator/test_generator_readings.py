@@ -9,6 +9,7 @@ from sensorpipe_generator.schedule import Schedule
 from sensorpipe_generator.signal import Series
 from sensorpipe_schema.reading import Reading, decode
 from sensorpipe_schema.sensor import API_VERSION, Sensor
+from support.signal_values import value_of_seq
 
 SENSOR = Sensor.parse(
     {
@@ -43,7 +44,12 @@ def test_batches_hold_what_the_seed_says(first: int, length: int, seq: int) -> N
     for (_, payloads), measurement in zip(batches, SENSOR.spec.measurements, strict=True):
         series = Series(SENSOR, measurement)
         assert decoded(payloads) == [
-            Reading(SCHEDULE.time_of(slot), series.of_seq(slot + 1), "boiler-1", seq + slot - first)
+            Reading(
+                SCHEDULE.time_of(slot),
+                value_of_seq(series, slot + 1),
+                "boiler-1",
+                seq + slot - first,
+            )
             for slot in range(first, first + length)
         ]
 

@@ -43,7 +43,7 @@ def test_a_sine_follows_the_scheduled_time(phase: float) -> None:
         for device in range(4):
             seconds = tick * 2 + device * 0.5
             exact = 10 + 3 * math.sin(2 * math.pi * (math.fmod(seconds, 7) / 7 + phase))
-            assert one.value(tick, device) == pytest.approx(exact, abs=1e-12)
+            assert one.at(tick)[device] == pytest.approx(exact, abs=1e-12)
 
 
 def test_a_trend_gains_so_much_an_hour() -> None:
@@ -103,8 +103,6 @@ def test_any_order_of_ticks_gives_the_same_values(signal: Any, ticks: list[int],
     values = all_of(ordered, 61)
     for tick in ticks:
         assert jumping.at(tick).tolist() == values[tick * 3 : tick * 3 + 3].tolist()
-        for device in range(3):
-            assert jumping.value(tick, device) == jumping.of_seq(tick * 3 + device + 1)
 
 
 @pytest.mark.parametrize("signal", [NORMAL, WALK])
