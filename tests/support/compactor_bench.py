@@ -42,7 +42,7 @@ class Kafka(Journal):
         self.asked += 1
         self._limit.max_bytes = max(self._limit.max_bytes, self.tells_bytes or 0)
 
-    async def set_apart(self, letters: list[Record]) -> bool:
+    async def write_dead_letters(self, letters: list[Record]) -> bool:
         await self.there.wait()
         if self.takes_dead:
             self.records += letters

@@ -8,7 +8,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError
 from sensorpipe_cli.runner.child import Child
-from sensorpipe_compactor.epoch.claim import own
+from sensorpipe_compactor.epoch.claim import read_own
 from sensorpipe_compactor.epoch.tail import Tail, Take
 from sensorpipe_compactor.output.records import Record, partial_record
 from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
@@ -84,7 +84,7 @@ async def written(settings: KafkaSettings, name: str) -> list[tuple[int, Compact
     found: list[tuple[int, CompactedReading]] = []
 
     def take(one: ConsumerRecord) -> None:
-        if own(one, name) is not None:
+        if read_own(one, name) is not None:
             found.append((one.partition, partial.parse(one.value)))
 
     async with Tail(settings, COMPACTED) as tail:

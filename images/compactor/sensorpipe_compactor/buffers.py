@@ -30,7 +30,7 @@ class Arrivals:
         else:
             self._intervals.append((first, last))
 
-    def divided(self, count: int) -> tuple["Arrivals", "Arrivals"]:
+    def split(self, count: int) -> tuple["Arrivals", "Arrivals"]:
         """Return the first `count` readings, and all others."""
         one, other = Arrivals(), Arrivals()
         for first, last in self._intervals:
@@ -141,9 +141,9 @@ class Facility:
     """The highest `ts` seen, in ms."""
     closed_ms: int = 0
     """The end of the latest window closed, in ms of event time."""
-    heard_ms: int = 0
+    active_ms: int = 0
     """When something last came, on the monotonic clock."""
-    is_heard: bool = False
+    is_active: bool = False
     """Whether something came since that was last asked."""
     source_count: int = 0
     """Number of its sources that are remembered."""
@@ -223,7 +223,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
+class AheadMessage:
     """A message whose `ts` is ahead of our clock, as long as either clock may be wrong."""
 
     number: int
@@ -232,11 +232,11 @@ class Ahead:
     ts: int
 
 
-def bare(message: Message) -> Message:
+def without_properties(message: Message) -> Message:
     """Return a message's topic and payload only: its properties may take as much as its packet."""
     return PublishPacket(message.topic, message.payload)
 
 
-def held_bytes(kept: DeadLetter | Message) -> int:
+def memory_bytes(kept: DeadLetter | Message) -> int:
     """Return how many bytes a message takes in memory, about."""
     return len(kept.payload) + len(kept.topic)

@@ -58,7 +58,7 @@ class Instant(NamedTuple):
     """Monotonic time, from an arbitrary beginning."""
 
 
-class Wrong(Enum):
+class WrongClock(Enum):
     """Whose clock is wrong."""
 
     OURS = "ours"
@@ -126,7 +126,7 @@ class ClockCheck:
         """Return by how many ms our clock is behind all sources that are too far ahead of it."""
         return min(filter(_is_ahead, self._leads(now)), default=0)
 
-    def judge(self, now: Instant) -> Wrong:
+    def judge(self, now: Instant) -> WrongClock:
         """Return whose clock is wrong, given that a reading is ahead of ours."""
         if now.steady_ms - self._judged_at >= _KNOWN_MS:
             self._unknown_since = None
@@ -134,19 +134,19 @@ class ClockCheck:
         votes = self._votes(now)
         if votes.near > votes.ahead:
             if self._has_listened(now):
-                return self._known(Wrong.THEIRS)
+                return self._known(WrongClock.THEIRS)
         elif self._was_set_back(now) or votes.ahead > max(votes.timely, 1):
-            return self._known(Wrong.OURS)
+            return self._known(WrongClock.OURS)
         if self._unknown_since is None:
             self._unknown_since = now.steady_ms
         if now.steady_ms - self._unknown_since < _UNKNOWN_MS:
-            return Wrong.UNKNOWN
-        return Wrong.THEIRS
+            return WrongClock.UNKNOWN
+        return WrongClock.THEIRS
 
     def _has_listened(self, now: Instant) -> bool:
         return self._began_ms is not None and now.steady_ms - self._began_ms >= _FIRST_MS
 
-    def _known(self, verdict: Wrong) -> Wrong:
+    def _known(self, verdict: WrongClock) -> WrongClock:
         self._unknown_since = None
         return verdict
 

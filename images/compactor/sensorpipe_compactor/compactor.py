@@ -63,8 +63,8 @@ class Compactor:
         self.subscriber = Subscriber(
             settings.mqtt, settings.client_id, [settings.topic_filter], self
         )
-        self.subscriber.former = journal.subscriptions.former
-        self.progress = Progress(lambda: self.subscriber.inbox.held > 0)
+        self.subscriber.former_filters = journal.subscriptions.former_filters
+        self.progress = Progress(lambda: self.subscriber.inbox.unacknowledged > 0)
         """Moves with each round of the flush loop, and with each attempt at Kafka."""
         journal.on_attempt = self.progress.moved
         journal.clock_ahead_s = self._clock_ahead_s
@@ -105,13 +105,13 @@ class Compactor:
     @property
     def dead_letters_waiting(self) -> int:
         """Dead letters that are not durable: nothing behind the first of them is acknowledged."""
-        return len(self.windows.dead) + self._dead_under_way
+        return len(self.windows.dead_letters) + self._dead_under_way
 
     async def begin(self) -> None:
         """Begin a run: learn which readings may be durable, and what the session may hold."""
         await self.journal.open()
         self.windows.horizon = self.journal.horizon
-        self._had_session = self.journal.found > 0
+        self._had_session = self.journal.former_partials > 0
 
     def readiness(self) -> bool | str:
         """Return whether readings are taken; where our clock forbids it, say so."""
@@ -124,9 +124,9 @@ class Compactor:
     def on_messages(self, messages: Sequence[Message], before: int) -> None:
         """Take a batch; stop reading where it would grow beyond all bounds."""
         self.windows.add(messages, before, read_clocks())
-        now, held = time.monotonic(), self.subscriber.inbox.held
-        self.in_flight_limit.received(held, now)
-        if self.in_flight_limit.wants_flush(held, now) or self.windows.dead:
+        now, unacknowledged = time.monotonic(), self.subscriber.inbox.unacknowledged
+        self.in_flight_limit.received(unacknowledged, now)
+        if self.in_flight_limit.wants_flush(unacknowledged, now) or self.windows.dead_letters:
             self._wake.set()
         if self._is_full:
             self.subscriber.pause()
@@ -150,7 +150,7 @@ class Compactor:
             self.progress.moved()
             self.progress.look()
         await self.flush(everything=True)
-        while self.windows.dead and self._may_set_apart():
+        while self.windows.dead_letters and self._may_write_dead_letters():
             await self.flush(everything=True)  # one takes a part of the dead letters
             self.progress.moved()
         await self.subscriber.close()
@@ -172,8 +172,8 @@ class Compactor:
 
     def _is_pressed(self) -> bool:
         """Whether to flush before time: the broker waits for us, or memory fills up."""
-        held = self.subscriber.inbox.held
-        return self._is_full or self.in_flight_limit.wants_flush(held, time.monotonic())
+        unacknowledged = self.subscriber.inbox.unacknowledged
+        return self._is_full or self.in_flight_limit.wants_flush(unacknowledged, time.monotonic())
 
     async def flush(self, *, everything: bool) -> None:
         """Make the windows that are due (or all) durable, then acknowledge what that allows."""
@@ -186,23 +186,25 @@ class Compactor:
             self.early_flushes += bool(taken)
         else:
             taken = windows.take_due(now)
-        dead = windows.take_dead(self._dead_at_once) if self._may_set_apart() else []
+        dead = (
+            windows.take_dead_letters(self._dead_at_once) if self._may_write_dead_letters() else []
+        )
         lowest = windows.lowest_number()
         through = self.subscriber.inbox.received if lowest is None else lowest - 1
         if taken:
             filters = self.journal.subscriptions.header()
             await self._writer.write(taken, filters)
-            if windows.dead:  # it may hold readings of the windows taken
-                through = min(through, windows.dead[0].number - 1)
+            if windows.dead_letters:  # it may hold readings of the windows taken
+                through = min(through, windows.dead_letters[0].number - 1)
         if dead:
             self.subscriber.acknowledge(min(through, dead[0].number - 1))
             self._dead_under_way = len(dead)
-            is_apart = await self._set_apart(dead)
+            is_apart = await self._write_dead_letters(dead)
             self._dead_under_way = 0
             if not is_apart:
-                windows.return_dead(dead)
+                windows.return_dead_letters(dead)
                 through = min(through, dead[0].number - 1)
-            elif windows.dead:
+            elif windows.dead_letters:
                 self._wake.set()  # for the rest
         self._settle(through)
 
@@ -222,13 +224,15 @@ class Compactor:
         lead = self.windows.clock.lead_ms(read_clocks())
         return round(-lead / 1000) if lead is not None and lead < -MAX_AHEAD_MS else 0
 
-    def _may_set_apart(self) -> bool:
+    def _may_write_dead_letters(self) -> bool:
         """Whether the pause after an attempt at dead letters that failed is over."""
         return time.monotonic() >= self._dead_again_at
 
-    async def _set_apart(self, dead: list[DeadLetter]) -> bool:
+    async def _write_dead_letters(self, dead: list[DeadLetter]) -> bool:
         """Try once to make dead letters durable: readings do not wait for them."""
-        if not await self.journal.set_apart([dead_letter_record(letter) for letter in dead]):
+        if not await self.journal.write_dead_letters(
+            [dead_letter_record(letter) for letter in dead]
+        ):
             self._dead_again_at = time.monotonic() + self._dead_backoff.next()
             self._dead_at_once = max(1, self._dead_at_once // 2)  # there may be no time for more
             return False
@@ -240,10 +244,10 @@ class Compactor:
     def _settle(self, through: int) -> None:
         self._settled = max(self._settled, through)
         inbox = self.subscriber.inbox
-        held = inbox.held
+        unacknowledged = inbox.unacknowledged
         self.subscriber.acknowledge(through)
-        if inbox.held < held:
-            self.in_flight_limit.acknowledged(held, time.monotonic())
+        if inbox.unacknowledged < unacknowledged:
+            self.in_flight_limit.acknowledged(unacknowledged, time.monotonic())
         if not self._stopping and not self._is_full:
             self.subscriber.resume()
 

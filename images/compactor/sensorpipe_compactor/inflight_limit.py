@@ -81,63 +81,63 @@ class InFlightLimit:
         self.messages = MAX_IN_FLIGHT
         """Number of unacknowledged messages that the broker grants, as far as is known."""
         self._pauses = Pauses()
-        self._heard_at: float | None = None
+        self._received_at: float | None = None
         self._acknowledged_at = 0.0
         self._suspected: int | None = None
         self._refilling: int | None = None
         self._stalls: list[int] = []
         self._learnt_at = 0.0
 
-    def received(self, held: int, now: float) -> None:
-        """Note that messages came at `now`, so that `held` of them are unacknowledged."""
+    def received(self, unacknowledged: int, now: float) -> None:
+        """Note that messages came at `now`, so that so many are unacknowledged."""
         if self._went_on_at_once(now):
             if self._suspected is not None:
                 self._record_stall(self._suspected, now)
                 self._refilling = None
-        elif self._heard_at is not None:
-            self._pauses.add(now - self._heard_at, now)
+        elif self._received_at is not None:
+            self._pauses.add(now - self._received_at, now)
             if self._suspected is not None:
                 self._stalls.clear()
         self._suspected = None
-        self._heard_at = now
-        if self._refilling == held and now - self._acknowledged_at <= _AT_ONCE:
-            self._record_stall(held, now)
+        self._received_at = now
+        if self._refilling == unacknowledged and now - self._acknowledged_at <= _AT_ONCE:
+            self._record_stall(unacknowledged, now)
             self._refilling = None
         if self.messages < MAX_IN_FLIGHT and now - self._learnt_at >= _TRY_AFTER:
             self.messages = min(2 * self.messages, MAX_IN_FLIGHT)
             self._learnt_at = now
 
-    def wants_flush(self, held: int, now: float) -> bool:
+    def wants_flush(self, unacknowledged: int, now: float) -> bool:
         """Return whether to flush everything now, so that the broker can go on sending."""
-        return held >= self.messages * _NEAR or self._is_silent(held, now)
+        return unacknowledged >= self.messages * _NEAR or self._is_silent(unacknowledged, now)
 
-    def acknowledged(self, held: int, now: float) -> None:
-        """Note that messages were acknowledged at `now`; `held` were unacknowledged before."""
+    def acknowledged(self, unacknowledged: int, now: float) -> None:
+        """Note that messages were acknowledged at `now`; `unacknowledged` were not before."""
         if self._refilling is not None:
             self._stalls.clear()
-        quiet = self._heard_at is not None and now - self._heard_at >= _SILENCE
-        self._refilling = held if quiet and held >= _SMALLEST else None
-        if self._is_silent(held, now):
-            self._suspected = held
+        quiet = self._received_at is not None and now - self._received_at >= _SILENCE
+        self._refilling = unacknowledged if quiet and unacknowledged >= _SMALLEST else None
+        if self._is_silent(unacknowledged, now):
+            self._suspected = unacknowledged
         self._acknowledged_at = now
 
     def reconnected(self) -> None:
         """Forget silences of the former connection; the limit stays as it is."""
         self._suspected = None
         self._refilling = None
-        self._heard_at = None
+        self._received_at = None
         self._stalls.clear()
 
-    def _is_silent(self, held: int, now: float) -> bool:
-        if held < _SMALLEST or self._heard_at is None:
+    def _is_silent(self, unacknowledged: int, now: float) -> bool:
+        if unacknowledged < _SMALLEST or self._received_at is None:
             return False
-        return now - self._heard_at >= max(_SILENCE, _FAR_LONGER * self._pauses.longest)
+        return now - self._received_at >= max(_SILENCE, _FAR_LONGER * self._pauses.longest)
 
     def _went_on_at_once(self, now: float) -> bool:
         """Whether the broker waited for our last acknowledgement, by the looks of it."""
-        if self._heard_at is None or self._acknowledged_at <= self._heard_at:
+        if self._received_at is None or self._acknowledged_at <= self._received_at:
             return False
-        silence = self._acknowledged_at - self._heard_at
+        silence = self._acknowledged_at - self._received_at
         return now - self._acknowledged_at <= max(_AT_ONCE, _AT_ONCE_SHARE * silence)
 
     def _record_stall(self, level: int, now: float) -> None:

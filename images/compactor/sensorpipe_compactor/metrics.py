@@ -68,7 +68,11 @@ class CompactorMetrics(Collector):
     def _gauges(self) -> list[tuple[str, str, int]]:
         compactor = self._compactor
         return [
-            ("held", "Messages in flight to us, unacknowledged", compactor.subscriber.inbox.held),
+            (
+                "held",
+                "Messages in flight to us, unacknowledged",
+                compactor.subscriber.inbox.unacknowledged,
+            ),
             (
                 "dead_letters_waiting",
                 "Dead letters that cannot be written yet; nothing behind them is acknowledged",

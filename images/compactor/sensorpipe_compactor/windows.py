@@ -19,16 +19,16 @@ from sensorpipe_schema.reading import (
 )
 
 from sensorpipe_compactor.buffers import (
-    Ahead,
+    AheadMessage,
     Bucket,
     DeadLetter,
     Facility,
     Source,
     Window,
-    bare,
-    held_bytes,
+    memory_bytes,
+    without_properties,
 )
-from sensorpipe_compactor.clock_check import ClockCheck, Instant, Wrong
+from sensorpipe_compactor.clock_check import ClockCheck, Instant, WrongClock
 from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_compactor.reused import ReusedSources
 from sensorpipe_compactor.sources import Sources
@@ -57,8 +57,8 @@ class Windows:
     """All facilities' windows. The caller says what time it is."""
 
     def __init__(self, window_ms: int, lateness_ms: int, sources: Sources | None = None) -> None:
-        self.dead: list[DeadLetter] = []
-        self.ahead: list[Ahead] = []
+        self.dead_letters: list[DeadLetter] = []
+        self.ahead: list[AheadMessage] = []
         self.kept_bytes = 0
         """Bytes of dead letters and of messages that are ahead."""
         self.clock = ClockCheck()
@@ -102,7 +102,7 @@ class Windows:
                     source.next += source.step
                     source.append(reading.val)
                     facility = source.facility
-                    facility.is_heard = True
+                    facility.is_active = True
                     if ts > facility.newest_ms:  # noqa: PLR1730  max() costs four times this
                         facility.newest_ms = ts
                     continue
@@ -124,12 +124,12 @@ class Windows:
         wrong = self.clock.judge(now)
         kept, self.ahead = self.ahead, []
         for each in kept:
-            if wrong is Wrong.THEIRS or each.ts <= now.wall_ms + MAX_AHEAD_MS:
-                self.kept_bytes -= held_bytes(each.message)
+            if wrong is WrongClock.THEIRS or each.ts <= now.wall_ms + MAX_AHEAD_MS:
+                self.kept_bytes -= memory_bytes(each.message)
                 self._add_slow_path(each.message, each.number, now, is_judged=True)
             else:
                 self.ahead.append(each)
-        return self.clock.behind_ms(now) if self.ahead and wrong is Wrong.OURS else None
+        return self.clock.behind_ms(now) if self.ahead and wrong is WrongClock.OURS else None
 
     def _move_horizon(self) -> None:
         if self.horizon.ms != self.sources.horizon_ms:
@@ -139,8 +139,8 @@ class Windows:
         reading = decode_fast(message.payload)
         facility, _ = split_topic(message.topic)
         self._note(facility, reading, now)
-        self.kept_bytes += held_bytes(message)
-        self.ahead.append(Ahead(number, bare(message), reading.ts))
+        self.kept_bytes += memory_bytes(message)
+        self.ahead.append(AheadMessage(number, without_properties(message), reading.ts))
 
     def _add_slow_path(
         self, message: Message, number: int, now: Instant, *, is_judged: bool = False
@@ -195,14 +195,15 @@ class Windows:
         topic = reading_topic(window.facility, sensor)
         payload = json.dumps(described).encode()
         letter = DeadLetter(window.first_number, topic, payload, reason, detail)
-        self.kept_bytes += held_bytes(letter)
-        insort(self.dead, letter, key=_number)
+        self.kept_bytes += memory_bytes(letter)
+        insort(self.dead_letters, letter, key=_number)
 
     def _dead_letter(self, message: Message, number: int, reason: str, detail: str) -> None:
         kept = message.payload[:MAX_PAYLOAD]
         letter = DeadLetter(number, message.topic, kept, reason, detail)
-        self.kept_bytes += held_bytes(letter)
-        insort(self.dead, letter, key=_number)  # one that was ahead may come after younger ones
+        self.kept_bytes += memory_bytes(letter)
+        # one that was ahead may come after younger ones
+        insort(self.dead_letters, letter, key=_number)
 
     def _source(self, topic: str, facility: str, sensor: str, src: str | None) -> Source:
         source = self.sources.by_topic.get(topic, {}).get(src)
@@ -229,7 +230,7 @@ class Windows:
         portion = bucket.portion(source.src)
         portion.values.append(reading.val)
         facility = source.facility
-        facility.is_heard = True
+        facility.is_active = True
         facility.newest_ms = max(facility.newest_ms, reading.ts)
         start, until = window.start_ms, _checked_until(window, now.wall_ms)
         if source.src is None:
@@ -264,7 +265,7 @@ class Windows:
             late = end <= facility.closed_ms
             window = Window(facility.name, start, end, number, steady_ms, late, itemized)
             facility.windows[key] = window
-            facility.heard_ms = steady_ms
+            facility.active_ms = steady_ms
         return window
 
     # Handing out windows.
@@ -277,7 +278,7 @@ class Windows:
     def lowest_number(self) -> int | None:
         """Return the lowest number of a message that is not handed out; None if there is none."""
         numbers = [window.first_number for window in self._all()]
-        numbers += [letter.number for letter in self.dead[:1]]
+        numbers += [letter.number for letter in self.dead_letters[:1]]
         numbers += [each.number for each in self.ahead[:1]]
         return min(numbers, default=None)
 
@@ -287,8 +288,8 @@ class Windows:
         for facility in list(self._facilities.values()):
             if not facility.windows:
                 continue
-            if facility.is_heard:
-                facility.is_heard, facility.heard_ms = False, now.steady_ms
+            if facility.is_active:
+                facility.is_active, facility.active_ms = False, now.steady_ms
             for window in list(facility.windows.values()):
                 if self._is_due(facility, window, now):
                     facility.closed_ms = max(facility.closed_ms, window.end_ms)
@@ -304,17 +305,17 @@ class Windows:
             taken += [self._remove(facility, w) for w in list(facility.windows.values())]
         return taken
 
-    def take_dead(self, limit: int | None = None) -> list[DeadLetter]:
+    def take_dead_letters(self, limit: int | None = None) -> list[DeadLetter]:
         """Remove and return dead letters, in the order of their numbers, at most `limit`."""
-        dead = self.dead[:limit]
-        del self.dead[:limit]
-        self.kept_bytes -= sum(map(held_bytes, dead))
+        dead = self.dead_letters[:limit]
+        del self.dead_letters[:limit]
+        self.kept_bytes -= sum(map(memory_bytes, dead))
         return dead
 
-    def return_dead(self, dead: list[DeadLetter]) -> None:
+    def return_dead_letters(self, dead: list[DeadLetter]) -> None:
         """Take dead letters back that could not be written."""
-        self.dead = sorted(dead + self.dead, key=_number)
-        self.kept_bytes += sum(map(held_bytes, dead))
+        self.dead_letters = sorted(dead + self.dead_letters, key=_number)
+        self.kept_bytes += sum(map(memory_bytes, dead))
 
     def _all(self) -> Iterator[Window]:
         yield from self._sealed
@@ -327,7 +328,7 @@ class Windows:
         waited = now.steady_ms - window.opened_ms
         if facility.newest_ms >= window.end_ms + lateness and waited >= lateness:
             return True  # a late window waits `lateness`, too, for what else comes late
-        silent = now.steady_ms - facility.heard_ms
+        silent = now.steady_ms - facility.active_ms
         if now.wall_ms >= window.end_ms + lateness:
             return silent >= lateness
         return silent >= self._window_ms + lateness

@@ -23,25 +23,25 @@ class Inbox:
         """Number of PUBACKs returned so far."""
         self._base = 0
         self._waiting: list[int] = []
-        self._held = 0
+        self._unacknowledged = 0
         self._puback = _pubacks().__getitem__
 
     @property
-    def held(self) -> int:
+    def unacknowledged(self) -> int:
         """Number of messages of QoS 1 of this connection that are not acknowledged."""
-        return self._held
+        return self._unacknowledged
 
     def connected(self) -> None:
         """Start a new connection, which has no unacknowledged messages."""
         self._base = self.received
         self._waiting.clear()
-        self._held = 0
+        self._unacknowledged = 0
 
     def take(self, packet_ids: list[int | None]) -> None:
         """Assign numbers to a batch of messages; those of QoS 0 have no packet id."""
         self._waiting.extend([packet_id or 0 for packet_id in packet_ids])
         self.received += len(packet_ids)
-        self._held += len(packet_ids) - packet_ids.count(None)
+        self._unacknowledged += len(packet_ids) - packet_ids.count(None)
 
     def acknowledge(self, through: int) -> bytes:
         """Return the PUBACKs of all messages up to and including number `through`."""
@@ -53,6 +53,6 @@ class Inbox:
         if 0 in ids:
             ids = [packet_id for packet_id in ids if packet_id]
         self._base += count
-        self._held -= len(ids)
+        self._unacknowledged -= len(ids)
         self.acknowledged += len(ids)
         return b"".join(map(self._puback, ids))

@@ -40,7 +40,7 @@ class Subscriber(Link):
         self, endpoint: Endpoint, client_id: str, topic_filters: list[str], handler: Handler
     ) -> None:
         super().__init__(endpoint, client_id)
-        self.former: set[str] = set()
+        self.former_filters: set[str] = set()
         """Filters of earlier settings that the session may still have; empty once it has none."""
         self._filters = topic_filters
         self._handler = handler
@@ -72,14 +72,16 @@ class Subscriber(Link):
         await subscribe(connection, self._filters, session_present=answer.session_present)
 
         # Afterwards, so that no reading is missed between an earlier filter and a narrower one.
-        if answer.session_present and self.former:
-            self.former.intersection_update(await unsubscribe(connection, sorted(self.former)))
+        if answer.session_present and self.former_filters:
+            self.former_filters.intersection_update(
+                await unsubscribe(connection, sorted(self.former_filters))
+            )
         else:
-            self.former.clear()
-        if self.former:
+            self.former_filters.clear()
+        if self.former_filters:
             log.warning(
                 "The broker does not end subscriptions of earlier settings",
-                extra={"filters": sorted(self.former)},
+                extra={"filters": sorted(self.former_filters)},
             )
 
     def _deliver(self, messages: list[Message]) -> None:

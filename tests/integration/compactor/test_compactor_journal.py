@@ -79,7 +79,7 @@ def confirm(journal: Journal) -> int:
 async def test_a_start_learns_up_to_where_its_predecessors_wrote(settings: KafkaSettings):
     async with begun(settings, "learning") as first:
         assert not first.journal.horizon.is_sure  # nothing tells of the past
-        assert first.journal.found == 0
+        assert first.journal.former_partials == 0
         await first.append(1)
     async with begun(settings, "learning") as second:
         assert not second.journal.horizon.is_sure  # its predecessor did not know
@@ -92,7 +92,7 @@ async def test_a_start_learns_up_to_where_its_predecessors_wrote(settings: Kafka
     async with begun(settings, "learning") as third:
         assert third.journal.horizon.is_sure
         assert third.journal.horizon.newest_ms == horizon + 500
-        assert 1 <= third.journal.found <= 4
+        assert 1 <= third.journal.former_partials <= 4
         assert len({one.journal.run for one in (first, second, third)}) == 3
 
 

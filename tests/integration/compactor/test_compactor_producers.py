@@ -67,9 +67,9 @@ async def test_a_small_dead_letter_topic_makes_no_small_batches_of_partials(
 ):
     journal._dead_letters.producer.limit.batch_bytes = 1
     if dead_first:
-        assert await journal.set_apart([record(DEAD_READINGS)])
+        assert await journal.write_dead_letters([record(DEAD_READINGS)])
     await journal._producer.send([record(COMPACTED)])
-    assert await journal.set_apart([record(DEAD_READINGS)])
+    assert await journal.write_dead_letters([record(DEAD_READINGS)])
     batches = {topic: one.batch for one in made for topic in one.topics}
     assert batches == {COMPACTED: LARGE, DEAD_READINGS: 1}  # once 1 for both
     assert len(made) == 2
@@ -82,7 +82,7 @@ async def test_dead_letters_that_fail_end_no_producer_of_partials(
 ):
     await journal._producer.send([record(COMPACTED)])
     Producer.fails = {DEAD_READINGS}
-    assert not await journal.set_apart([record(DEAD_READINGS)])
+    assert not await journal.write_dead_letters([record(DEAD_READINGS)])
     assert [one.is_stopped for one in made] == [False, True]
     assert journal.connected
     await journal.close()

@@ -31,7 +31,7 @@ async def test_an_append_to_a_log_made_anew_says_so_and_a_start_learns_of_it(tmp
         second = Journal(settings, "anew")
         await asyncio.wait_for(second.open(), 60)
         await second.close()
-        assert second.found == 1
+        assert second.former_partials == 1
         assert second.horizon.newest_ms >= journal.horizon.newest_ms
 
 

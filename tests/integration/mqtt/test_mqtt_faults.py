@@ -52,7 +52,7 @@ async def test_messages_in_the_segment_of_the_connack_are_taken_and_acknowledged
             await until(lambda: one.ready)
             assert handler.payloads == [b"x", b"x"]
             assert handler.sessions == [True]
-            assert one.inbox.held == 2
+            assert one.inbox.unacknowledged == 2
             one.acknowledge(2)
             await until(lambda: acknowledged == [3, 2])
 

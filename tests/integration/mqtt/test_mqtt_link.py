@@ -145,7 +145,7 @@ async def test_within_one_run_a_lost_connection_brings_them_again_under_new_numb
         subscriber._connection.abort()
         await until(lambda: subscriber.connections == 2 and len(handler.received) >= 50)
         subscriber.acknowledge(30)  # of the old connection: does nothing
-        assert subscriber.inbox.held == len(handler.received) - 30
+        assert subscriber.inbox.unacknowledged == len(handler.received) - 30
         subscriber.acknowledge(len(handler.received))
     again = handler.received[30:]
     assert again == expected[30 - len(again) :]

@@ -152,10 +152,10 @@ async def test_former_filters_end_once_the_new_ones_are_subscribed(code: CODES):
     remembering = Remembering(code)
     async with broker(remembering) as endpoint:
         one = subscriber(endpoint, Handler())
-        one.former = {"b/#", "a/#"}
+        one.former_filters = {"b/#", "a/#"}
         async with running(one):
             await until(lambda: one.ready)
-            assert one.former == set()
+            assert one.former_filters == set()
     assert remembering.asked == ["t", ["a/#", "b/#"]]
 
 
@@ -163,10 +163,10 @@ async def test_a_new_session_has_no_former_filters():
     remembering = Remembering(CODES.SUCCESS, session_present=False)
     async with broker(remembering) as endpoint:
         one = subscriber(endpoint, Handler())
-        one.former = {"a/#"}
+        one.former_filters = {"a/#"}
         async with running(one):
             await until(lambda: one.ready)
-            assert one.former == set()
+            assert one.former_filters == set()
     assert remembering.asked == ["t"]
 
 
@@ -178,8 +178,8 @@ async def test_a_broker_that_keeps_a_former_filter_stops_nothing(
     remembering = Remembering(code)
     async with broker(remembering) as endpoint:
         one = subscriber(endpoint, Handler())
-        one.former = {"a/#"}
+        one.former_filters = {"a/#"}
         async with running(one):
             await until(lambda: one.ready)
-            assert one.former == {"a/#"}
+            assert one.former_filters == {"a/#"}
     assert any("does not end subscriptions" in line for line in caplog.messages)

@@ -75,7 +75,7 @@ def simulate(sources: list[Simulated], behind: int) -> Outcome:
             if not window.itemized:
                 known = outcome.certain.get(window.facility, lowest)
                 outcome.certain[window.facility] = min(known, lowest)
-        outcome.dead |= {letter.topic.split("/")[1] for letter in taken.take_dead()}
+        outcome.dead |= {letter.topic.split("/")[1] for letter in taken.take_dead_letters()}
     outcome.held = {each.message.topic.split("/")[1] for each in taken.ahead}
     return outcome
 

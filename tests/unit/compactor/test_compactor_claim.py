@@ -99,7 +99,7 @@ class World:
         """Start a new instance; what the former one had under way may come at any time."""
         self.instance = instance = Instance()
         claim = Claim(NAME, instance.run, self._write_fence)
-        instance.ends = asyncio.run(claim.make(LogTail(self.log), PARTITIONS))
+        instance.ends = asyncio.run(claim.fence(LogTail(self.log), PARTITIONS))
         instance.horizon = Horizon(claim.newest_ms, is_known=bool(claim.is_known))
         self.broker.reconnect()
 
@@ -246,7 +246,7 @@ async def claimed(log: Log, *, is_known: bool | None = None) -> Claim:
         return log.append(partition, fence, covers)
 
     one = Claim(NAME, new_run(), write_fence, is_known=is_known)
-    ends = await one.make(LogTail(log), PARTITIONS)
+    ends = await one.fence(LogTail(log), PARTITIONS)
     assert ends == {number: len(log.partitions[number]) for number in PARTITIONS}
     return one
 
@@ -275,7 +275,7 @@ async def test_little_is_read_back():
         return log.append(partition, fence, covers)
 
     one = Claim(NAME, new_run(), write_fence, lambda record: read.append(record.offset))
-    await one.make(LogTail(log), PARTITIONS)
+    await one.fence(LogTail(log), PARTITIONS)
     assert one.newest_ms == 10**12
     assert len(read) < 10
 
@@ -320,7 +320,7 @@ async def test_of_two_that_begin_at_once_one_writes_its_fences_again():
     log = Log()
     log.append(0, partial.fence(NAME, 5), 0)
     one = contended(log, 2)
-    ends = await one.make(LogTail(log), PARTITIONS)
+    ends = await one.fence(LogTail(log), PARTITIONS)
     assert ends == {number: len(log.partitions[number]) for number in PARTITIONS}
     for records in log.partitions.values():
         assert partial.parse(records[-1].value).origin.run == one.run
@@ -329,7 +329,7 @@ async def test_of_two_that_begin_at_once_one_writes_its_fences_again():
 async def test_a_run_that_others_shut_out_again_and_again_gives_up():
     log = Log()
     with pytest.raises(FencedError, match="only one may run under a name"):
-        await contended(log, 3).make(LogTail(log), PARTITIONS)
+        await contended(log, 3).fence(LogTail(log), PARTITIONS)
 
 
 @pytest.mark.parametrize(

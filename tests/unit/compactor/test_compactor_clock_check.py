@@ -2,7 +2,7 @@
 
 import mqtt5
 import pytest
-from sensorpipe_compactor.clock_check import ClockCheck, Wrong
+from sensorpipe_compactor.clock_check import ClockCheck, WrongClock
 from sensorpipe_schema.reading import MAX_AHEAD_MS, Reading
 from support.window_parts import NOW, WINDOW, of, when, windows
 
@@ -21,18 +21,22 @@ def check(leads: dict[str, int], stepped: int = 0) -> ClockCheck:
 @pytest.mark.parametrize(
     ("leads", "stepped", "verdict"),
     [
-        ({"a": 0, "b": HOUR}, 0, Wrong.UNKNOWN),  # one of them is wrong, or a is late
-        ({"a": 0, "b": 0, "c": HOUR}, 0, Wrong.THEIRS),
-        ({"a": 0, "b": 0, "c": 0}, -HOUR, Wrong.OURS),
-        ({"a": 0, "b": 5_000, "c": -HOUR}, -HOUR, Wrong.OURS),  # c is as late as ours is behind
-        ({"a": 0, "b": 0, "c": -HOUR - 30 * MINUTE}, -HOUR, Wrong.OURS),
-        ({"a": HOUR, "b": HOUR, "c": -5 * MINUTE, "d": -5 * MINUTE}, 0, Wrong.UNKNOWN),
-        ({"a": HOUR}, 0, Wrong.UNKNOWN),
-        ({"a": HOUR, "b": -HOUR}, 0, Wrong.UNKNOWN),  # b may send what it has kept
-        ({"a": MAX_AHEAD_MS + 1, "b": MAX_AHEAD_MS - 1}, 0, Wrong.UNKNOWN),
+        ({"a": 0, "b": HOUR}, 0, WrongClock.UNKNOWN),  # one of them is wrong, or a is late
+        ({"a": 0, "b": 0, "c": HOUR}, 0, WrongClock.THEIRS),
+        ({"a": 0, "b": 0, "c": 0}, -HOUR, WrongClock.OURS),
+        (
+            {"a": 0, "b": 5_000, "c": -HOUR},
+            -HOUR,
+            WrongClock.OURS,
+        ),  # c is as late
+        ({"a": 0, "b": 0, "c": -HOUR - 30 * MINUTE}, -HOUR, WrongClock.OURS),
+        ({"a": HOUR, "b": HOUR, "c": -5 * MINUTE, "d": -5 * MINUTE}, 0, WrongClock.UNKNOWN),
+        ({"a": HOUR}, 0, WrongClock.UNKNOWN),
+        ({"a": HOUR, "b": -HOUR}, 0, WrongClock.UNKNOWN),  # b may send what it has kept
+        ({"a": MAX_AHEAD_MS + 1, "b": MAX_AHEAD_MS - 1}, 0, WrongClock.UNKNOWN),
     ],
 )
-def test_whose_clock_is_wrong(leads: dict[str, int], stepped: int, verdict: Wrong):
+def test_whose_clock_is_wrong(leads: dict[str, int], stepped: int, verdict: WrongClock):
     made = check(leads, stepped)
     assert made.judge(when(NOW + FIRST, stepped)) is verdict
 
@@ -40,40 +44,40 @@ def test_whose_clock_is_wrong(leads: dict[str, int], stepped: int, verdict: Wron
 def test_those_that_come_first_do_not_judge_the_others():
     """After an outage a clock goes on where it ended, and so do those who kept their readings."""
     made = check({"kept": -HOUR, "kept too": -HOUR, "a": 0}, -HOUR)
-    assert made.judge(when(NOW, -HOUR)) is Wrong.UNKNOWN
+    assert made.judge(when(NOW, -HOUR)) is WrongClock.UNKNOWN
     for source in ("b", "c"):
         made.note(source, NOW + 5_000, when(NOW + 5_000, -HOUR))
-    assert made.judge(when(NOW + FIRST, -HOUR)) is Wrong.OURS
+    assert made.judge(when(NOW + FIRST, -HOUR)) is WrongClock.OURS
 
 
 def test_what_nobody_confirms_is_the_source_s_fault_after_a_while():
     made = check({"a": HOUR})
-    assert made.judge(when(NOW)) is Wrong.UNKNOWN
-    assert made.judge(when(NOW + UNKNOWN - 1)) is Wrong.UNKNOWN
-    assert made.judge(when(NOW + UNKNOWN)) is Wrong.THEIRS
-    assert made.judge(when(NOW + UNKNOWN + 1_000)) is Wrong.THEIRS
+    assert made.judge(when(NOW)) is WrongClock.UNKNOWN
+    assert made.judge(when(NOW + UNKNOWN - 1)) is WrongClock.UNKNOWN
+    assert made.judge(when(NOW + UNKNOWN)) is WrongClock.THEIRS
+    assert made.judge(when(NOW + UNKNOWN + 1_000)) is WrongClock.THEIRS
     made.note("a", NOW + 2 * HOUR, when(NOW + HOUR))
-    assert made.judge(when(NOW + HOUR)) is Wrong.UNKNOWN  # another time
+    assert made.judge(when(NOW + HOUR)) is WrongClock.UNKNOWN  # another time
 
 
 def test_a_clock_set_back_is_ours_also_where_there_is_one_source():
     made = check({"a": 0})
     for ms in (1, UNKNOWN, 10 * UNKNOWN):
         made.note("a", NOW + ms, when(NOW + ms, -HOUR))
-        assert made.judge(when(NOW + ms, -HOUR)) is Wrong.OURS
+        assert made.judge(when(NOW + ms, -HOUR)) is WrongClock.OURS
     assert made.behind_ms(when(NOW + 10 * UNKNOWN, -HOUR)) == HOUR
 
 
 def test_a_late_reading_does_not_make_its_source_agree():
     made = check({"a": 0, "b": 0}, -HOUR)
     made.note("a", NOW - HOUR, when(NOW + 1, -HOUR))
-    assert made.judge(when(NOW + 1, -HOUR)) is Wrong.OURS
+    assert made.judge(when(NOW + 1, -HOUR)) is WrongClock.OURS
 
 
 def test_sources_that_came_before_one_filled_up_the_broker_still_confirm_our_clock():
     made = check({"a": 0, "b": HOUR, "c": 0})
     made.note("b", NOW + 300_000 + HOUR, when(NOW + 300_000))
-    assert made.judge(when(NOW + 300_000)) is Wrong.THEIRS
+    assert made.judge(when(NOW + 300_000)) is WrongClock.THEIRS
 
 
 def test_sources_remembered_are_bounded():
@@ -89,7 +93,7 @@ def test_readings_of_all_sources_wait_for_a_clock_that_is_an_hour_behind():
     messages = [of(Reading(NOW, 1.0, src, seq)) for seq in (1, 2, 3) for src in ("a", "b")]
     taken.add(messages, 0, when(NOW, -HOUR))
     assert taken.judge_ahead(when(NOW, -HOUR)) == HOUR
-    assert taken.take_dead() == []  # once it was all six
+    assert taken.take_dead_letters() == []  # once it was all six
     assert taken.take_all() == []
     assert taken.lowest_number() == 1
     assert taken.kept_bytes > 0
@@ -136,7 +140,7 @@ def test_a_single_source_ahead_of_the_others_is_a_dead_letter_in_its_place():
     taken.add([bad, good[0], none, good[1]], 0, when(NOW))
     taken.add([of(Reading(NOW - 8 * 24 * HOUR, 1.0, "c", 1))], 4, when(NOW))
     assert taken.judge_ahead(when(NOW + FIRST)) is None
-    dead = [(letter.number, letter.reason) for letter in taken.take_dead()]
+    dead = [(letter.number, letter.reason) for letter in taken.take_dead_letters()]
     assert dead == [(1, "ahead_of_time"), (3, "ahead_of_time"), (5, "too_old")]
     (window,) = taken.take_all()
     assert window.count == 2
@@ -148,7 +152,7 @@ def test_each_source_in_a_batch_has_a_vote():
     wrong = [of(Reading(NOW + HOUR, 1.0, f"wrong{n}", 1)) for n in range(2)]
     taken.add(right + wrong, 0, when(NOW))
     assert taken.judge_ahead(when(NOW + FIRST)) is None
-    assert len(taken.take_dead()) == 2
+    assert len(taken.take_dead_letters()) == 2
     assert len(taken.take_all()) == 1
 
 
@@ -156,12 +160,12 @@ def test_dead_letters_given_back_stay_in_the_order_of_their_numbers():
     taken = windows()
     bad = [of(Reading(NOW + HOUR, 1.0, "b", 1)), of(Reading(1, 1.0, "b", 2))]
     taken.add(bad, 0, when(NOW))
-    given = taken.take_dead()
+    given = taken.take_dead_letters()
     assert [letter.number for letter in given] == [2]
     taken.judge_ahead(when(NOW))
     taken.judge_ahead(when(NOW + UNKNOWN))
-    taken.return_dead(given)
-    assert [letter.number for letter in taken.take_dead()] == [1, 2]
+    taken.return_dead_letters(given)
+    assert [letter.number for letter in taken.take_dead_letters()] == [1, 2]
     assert taken.kept_bytes == 0
 
 
@@ -187,15 +191,15 @@ def test_a_reading_that_was_held_is_no_word_of_its_source_when_it_is_let_go():
         ]
         taken.add(sent, second * 10, clock)
         taken.judge_ahead(clock)
-        dead += len(taken.take_dead())
+        dead += len(taken.take_dead_letters())
     assert dead == 0  # once it was 87 of 134
 
 
 def test_the_verdict_lasts_while_the_broker_has_no_more_in_flight():
     made = check({"a": HOUR, "b": HOUR})
-    assert made.judge(when(NOW)) is Wrong.OURS
+    assert made.judge(when(NOW)) is WrongClock.OURS
     for minute in range(1, 60):
-        assert made.judge(when(NOW + minute * 60_000)) is Wrong.OURS  # nobody is heard
+        assert made.judge(when(NOW + minute * 60_000)) is WrongClock.OURS  # nobody is heard
 
 
 def test_a_late_source_does_not_overrule_a_clock_that_was_set_back():
@@ -204,9 +208,9 @@ def test_a_late_source_does_not_overrule_a_clock_that_was_set_back():
     for source in ("a", "b"):
         made.note(source, NOW + 1_000, when(NOW + 1_000, back))
     made.note("late", NOW - 99_000, when(NOW + 1_000, back))
-    assert made.judge(when(NOW + 1_000, back)) is Wrong.OURS
+    assert made.judge(when(NOW + 1_000, back)) is WrongClock.OURS
     made.note("late", NOW - 98_000, when(NOW + 2_000, back))
-    assert made.judge(when(NOW + 2_000, back)) is Wrong.OURS
+    assert made.judge(when(NOW + 2_000, back)) is WrongClock.OURS
 
 
 def test_a_clock_that_was_ahead_a_little_and_is_set_right_is_right():
@@ -214,13 +218,13 @@ def test_a_clock_that_was_ahead_a_little_and_is_set_right_is_right():
     for source in ("a", "b"):
         made.note(source, NOW + 1_000, when(NOW + 1_000, 0))
     made.note("wrong", NOW + HOUR, when(NOW + 1_000, 0))
-    assert made.judge(when(NOW + FIRST, 0)) is Wrong.THEIRS
+    assert made.judge(when(NOW + FIRST, 0)) is WrongClock.THEIRS
 
 
 def test_a_wrong_unit_says_nothing_of_our_clock():
     made = check({"a": 999 * NOW, "b": 999 * NOW})
-    assert made.judge(when(NOW)) is Wrong.UNKNOWN
-    assert made.judge(when(NOW + UNKNOWN)) is Wrong.THEIRS
+    assert made.judge(when(NOW)) is WrongClock.UNKNOWN
+    assert made.judge(when(NOW + UNKNOWN)) is WrongClock.THEIRS
 
 
 def test_what_a_facility_sends_without_a_source_is_one_source():
@@ -229,4 +233,4 @@ def test_what_a_facility_sends_without_a_source_is_one_source():
     taken.add(ahead, 0, when(NOW))
     assert taken.judge_ahead(when(NOW)) is None
     taken.judge_ahead(when(NOW + UNKNOWN))
-    assert len(taken.take_dead()) == 2
+    assert len(taken.take_dead_letters()) == 2

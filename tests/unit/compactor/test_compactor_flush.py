@@ -135,9 +135,9 @@ async def test_a_silence_proves_nothing_while_nothing_is_acknowledged():
     bench = Bench()
     for _ in range(3):
         bench.deliver(*range(1, 10))
-        heard_at = bench.compactor.in_flight_limit._heard_at
+        heard_at = bench.compactor.in_flight_limit._received_at
         assert heard_at is not None
-        bench.compactor.in_flight_limit._heard_at = heard_at - 1
+        bench.compactor.in_flight_limit._received_at = heard_at - 1
         await bench.flush()
         bench.connection.pubacks = b""
     assert bench.compactor.in_flight_limit.messages == MAX_IN_FLIGHT

@@ -95,7 +95,7 @@ def append(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[set[int]]
 
     monkeypatch.setattr(producer_module, "AIOKafkaClient", Client)
     monkeypatch.setattr(journal_module, "explain", nothing)
-    monkeypatch.setattr(Journal, "_look", nothing)
+    monkeypatch.setattr(Journal, "_check_range", nothing)
     return appended
 
 

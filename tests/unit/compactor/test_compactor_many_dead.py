@@ -15,13 +15,13 @@ TAKEN = 2_000
 def sizes(bench: Bench) -> list[int]:
     """Have Kafka take at most `TAKEN` letters in one attempt; return the size of each attempt."""
     attempts: list[int] = []
-    take = bench.kafka.set_apart
+    take = bench.kafka.write_dead_letters
 
-    async def set_apart(letters: list[Record]) -> bool:
+    async def write_dead_letters(letters: list[Record]) -> bool:
         attempts.append(len(letters))
         return await take(letters) and len(letters) <= TAKEN
 
-    bench.kafka.set_apart = set_apart  # type: ignore[method-assign]
+    bench.kafka.write_dead_letters = write_dead_letters  # type: ignore[method-assign]
     return attempts
 
 
@@ -37,10 +37,10 @@ async def run_until_acknowledged(bench: Bench, count: int) -> None:
 def test_the_lowest_numbers_are_taken_and_the_rest_waits():
     taken = windows()
     taken.add([message("bad", b"x")] * 5, 0, when(NOW))
-    assert [letter.number for letter in taken.take_dead(2)] == [1, 2]
+    assert [letter.number for letter in taken.take_dead_letters(2)] == [1, 2]
     assert taken.lowest_number() == 3
     assert taken.kept_bytes == 3 * len("badx")
-    assert [letter.number for letter in taken.take_dead(9)] == [3, 4, 5]
+    assert [letter.number for letter in taken.take_dead_letters(9)] == [3, 4, 5]
     assert (taken.lowest_number(), taken.kept_bytes) == (None, 0)
 
 

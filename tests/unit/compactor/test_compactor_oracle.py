@@ -163,7 +163,7 @@ def test_every_distinct_reading_is_in_its_window_once(
     found.take(taken.take_all())
     assert found == expected
     assert taken.duplicates == duplicates
-    assert taken.dead == []
+    assert taken.dead_letters == []
     assert taken.open == 0
     assert taken.lowest_number() is None
 
@@ -197,7 +197,7 @@ class Restarted:
         """Make windows durable: all and acknowledge, or only some before the end comes."""
         windows = self.windows
         out = windows.take_due(when(self.now)) if step == "take due" else windows.take_all()
-        out = [part for window in out for part in divided(window)]
+        out = [part for window in out for part in split(window)]
         self.durable += out if acknowledge else out[:kept]
         if acknowledge:
             lowest = windows.lowest_number()
@@ -207,10 +207,10 @@ class Restarted:
             self.start()
 
 
-def divided(window: Window) -> list[Window]:
+def split(window: Window) -> list[Window]:
     """Return a window in halves of halves, as Kafka may take it."""
     parts = halves(window)
-    return [window] if parts is None else [each for half in parts for each in divided(half)]
+    return [window] if parts is None else [each for half in parts for each in split(half)]
 
 
 @examples(250)

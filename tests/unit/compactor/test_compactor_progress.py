@@ -9,7 +9,9 @@ from support.compactor_bench import Bench
 async def test_a_flush_that_never_ends_is_a_stall_and_an_attempt_is_none():
     bench = Bench()
     now = 0.0
-    progress = Progress(lambda: bench.compactor.subscriber.inbox.held > 0, clock=lambda: now)
+    progress = Progress(
+        lambda: bench.compactor.subscriber.inbox.unacknowledged > 0, clock=lambda: now
+    )
     bench.compactor.progress = progress
     bench.kafka.on_attempt = progress.moved
     bench.kafka.there.clear()

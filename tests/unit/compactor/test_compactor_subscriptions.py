@@ -14,14 +14,14 @@ def test_where_nothing_tells_nothing_is_ended():
     subscriptions = Subscriptions(["sensor_readings/a/#"])
     subscriptions.note(record())
     subscriptions.note(record("x/#", header="other"))
-    assert not subscriptions.former
+    assert not subscriptions.former_filters
 
 
 def test_all_that_is_found_is_ended_but_what_is_wanted():
     subscriptions = Subscriptions(["b/#"])
     subscriptions.note(record("a/#", "b/#"))
     subscriptions.note(record("z/#"))
-    assert subscriptions.former == {"a/#", "z/#"}
+    assert subscriptions.former_filters == {"a/#", "z/#"}
 
 
 def test_a_fence_names_the_former_filters_until_they_are_ended():
@@ -30,4 +30,4 @@ def test_a_fence_names_the_former_filters_until_they_are_ended():
     fence = ConsumerRecord(COMPACTED, 0, 0, 0, 0, None, b"", None, 0, 0, [first.header()])
     killed_before_it_ended_them = Subscriptions(["c/#"])
     killed_before_it_ended_them.note(fence)
-    assert killed_before_it_ended_them.former == {"a/#", "b/#"}
+    assert killed_before_it_ended_them.former_filters == {"a/#", "b/#"}

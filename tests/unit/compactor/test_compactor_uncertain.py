@@ -114,7 +114,7 @@ def test_sources_that_come_again_and_again_beyond_the_bound_stay_uncertain():
 
 @pytest.mark.parametrize("count", range(6))
 def test_arrivals_are_divided_where_the_values_are(count: int):
-    one, other = Arrivals([(5, 7), (2, 2), (9, 9)]).divided(count)
+    one, other = Arrivals([(5, 7), (2, 2), (9, 9)]).split(count)
     seqs = [seq for first, last in [*one, *other] for seq in range(first, last + 1)]
     assert seqs == [5, 6, 7, 2, 9]
     assert sum(last - first + 1 for first, last in one) == count

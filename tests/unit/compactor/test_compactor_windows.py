@@ -65,7 +65,7 @@ def test_what_is_no_reading_becomes_a_dead_letter(topic: str, payload: bytes, re
     assert window.count == 4
     assert taken.lowest_number() == 4
     assert taken.kept_bytes > 0
-    dead = taken.take_dead()
+    dead = taken.take_dead_letters()
     assert [(letter.number, letter.topic, letter.reason) for letter in dead] == [
         (4, topic, reason),
         (6, topic, reason),
@@ -78,7 +78,7 @@ def test_what_is_no_reading_becomes_a_dead_letter(topic: str, payload: bytes, re
 def test_a_refused_packet_becomes_a_dead_letter():
     taken = windows()
     taken.add([Refused("\ufffd", b"x" * 100_000, 7, "malformed_packet")], 0, when(NOW))
-    (letter,) = taken.take_dead()
+    (letter,) = taken.take_dead_letters()
     assert (letter.number, letter.reason) == (1, "malformed_packet")
     assert len(letter.payload) == 8 * 1024
 
@@ -105,7 +105,7 @@ def test_a_running_stream_does_not_get_past_seven_days(src: str | None):
     taken.add([of(Reading(ts, 1.0, src, n)) for n, ts in enumerate(stamps, 1)], 0, when(now))
     (window,) = taken.take_all()
     assert window.count == 3
-    assert [letter.number for letter in taken.take_dead()] == [3, 4]
+    assert [letter.number for letter in taken.take_dead_letters()] == [3, 4]
 
 
 def test_a_payload_over_8_kib_does_not_get_past_a_running_stream():
@@ -113,7 +113,7 @@ def test_a_payload_over_8_kib_does_not_get_past_a_running_stream():
     taken.add(run(1, 5), 0, when(NOW))
     long = b'{"ts":%d,"val":1,"src":"a","seq":6,"x":"%s"}' % (NOW, b"y" * 8192)
     taken.add([message("sensor_readings/f/s", long), *run(6, 1)], 5, when(NOW))
-    assert [letter.reason for letter in taken.take_dead()] == ["too_large"]
+    assert [letter.reason for letter in taken.take_dead_letters()] == ["too_large"]
     (window,) = taken.take_all()
     assert window.count == 6
 

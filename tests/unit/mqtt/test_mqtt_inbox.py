@@ -45,7 +45,7 @@ def test_acknowledgements_keep_the_order_of_receipt_and_their_connection(
             begun = done = len(received)
         assert inbox.received == len(received)
         assert inbox.acknowledged == acknowledged
-        assert inbox.held == len([each for each in received[max(begun, done) :] if each])
+        assert inbox.unacknowledged == len([each for each in received[max(begun, done) :] if each])
 
 
 def test_an_old_connection_s_messages_are_acknowledged_by_nothing():
@@ -63,11 +63,11 @@ def test_an_old_connection_s_messages_are_acknowledged_by_nothing():
 def test_qos_0_takes_numbers_and_no_puback():
     inbox = Inbox()
     inbox.take([None, 4, None, None, 6])
-    assert inbox.held == 2
+    assert inbox.unacknowledged == 2
     assert inbox.acknowledge(1) == b""
     assert ids_of(inbox.acknowledge(4)) == [4]
     assert ids_of(inbox.acknowledge(5)) == [6]
-    assert inbox.held == 0
+    assert inbox.unacknowledged == 0
 
 
 def test_a_full_flight_is_acknowledged_in_one_write():

@@ -23,7 +23,7 @@ class FencedError(Exception):
 WriteFence = Callable[[int, Partial, int | None], Awaitable[int]]
 """(partition, fence, offset that it covers if any) to the offset of the fence."""
 
-See = Callable[[ConsumerRecord], None]
+OnRecord = Callable[[ConsumerRecord], None]
 
 
 def _ignore(record: ConsumerRecord) -> None:
@@ -42,19 +42,19 @@ class Claim:
     name: str
     run: int
     write_fence: WriteFence
-    see: See = _ignore
+    on_record: OnRecord = _ignore
     """Called with every record of the compactor that is read, fences included."""
     newest_ms: int = 0
     """Event time in ms that no reading in any known partial reaches."""
     is_known: bool | None = None
-    """Whether `newest_ms` covers all partials ever written; None until the first `make`."""
+    """Whether `newest_ms` covers all partials ever written; None until the first `fence`."""
     partials: int = 0
     """How many partials of former runs were found."""
     _coverage: Coverage = field(default_factory=Coverage)
     _fence: dict[int, int] = field(default_factory=dict)
     """The run of the last fence, by partition."""
 
-    async def make(self, tail: Tail, partitions: list[int]) -> dict[int, int]:
+    async def fence(self, tail: Tail, partitions: list[int]) -> dict[int, int]:
         """Return, for each partition, an offset behind our fence, up to which all was seen.
 
         The fences come after the first look and before the last. What a former run still
@@ -66,16 +66,16 @@ class Claim:
         if self.is_known is None:
             self.is_known = self._coverage.is_complete(lows)
         for _ in range(_ATTEMPTS):
-            fence = partial.fence(self.name, self.run, self.newest_ms)
+            message = partial.fence(self.name, self.run, self.newest_ms)
             fences = {}
             for partition in partitions:
                 covers = reached[partition] if self.is_known else None
-                fences[partition] = await self.write_fence(partition, fence, covers)
+                fences[partition] = await self.write_fence(partition, message, covers)
             await self._read(tail, reached, {p: offset + 1 for p, offset in fences.items()})
             await self._read(tail, reached, await tail.ends(partitions))
             if all(self._fence[partition] == self.run for partition in partitions):
                 return reached
-        raise FencedError(rivalled(self.name))
+        raise FencedError(rival_text(self.name))
 
     async def _read(self, tail: Tail, reached: dict[int, int], ends: dict[int, int]) -> None:
         """Read each partition on from where that was reached, up to its end."""
@@ -85,10 +85,10 @@ class Claim:
 
     def _take(self, record: ConsumerRecord) -> None:
         """Take note of one record, in any order but that of fences."""
-        found = own(record, self.name)
+        found = read_own(record, self.name)
         if found is None:
             return
-        self.see(record)
+        self.on_record(record)
         origin = found.origin
         self._coverage.add(record.partition, origin.newest_ms, _covers(record))
         self.newest_ms = max(self.newest_ms, origin.newest_ms)
@@ -98,12 +98,12 @@ class Claim:
             self._fence[record.partition] = origin.run
 
 
-def rivalled(name: str) -> str:
+def rival_text(name: str) -> str:
     """Return the text of the error that another compactor of our name runs."""
     return f"another compactor {name!r} began behind us; only one may run under a name"
 
 
-def own(record: ConsumerRecord, name: str) -> Checked | None:
+def read_own(record: ConsumerRecord, name: str) -> Checked | None:
     """Return what the partial or fence in a record says, if the compactor `name` wrote it."""
     try:
         found = partial.read(record.value or b"")
@@ -114,7 +114,7 @@ def own(record: ConsumerRecord, name: str) -> Checked | None:
 
 def is_rival(record: ConsumerRecord, name: str, run: int) -> bool:
     """Whether a record is a fence of another run of the compactor `name`."""
-    found = own(record, name)
+    found = read_own(record, name)
     return found is not None and not found.sensors and found.origin.run != run
 
 

@@ -23,8 +23,8 @@ class Subscriptions:
     """The filters of our settings, and those of former settings that the session may still have."""
 
     def __init__(self, wanted: Iterable[str]) -> None:
-        self.wanted = frozenset(wanted)
-        self.former: set[str] = set()
+        self.filters = frozenset(wanted)
+        self.former_filters: set[str] = set()
         """Filters to be unsubscribed; whoever has done so takes them out."""
 
     def note(self, record: ConsumerRecord) -> None:
@@ -32,8 +32,8 @@ class Subscriptions:
         for key, value in record.headers:
             if key == HEADER:
                 held = filter(None, value.decode(errors="replace").split("\n"))
-                self.former.update(set(held) - self.wanted)
+                self.former_filters.update(set(held) - self.filters)
 
     def header(self) -> tuple[str, bytes]:
         """Return the header of what we write: the broker has former ones until it has answered."""
-        return filters_header(self.wanted | self.former)
+        return filters_header(self.filters | self.former_filters)

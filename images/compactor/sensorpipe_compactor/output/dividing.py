@@ -83,7 +83,7 @@ def _halves_of(portion: Portion) -> tuple[Portion, Portion]:
     values, intervals = portion.values, portion.intervals
     middle = len(values) // 2
     if isinstance(intervals, Arrivals):
-        first, second = intervals.divided(middle)
+        first, second = intervals.split(middle)
         return Portion(values[:middle], first), Portion(values[middle:], second)
     return Portion(values[:middle], IntervalSet()), Portion(values[middle:], IntervalSet())
 

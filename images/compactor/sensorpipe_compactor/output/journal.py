@@ -19,7 +19,7 @@ from sensorpipe_schema import partial
 from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
 from sensorpipe_schema.partial import Partial
 
-from sensorpipe_compactor.epoch.claim import Claim, FencedError, is_rival, new_run, rivalled
+from sensorpipe_compactor.epoch.claim import Claim, FencedError, is_rival, new_run, rival_text
 from sensorpipe_compactor.epoch.coverage import covers_header
 from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_compactor.epoch.subscriptions import Subscriptions
@@ -61,7 +61,7 @@ class Journal:
         """Identifies this start of the compactor in what it writes; 0 until its fences are."""
         self.horizon = Horizon()
         """Readings before it may be in partials of former runs."""
-        self.found = 0
+        self.former_partials = 0
         """How many partials of former runs the start found."""
         self.subscriptions = Subscriptions(filters)
         self.on_attempt: Callable[[], None] = lambda: None
@@ -108,39 +108,39 @@ class Journal:
         Raises FencedError if records count no more, LogReplacedError if that is unknown, and
         UncertainAppendError if a record is too large that a failed attempt may have written.
         """
-        await self._persist("fence new partitions", self._adopt)
-        placed = [self._placed(record) for record in records]
-        doubtful: set[int] = set()
-        written, refused = await self._persist("append", lambda: self._try(placed, doubtful))
-        await self._persist("look for a rival", lambda: self._check(written))
+        await self._persist("fence new partitions", self._fence_new_partitions)
+        located = [self._with_partition(record) for record in records]
+        uncertain: set[int] = set()
+        written, refused = await self._persist("append", lambda: self._send(located, uncertain))
+        await self._persist("look for a rival", lambda: self._check_offsets(written))
         return refused
 
-    def _placed(self, record: Record) -> Record:
+    def _with_partition(self, record: Record) -> Record:
         """Return a record with its partition, one that has our fence, and what it covers there."""
         partition = self._partitioner(record.key, sorted(self._ends), [])
-        if record.tells and self.horizon.is_sure:
+        if record.covers_partition and self.horizon.is_sure:
             covers = covers_header(self._ends[partition])
             record = record._replace(headers=[*record.headers, covers])
         return record._replace(partition=partition)
 
-    async def _try(
-        self, records: list[Record], doubtful: set[int]
+    async def _send(
+        self, records: list[Record], uncertain: set[int]
     ) -> tuple[list[RecordMetadata], set[int]]:
         """Send records, in smaller batches where these are refused as too large.
 
-        `doubtful` has the places of those that were sent before and may be written.
+        `uncertain` has the places of those that were sent before and may be written.
         """
         written: list[RecordMetadata] = []
         refused: set[int] = set()
         left = list(range(len(records)))
         while left:
-            before = set(doubtful)
-            doubtful.update(left)
+            before = set(uncertain)
+            uncertain.update(left)
             results = await self._producer.send_each([records[place] for place in left])
             too_large = _too_large(left, results)
             if too_large & before:
                 raise UncertainAppendError
-            doubtful -= too_large
+            uncertain -= too_large
             raise_first(r for r in results if not isinstance(r, MessageSizeTooLargeError))
             written += [r for r in results if not isinstance(r, BaseException)]
             left = sorted(too_large)
@@ -156,7 +156,7 @@ class Journal:
         if await self._limit.look_again():
             await self._producer.close()  # the next producer makes larger batches
 
-    async def set_apart(self, letters: list[Record]) -> bool:
+    async def write_dead_letters(self, letters: list[Record]) -> bool:
         """Write dead letters in one attempt of at most 10 s; return whether they are durable."""
         return await self._dead_letters.write(letters)
 
@@ -214,13 +214,13 @@ class Journal:
         ends: dict[int, int] = {}
         async with Tail(self._settings, COMPACTED) as tail:
             while new := await tail.partitions() - ends.keys():
-                ends |= await claim.make(tail, sorted(new))
-        self._ends, self.found = ends, claim.partials
+                ends |= await claim.fence(tail, sorted(new))
+        self._ends, self.former_partials = ends, claim.partials
         self.horizon = Horizon(claim.newest_ms, is_known=bool(claim.is_known))
         certain_from = claim.newest_ms if claim.is_known else None
         log.info("Run begun", extra={"run": run, "certain_from_ms": certain_from})
 
-    async def _adopt(self) -> None:
+    async def _fence_new_partitions(self) -> None:
         """Fence partitions that were added to the topic: only then may they be written to.
 
         Whoever was shut out before they were added finds that in the others, and writes nothing.
@@ -236,17 +236,17 @@ class Journal:
             is_known=self.horizon.is_sure,
         )
         async with Tail(self._settings, COMPACTED) as tail:
-            await self._look_at_all(tail)
-            ends = await claim.make(tail, sorted(new))
-            await self._look_at_all(tail)
+            await self._check_for_rivals(tail)
+            ends = await claim.fence(tail, sorted(new))
+            await self._check_for_rivals(tail)
         self._ends |= ends
         self.horizon.newest_ms = max(self.horizon.newest_ms, claim.newest_ms)
         log.info("New partitions are fenced", extra={"partitions": sorted(new)})
 
-    async def _look_at_all(self, tail: Tail) -> None:
+    async def _check_for_rivals(self, tail: Tail) -> None:
         """Look for a rival's fence in all partitions that have ours, up to their ends."""
         for partition, end in (await tail.ends(self._ends)).items():
-            await tail.read(partition, self._ends[partition], end, self._notice)
+            await tail.read(partition, self._ends[partition], end, self._raise_if_rival)
             self._ends[partition] = max(self._ends[partition], end)
 
     async def _write_fence(self, partition: int, fence: Partial, covers: int | None) -> int:
@@ -258,7 +258,7 @@ class Journal:
         (written,) = await self._producer.send([record])
         return int(written.offset)
 
-    async def _check(self, written: list[RecordMetadata]) -> None:
+    async def _check_offsets(self, written: list[RecordMetadata]) -> None:
         """Look at what others wrote between our appends: it may be the fence of another run."""
         offsets: dict[int, list[int]] = {}
         for metadata in written:
@@ -267,25 +267,25 @@ class Journal:
         for partition, ours in offsets.items():
             start, end = self._ends.get(partition, 0), max(ours) + 1
             if min(ours) < start:
-                raise LogReplacedError(_replaced(partition, start, min(ours)))
+                raise LogReplacedError(_replaced_text(partition, start, min(ours)))
             if end - start != len(ours):
-                await self._look(partition, start, end)
+                await self._check_range(partition, start, end)
             self._ends[partition] = end
 
-    async def _look(self, partition: int, start: int, end: int) -> None:
+    async def _check_range(self, partition: int, start: int, end: int) -> None:
         """Read what lies between `start` and `end`."""
         async with Tail(self._settings, COMPACTED) as tail:
             try:
-                await tail.read(partition, start, end, self._notice)
+                await tail.read(partition, start, end, self._raise_if_rival)
             except ShorterLogError as error:
-                raise LogReplacedError(_replaced(partition, end, None)) from error
+                raise LogReplacedError(_replaced_text(partition, end, None)) from error
 
-    def _notice(self, record: ConsumerRecord) -> None:
+    def _raise_if_rival(self, record: ConsumerRecord) -> None:
         if is_rival(record, self._name, self.run):
-            raise FencedError(rivalled(self._name))
+            raise FencedError(rival_text(self._name))
 
 
-def _replaced(partition: int, expected: int, found: int | None) -> str:
+def _replaced_text(partition: int, expected: int, found: int | None) -> str:
     where = "ends before" if found is None else f"goes on at {found}, before"
     return (
         f"partition {partition} of {COMPACTED} {where} the offset {expected} it had reached: the "

@@ -25,7 +25,7 @@ class Record(NamedTuple):
     value: bytes
     headers: list[tuple[str, bytes]]
     partition: int | None = None
-    tells: bool = True
+    covers_partition: bool = True
     """Whether it covers all partials before it in its partition, see `epoch.coverage`."""
 
     @property
@@ -35,11 +35,14 @@ class Record(NamedTuple):
 
 
 def partial_record(
-    made: Partial, headers: list[tuple[str, bytes]] | None = None, *, tells: bool = True
+    message: Partial,
+    headers: list[tuple[str, bytes]] | None = None,
+    *,
+    covers: bool = True,
 ) -> Record:
     """Return the message of a partial; its key keeps a facility in one partition."""
-    key, value = made.facility.encode(), partial.encode(made)
-    return Record(COMPACTED, key, value, headers or [], tells=tells)
+    key, value = message.facility.encode(), partial.encode(message)
+    return Record(COMPACTED, key, value, headers or [], covers_partition=covers)
 
 
 def dead_letter_record(letter: DeadLetter) -> Record:

@@ -45,10 +45,10 @@ class TopicLimit:
 
         Returns the size above which such a record is certain to be too large by itself.
         """
-        told = await _max_message_bytes(self._settings, self._topic)
-        if told is not None and told < self.max_bytes:
-            self.max_bytes, certain = told, told
-            self.batch_bytes = min(self.batch_bytes, told)
+        reported = await _max_message_bytes(self._settings, self._topic)
+        if reported is not None and reported < self.max_bytes:
+            self.max_bytes, certain = reported, reported
+            self.batch_bytes = min(self.batch_bytes, reported)
         elif self.batch_bytes > 1:
             self.batch_bytes, certain = 1, self.max_bytes
         else:
@@ -64,11 +64,11 @@ class TopicLimit:
 
         It stays as it is where the broker does not tell it.
         """
-        told = await _max_message_bytes(self._settings, self._topic)
-        if told is None or min(told, MAX_REQUEST) <= self.max_bytes:
+        reported = await _max_message_bytes(self._settings, self._topic)
+        if reported is None or min(reported, MAX_REQUEST) <= self.max_bytes:
             return False
-        self.max_bytes = min(told, MAX_REQUEST)
-        self.batch_bytes = min(told, _MAX_BATCH)
+        self.max_bytes = min(reported, MAX_REQUEST)
+        self.batch_bytes = min(reported, _MAX_BATCH)
         log.info(
             "Kafka takes larger records than before",
             extra={"topic": self._topic, "limit": self.max_bytes},
@@ -80,9 +80,9 @@ async def _max_message_bytes(settings: KafkaSettings, topic: str) -> int | None:
     """Return the topic's `max.message.bytes`; None if the broker does not tell us."""
     try:
         with closing(TopicQueries(settings)) as queries:
-            told = await queries.config(topic, _CONFIG)
+            reported = await queries.config(topic, _CONFIG)
     except (KafkaError, OSError, asyncio.CancelledError) as error:
         if is_our_cancellation(error):
             raise
         return None  # it takes the right DescribeConfigs, and not every broker knows it
-    return int(told) if told else None
+    return int(reported) if reported else None

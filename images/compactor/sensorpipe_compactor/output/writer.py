@@ -34,7 +34,7 @@ class Writer:
         self._name = name
         self._number = 0
         self._newest_ms = 0
-        self._tells = False
+        self._covers_partition = False
         self._looked_again = False
 
     async def write(self, taken: list[Window], filters: tuple[str, bytes]) -> None:
@@ -45,7 +45,7 @@ class Writer:
         self._looked_again = False
         ends = [window.end_ms for window in taken]
         horizon = self._journal.horizon
-        self._tells = horizon.is_sure
+        self._covers_partition = horizon.is_sure
         self._newest_ms = max(self._newest_ms, horizon.newest_ms, *ends)
         left = [part for window in taken for part in parts(window, self._journal.max_bytes)]
         while left:
@@ -71,7 +71,9 @@ class Writer:
     def _record(self, window: Window, filters: tuple[str, bytes]) -> Record:
         self._number += 1
         origin = Origin(self._name, self._journal.run, self._number, self._newest_ms)
-        return partial_record(reduce_window(window, origin), [filters], tells=self._tells)
+        return partial_record(
+            reduce_window(window, origin), [filters], covers=self._covers_partition
+        )
 
     async def _fits(self, window: Window, size: int) -> bool:
         """Return whether the topic takes so much, as far as we know.
