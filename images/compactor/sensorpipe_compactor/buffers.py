@@ -1,4 +1,4 @@
-"""What is held in memory: readings in windows, dead letters, messages that are ahead."""
+"""What the compactor keeps in memory: readings in windows, dead letters, messages ahead."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from mqtt5 import PublishPacket
 from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.intervals import Interval, IntervalSet
 
-# Bytes that each takes in a partial, as estimated.
+# Estimated bytes in a partial: of an interval, of a source beside its `src`, of a listed value.
 _INTERVAL_COST: Final = 12
 _SOURCE_COST: Final = 24
 _VALUE_COST: Final = 8
@@ -24,7 +24,7 @@ class Arrivals:
         return iter(self._intervals)
 
     def add_range(self, first: int, last: int) -> None:
-        """Add `first … last` behind all others."""
+        """Append the interval `first … last`."""
         if self._intervals and self._intervals[-1][1] + 1 == first:
             self._intervals[-1] = (self._intervals[-1][0], last)
         else:
@@ -99,7 +99,7 @@ class Bucket:
         return found
 
     def note(self, portion: Portion, first: int, last: int) -> None:
-        """Note which `seq` of a portion's source came."""
+        """Add the `seq` from `first` to `last` to a portion, and their cost to the window."""
         self.window.cost += _INTERVAL_COST
         if self.window.itemized:
             self.window.cost += _VALUE_COST * (last - first + 1)
@@ -108,15 +108,15 @@ class Bucket:
 
 @dataclass(slots=True)
 class Window:
-    """One facility's window, or what came of it since the last flush."""
+    """The readings of one facility and one window that came since the last flush."""
 
     facility: str
     start_ms: int
     end_ms: int
     first_number: int
-    """The number of its first message: nothing from there on may be acknowledged before it."""
+    """Number of its first message: none from this one on is acknowledged before it is durable."""
     opened_ms: int
-    """When it was opened, on the monotonic clock."""
+    """Time of its first reading, in ms of the monotonic clock."""
     late: bool
     """Whether the window had been closed before: these readings came late."""
     itemized: bool = False
@@ -124,7 +124,7 @@ class Window:
     buckets: dict[str, Bucket] = field(default_factory=dict)
     """By sensor."""
     cost: int = 0
-    """Bytes that names and intervals take in the partial, as estimated."""
+    """Estimated bytes of names, intervals and listed values in its partial."""
 
     @property
     def count(self) -> int:
@@ -134,7 +134,7 @@ class Window:
 
 @dataclass(slots=True)
 class Facility:
-    """A facility's own time and its open windows; nobody else's clock moves it."""
+    """A facility's event time and open windows, which no other facility's clock affects."""
 
     name: str
     newest_ms: int = 0
@@ -142,9 +142,9 @@ class Facility:
     closed_ms: int = 0
     """The end of the latest window closed, in ms of event time."""
     active_ms: int = 0
-    """When something last came, on the monotonic clock."""
+    """Time of the flush that found its latest reading, in ms of the monotonic clock."""
     is_active: bool = False
-    """Whether something came since that was last asked."""
+    """Whether a reading came since the last flush."""
     source_count: int = 0
     """Number of its sources that are remembered."""
     windows: dict[int, Window] = field(default_factory=dict)
@@ -177,9 +177,9 @@ class Source:
         self.start = 0
         self.end = 0
         self.horizon_ms = 0
-        """A reading with an earlier `ts` may have been in `seen` once."""
+        """Readings with an earlier `ts`, in ms, may be durable though `seen` lacks their `seq`."""
         self.until_ms = 0
-        """The end of the newest window that holds a reading of it."""
+        """The end of its newest window, in ms of event time."""
         self.bucket: Bucket | None = None
         self.portion: Portion | None = None
         self.append: Callable[[float], None] = _nowhere
@@ -228,7 +228,7 @@ class AheadMessage:
 
     number: int
     message: Message
-    """A bare one, see `bare`."""
+    """The message without its properties."""
     ts: int
 
 
@@ -238,5 +238,5 @@ def without_properties(message: Message) -> Message:
 
 
 def memory_bytes(kept: DeadLetter | Message) -> int:
-    """Return how many bytes a message takes in memory, about."""
+    """Return roughly how many bytes a message takes in memory."""
     return len(kept.payload) + len(kept.topic)

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from sensorpipe_schema.reading import MAX_AHEAD_MS
 
 _MAX_SOURCES: Final = 1_000
-"""Sources remembered, those heard last."""
+"""Largest number of sources remembered; the one that is silent for longest is forgotten."""
 
 _NEWEST_MS: Final = 60_000
 """Milliseconds for which older readings do not change what the newest one of a source showed."""
@@ -26,8 +26,8 @@ _FIRST_MS: Final = 15_000
 be the ones that send what they have kept, all of it as late as our clock is behind."""
 
 _KNOWN_MS: Final = 600_000
-"""Milliseconds for which a source that agreed with our clock still vouches for it. One whose
-readings fill up all that the broker may have in flight would keep the others from doing so."""
+"""Milliseconds for which a source counts, from its last reading to the last of all: one whose
+unacknowledged readings use up the in-flight limit would keep the others from being heard."""
 
 _NEAR_AHEAD_MS: Final = 30_000
 _NEAR_BEHIND_MS: Final = 120_000
@@ -38,11 +38,11 @@ _LATE_MS: Final = 3_600_000
 """A source that is behind by no more than this may have readings that travel slowly."""
 
 _ABSURD_MS: Final = 100 * 365 * 86_400_000
-"""A source that is ahead by more has taken the wrong unit, and says nothing of our clock."""
+"""Milliseconds from which on a source that is ahead has the wrong unit: it does not count."""
 
 _UNKNOWN_MS: Final = 90_000
-"""Milliseconds after which sources that nobody confirms are taken to be wrong, for as long as
-they are heard."""
+"""Milliseconds after which the sources that are ahead are taken to be wrong, where no majority
+has decided."""
 
 
 class Instant(NamedTuple):
@@ -97,7 +97,7 @@ class ClockCheck:
         self._heard_at_ms = 0
 
     def note(self, source: str, ts: int, now: Instant) -> None:
-        """Note a reading as it comes; `source` is its `src`, or what else tells who sent it."""
+        """Note a reading as it comes; `source` is its `src`, or else stands for its facility."""
         offset, steady = ts - now.steady_ms, now.steady_ms
         heard = self._sources.pop(source, None)
         if heard is None:

@@ -29,15 +29,15 @@ _TICK: Final = 0.05
 """Seconds between two rounds of the flush loop, if nothing wakes it."""
 
 _MAX_UNSETTLED: Final = 4 * MAX_IN_FLIGHT
-"""Messages held in memory; only QoS 0 can exceed what a broker has in flight. Then we read on
-once something is durable."""
+"""Largest number of messages in memory; beyond it reading pauses until some are durable. Only
+messages of QoS 0 can exceed the broker's in-flight limit."""
 
 _MAX_KEPT_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of dead letters, and of readings ahead of our clock, held in memory, likewise."""
+"""Bytes of dead letters, and of readings ahead of our clock, beyond which reading pauses."""
 
 _MAX_DEAD_AT_ONCE: Final = 2_000
-"""Dead letters that one attempt writes at most. All or none of an attempt count as written, so
-one that cannot end in time must not begin anew with all of them."""
+"""Largest number of dead letters in one attempt. All or none of them count as written, so after
+an attempt that took too long the next one is smaller."""
 
 _CLOCK_BEHIND: Final = "This machine's clock is behind most sources: their readings are held"
 

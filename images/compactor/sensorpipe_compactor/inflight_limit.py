@@ -1,4 +1,4 @@
-"""How many unacknowledged messages the broker grants us, learnt from what it does.
+"""How many unacknowledged messages the broker grants us, learned from what it does.
 
 No broker says it: what MQTT 5 negotiates is our limit, not the broker's own
 (Mosquitto 20 by default, rumqttd 100, EMQX 32, HiveMQ 10). A broker whose
@@ -37,10 +37,11 @@ _AT_ONCE: Final = 0.1
 """Seconds within which a broker that waited for us goes on."""
 
 _AT_ONCE_SHARE: Final = 0.25
-"""Or this share of its silence, if that is longer: some take 150 ms to go on."""
+"""Share of its silence within which a broker that waited for us goes on, if that is longer:
+some take 150 ms."""
 
 _SMALLEST: Final = 10
-"""No broker known grants fewer (HiveMQ 10); below it a silence means nothing."""
+"""Smallest limit that is learned, in messages: no known broker grants fewer (HiveMQ 10)."""
 
 _STALLS_NEEDED: Final = 2
 """Silences in a row, each ended at once, that make a limit: one can be chance."""
@@ -72,7 +73,7 @@ class Pauses:
 
 
 class InFlightLimit:
-    """Decides when to flush early, by the in-flight limit learnt so far.
+    """Decides when to flush early, by the in-flight limit as learned so far.
 
     Times are in seconds of one monotonic clock.
     """

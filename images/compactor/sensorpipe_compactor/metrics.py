@@ -1,6 +1,7 @@
 """The compactor's metrics for Prometheus, read at each scrape."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -8,7 +9,36 @@ from prometheus_client.registry import Collector
 from sensorpipe_compactor.broker_drops import BrokerDrops
 from sensorpipe_compactor.compactor import Compactor
 
-_PREFIX = "sensorpipe_compactor"
+_PREFIX: Final = "sensorpipe_compactor"
+
+_COUNTERS: Final = {
+    "received": "MQTT messages received, redelivered ones included",
+    "acknowledged": "MQTT messages acknowledged, all of them durable",
+    "readings": "Readings that are durable in Kafka",
+    "itemized": "Readings in itemized partials: an earlier run may have written them, too",
+    "duplicates": "Readings dropped because their seq came before",
+    "reused": "Readings dropped because their publisher counts from 1 again under its old src",
+    "late": "Readings that came after their window was closed",
+    "partials": "Partials that are durable in Kafka",
+    "early_flushes": "Early flushes because the broker's in-flight window was nearly full",
+    "kafka_retries": "Failed attempts to use Kafka",
+    "mqtt_connections": "MQTT connections made",
+    "sessions_lost": "Sessions that the broker has lost",
+    "forgotten": "Sources, and intervals of their seq, forgotten because there were too many",
+}
+"""Help texts of counters, by name without prefix."""
+
+_GAUGES: Final = {
+    "held": "MQTT messages that are not acknowledged yet",
+    "dead_letters_waiting": "Dead letters that are not written yet; they hold up acknowledgements",
+    "held_ahead": "Readings that wait because they are ahead of the compactor's clock",
+    "clock_behind_seconds": "Seconds that the compactor's clock is behind most sources, or 0",
+    "budget": "In-flight limit of the MQTT broker as learned, in messages",
+    "streams": "Sources remembered",
+    "connected": "1 while connected to the MQTT broker, else 0",
+    "kafka_connected": "1 while connected to Kafka, else 0",
+}
+"""Help texts of gauges, by name without prefix."""
 
 
 class CompactorMetrics(Collector):
@@ -20,12 +50,12 @@ class CompactorMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics."""
-        for name, text, count in self._counters():
-            yield CounterMetricFamily(f"{_PREFIX}_{name}", text, count)
-        for name, text, value in self._gauges():
-            yield GaugeMetricFamily(f"{_PREFIX}_{name}", text, value)
+        for name, count in self._counters().items():
+            yield CounterMetricFamily(f"{_PREFIX}_{name}", _COUNTERS[name], count)
+        for name, value in self._gauges().items():
+            yield GaugeMetricFamily(f"{_PREFIX}_{name}", _GAUGES[name], value)
         dead = CounterMetricFamily(
-            f"{_PREFIX}_dead_letters", "Messages that are not valid readings", labels=["reason"]
+            f"{_PREFIX}_dead_letters", "Dead letters that are durable in Kafka", labels=["reason"]
         )
         for reason, count in list(self._compactor.dead_letters.items()):
             dead.add_metric([reason], count)
@@ -34,58 +64,34 @@ class CompactorMetrics(Collector):
             text = "Messages that the broker has dropped since it started, by its own count"
             yield CounterMetricFamily(f"{_PREFIX}_broker_dropped", text, messages)
 
-    def _counters(self) -> list[tuple[str, str, int]]:
+    def _counters(self) -> dict[str, int]:
         compactor = self._compactor
         inbox, windows = compactor.subscriber.inbox, compactor.windows
-        return [
-            ("received", "Messages received, repeats included", inbox.received),
-            ("acknowledged", "Messages acknowledged, being durable", inbox.acknowledged),
-            ("readings", "Readings made durable", compactor.readings),
-            (
-                "itemized",
-                "Readings made durable one by one, as they may be in another partial as well",
-                compactor.itemized,
-            ),
-            ("duplicates", "Readings dropped as durable or held already", windows.duplicates),
-            (
-                "reused",
-                "Readings dropped whose publisher counts from 1 again under its old src",
-                windows.reused.total,
-            ),
-            ("late", "Readings of windows that were closed before", windows.late),
-            ("partials", "Partials made durable", compactor.partials),
-            (
-                "early_flushes",
-                "Early flushes because the broker's in-flight window was nearly full",
-                compactor.early_flushes,
-            ),
-            ("kafka_retries", "Attempts at Kafka that failed", compactor.journal.retries),
-            ("mqtt_connections", "MQTT connections made", compactor.subscriber.connections),
-            ("sessions_lost", "Sessions that the broker has forgotten", compactor.sessions_lost),
-            ("forgotten", "Identities given up for memory", windows.sources.forgotten),
-        ]
+        return {
+            "received": inbox.received,
+            "acknowledged": inbox.acknowledged,
+            "readings": compactor.readings,
+            "itemized": compactor.itemized,
+            "duplicates": windows.duplicates,
+            "reused": windows.reused.total,
+            "late": windows.late,
+            "partials": compactor.partials,
+            "early_flushes": compactor.early_flushes,
+            "kafka_retries": compactor.journal.retries,
+            "mqtt_connections": compactor.subscriber.connections,
+            "sessions_lost": compactor.sessions_lost,
+            "forgotten": windows.sources.forgotten,
+        }
 
-    def _gauges(self) -> list[tuple[str, str, int]]:
+    def _gauges(self) -> dict[str, int]:
         compactor = self._compactor
-        return [
-            (
-                "held",
-                "Messages in flight to us, unacknowledged",
-                compactor.subscriber.inbox.unacknowledged,
-            ),
-            (
-                "dead_letters_waiting",
-                "Dead letters that cannot be written yet; nothing behind them is acknowledged",
-                compactor.dead_letters_waiting,
-            ),
-            ("held_ahead", "Readings held as ahead of our clock", len(compactor.windows.ahead)),
-            (
-                "clock_behind_seconds",
-                "Seconds by which our clock is behind most sources, while readings wait for it",
-                compactor.clock_behind_s or 0,
-            ),
-            ("budget", "Messages the broker lets be in flight", compactor.in_flight_limit.messages),
-            ("streams", "Publishers' runs remembered", len(compactor.windows.sources)),
-            ("connected", "Whether MQTT is connected", int(compactor.subscriber.ready)),
-            ("kafka_connected", "Whether Kafka is connected", int(compactor.journal.connected)),
-        ]
+        return {
+            "held": compactor.subscriber.inbox.unacknowledged,
+            "dead_letters_waiting": compactor.dead_letters_waiting,
+            "held_ahead": len(compactor.windows.ahead),
+            "clock_behind_seconds": compactor.clock_behind_s or 0,
+            "budget": compactor.in_flight_limit.messages,
+            "streams": len(compactor.windows.sources),
+            "connected": int(compactor.subscriber.ready),
+            "kafka_connected": int(compactor.journal.connected),
+        }

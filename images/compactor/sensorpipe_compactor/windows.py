@@ -40,10 +40,11 @@ Kafka takes messages of up to 1 MB by default; the sketches get the rest.
 """
 
 _NEARLY_TOO_OLD_MS: Final = 3_600_000
+"""Milliseconds before a window becomes too old within which each of its readings is checked."""
 
 _LONGEST: Final = 2
-"""Times window and lateness for which a window stays open at most: a facility whose time stands
-still would hold it, and every PUBACK behind it, for ever."""
+"""Longest time that a window stays open, as a multiple of window and lateness. Otherwise a facility
+whose event time stands still would keep it, and every PUBACK behind it, back."""
 
 _SENSOR_COST: Final = 256
 """Bytes that a sensor takes in a partial, apart from its sketch and sources."""

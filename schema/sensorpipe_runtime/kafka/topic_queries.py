@@ -12,9 +12,13 @@ from aiokafka.protocol.admin import DescribeConfigsRequest
 from sensorpipe_runtime.kafka.topic_metadata import NO_ID, TopicMetadataRequest
 
 _ASK_SECONDS: Final = 10.0
+"""Seconds within which Kafka must answer a question."""
+
 _CONNECT_MS: Final = 5_000
+"""Milliseconds within which a connection must be made."""
+
 _IDLE_MS: Final = 60_000
-"""After which a connection that nobody used is closed."""
+"""Milliseconds after which an unused connection is closed."""
 
 _UNKNOWN_TOPIC: Final = 3
 _TOPIC_RESOURCE: Final = 2

@@ -37,7 +37,10 @@ async def test_readings_are_stored_and_it_is_said_what_dead_letters_hold_up(
             await process.reaches("dead_letters_waiting", 1)
             metrics = await process.metrics()
             assert metrics["acknowledged"] <= 20
-            assert "readings go on until the broker has in flight" in process.tail(50)
+            assert (
+                "readings are stored until the broker's in-flight limit is reached"
+                in process.tail(50)
+            )
             await create(kafka, DEAD_READINGS)
             await process.reaches("acknowledged", 41)
             assert (await process.metrics())["dead_letters_waiting"] == 0

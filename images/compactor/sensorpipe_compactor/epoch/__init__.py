@@ -1,1 +1,1 @@
-"""Begins a run: shuts out former ones, and learns what may be durable already."""
+"""Begins a run: fences earlier ones, and learns what may be durable already."""

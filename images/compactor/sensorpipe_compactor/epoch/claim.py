@@ -1,4 +1,4 @@
-"""Begins a run: shuts out whatever a former one may still write, and learns what it wrote."""
+"""Begins a run: fences earlier runs, and learns up to which window end they wrote."""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -13,11 +13,11 @@ from sensorpipe_compactor.epoch.coverage import COVERS, Coverage
 from sensorpipe_compactor.epoch.tail import Tail
 
 _ATTEMPTS: Final = 3
-"""How often a run writes its fences where another one writes its own at the same time."""
+"""Largest number of times that a run writes its fences while another run writes its own."""
 
 
 class FencedError(Exception):
-    """Another compactor of the same name took over: what this one sends counts no more."""
+    """Another compactor of the same name took over: what this one writes no longer counts."""
 
 
 WriteFence = Callable[[int, Partial, int | None], Awaitable[int]]
@@ -37,7 +37,7 @@ def new_run() -> int:
 
 @dataclass(slots=True)
 class Claim:
-    """Shuts all other runs of the compactor `name` out of partitions."""
+    """Fences partitions for a run of the compactor `name`, and reads what earlier runs wrote."""
 
     name: str
     run: int

@@ -1,4 +1,4 @@
-"""Writes dead letters to their topic: apart from the partials, so that they may fail apart."""
+"""Writes dead letters with a producer of their own, so that partials never fail with them."""
 
 import asyncio
 import logging
@@ -21,8 +21,8 @@ _ATTEMPT_SECONDS: Final = 10.0
 """Seconds that one attempt may take, as partials wait for its end."""
 
 _WAITING: Final = (
-    "Dead letters cannot be written; readings go on until the broker has in flight what it grants, "
-    "as MQTT acknowledges in order"
+    "Dead letters cannot be written; readings are stored until the broker's in-flight limit is "
+    "reached, as MQTT acknowledges in order"
 )
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from sensorpipe_compactor.buffers import Arrivals, Bucket, Portion, Window
 _BUCKET_BYTES: Final = 5
 _VALUE_BYTES: Final = 8
 _SHARE: Final = 2
-"""One part in so many of a record is for sketches and values; names and intervals take less
-than another."""
+"""Divisor of a record's size: half of it is for sketches and values; names and intervals take
+less than the other half."""
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -58,11 +58,11 @@ class Journal:
 
     def __init__(self, settings: KafkaSettings, name: str, filters: Iterable[str] = ()) -> None:
         self.run = 0
-        """Identifies this start of the compactor in what it writes; 0 until its fences are."""
+        """Identifies this start of the compactor in what it writes; 0 before its fences."""
         self.horizon = Horizon()
-        """Readings before it may be in partials of former runs."""
+        """Readings with an earlier `ts` may be in partials of earlier runs."""
         self.former_partials = 0
-        """How many partials of former runs the start found."""
+        """Number of partials of earlier runs that the start found."""
         self.subscriptions = Subscriptions(filters)
         self.on_attempt: Callable[[], None] = lambda: None
         """Called when an attempt begins and when it has failed."""
@@ -95,7 +95,7 @@ class Journal:
         return self._failures + self._dead_letters.failures
 
     async def open(self) -> None:
-        """Begin a run: shut out all others of our name, and learn up to where they wrote."""
+        """Begin a run: fence all others of our name, and learn up to where they wrote."""
         await self._persist("create topics", self._create_topics)
         run = new_run()
         await self._persist("begin a run", lambda: self._claim(run))

@@ -28,7 +28,7 @@ class Writer:
         self.readings = 0
         """Readings that are durable."""
         self.itemized = 0
-        """Of these, readings that may be in another partial as well."""
+        """Readings that are durable in itemized partials."""
         self._journal = journal
         self._windows = windows
         self._name = name
