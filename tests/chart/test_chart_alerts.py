@@ -112,7 +112,7 @@ CASES = {
         "ReadingsLost", {f"{SERVER}_lost_readings": "0x20 3x1 0x90"}, {21: 0, 30: 0}
     ),
     "readings count twice": Case(
-        "ReadingsDoubled", {f"{SERVER}_duplicate_readings": "0x20 1x90"}, {19: 0, 23: 1}
+        "ReadingsDuplicated", {f"{SERVER}_duplicate_readings": "0x20 1x90"}, {19: 0, 23: 1}
     ),
     "the first dead letter of its kind": Case(
         "ReadingsRefused",
@@ -236,12 +236,12 @@ CASES = {
         "AuditStale", {f"{SERVER}_audit_timestamp_seconds": "0+60x120"}, {100: 0}
     ),
     "the operator cannot list": Case(
-        "OperatorDeaf",
+        "OperatorStale",
         {f"{OPERATOR}_list_age_seconds": "0+60x110", f"{OPERATOR}_resync_seconds": "600x110"},
         {21: 0, 24: 1},
     ),
     "a list found what no watch told": Case(
-        "OperatorDeaf",
+        "OperatorStale",
         {
             f"{OPERATOR}_missed_total": "0x20 2x90",
             f"{OPERATOR}_silence_seconds": "0+60x110",
@@ -249,12 +249,12 @@ CASES = {
         {19: 0, 23: 1, 50: 0},
     ),
     "a list was quicker than a watch": Case(
-        "OperatorDeaf",
+        "OperatorStale",
         {f"{OPERATOR}_missed_total": "0x20 2x90", f"{OPERATOR}_silence_seconds": "5x110"},
         {23: 0},
     ),
     "nothing happens in the cluster": Case(
-        "OperatorDeaf",
+        "OperatorStale",
         {
             f"{OPERATOR}_missed_total": "0x110",
             f"{OPERATOR}_silence_seconds": "0+60x110",
