@@ -2,16 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
 
 from mqtt5 import PublishPacket
 from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.intervals import Interval, IntervalSet
-
-# Estimated bytes in a partial: of an interval, of a source beside its `src`, of a listed value.
-_INTERVAL_COST: Final = 12
-_SOURCE_COST: Final = 24
-_VALUE_COST: Final = 8
 
 
 class Arrivals:
@@ -22,6 +16,10 @@ class Arrivals:
 
     def __iter__(self) -> Iterator[Interval]:
         return iter(self._intervals)
+
+    def __len__(self) -> int:
+        """Return the number of intervals, not of readings."""
+        return len(self._intervals)
 
     def add_range(self, first: int, last: int) -> None:
         """Append the interval `first … last`."""
@@ -47,17 +45,15 @@ class Arrivals:
 class Portion:
     """The readings of one source in a bucket, so that a bucket can be divided by sources."""
 
-    values: list[float]
-    intervals: IntervalSet | Arrivals
-    """The `seq` of the readings; none where they have no identity. Where a window is itemized,
-    in the order of the values."""
+    values: list[float] = field(default_factory=list)
+    intervals: Arrivals = field(default_factory=Arrivals)
+    """The `seq` of the readings, in the order of the values; none where they have no identity."""
 
 
 @dataclass(slots=True)
 class Bucket:
     """The readings of one sensor in one window, not yet reduced."""
 
-    window: "Window"
     portions: dict[str | None, Portion] = field(default_factory=dict)
     """By `src`; None for readings without identity."""
     running: set["Source"] = field(default_factory=set)
@@ -80,7 +76,7 @@ class Bucket:
         return values
 
     @property
-    def intervals_by_src(self) -> dict[str, IntervalSet | Arrivals]:
+    def intervals_by_src(self) -> dict[str, Arrivals]:
         """Which `seq` of which `src` it holds."""
         return {src: portion.intervals for src, portion in self.portions.items() if src is not None}
 
@@ -93,17 +89,8 @@ class Bucket:
         """Return the portion of a source, which may be a new one."""
         found = self.portions.get(src)
         if found is None:
-            intervals = Arrivals() if self.window.itemized else IntervalSet()
-            found = self.portions[src] = Portion([], intervals)
-            self.window.cost += len(src.encode()) + _SOURCE_COST if src is not None else 0
+            found = self.portions[src] = Portion()
         return found
-
-    def note(self, portion: Portion, first: int, last: int) -> None:
-        """Add the `seq` from `first` to `last` to a portion, and their cost to the window."""
-        self.window.cost += _INTERVAL_COST
-        if self.window.itemized:
-            self.window.cost += _VALUE_COST * (last - first + 1)
-        portion.intervals.add_range(first, last)
 
 
 @dataclass(slots=True)
@@ -123,8 +110,6 @@ class Window:
     """Whether it holds readings that may be durable already, each to be written with its `seq`."""
     buckets: dict[str, Bucket] = field(default_factory=dict)
     """By sensor."""
-    cost: int = 0
-    """Estimated bytes of names, intervals and listed values in its partial."""
 
     @property
     def count(self) -> int:
@@ -194,8 +179,8 @@ class Source:
 
     def settle(self) -> None:
         """Write the run down, in the set of what was seen and in its bucket."""
-        if self.bucket is not None and self.portion is not None and self.next > self.first:
-            self.bucket.note(self.portion, self.first, self.next - 1)
+        if self.portion is not None and self.next > self.first:
+            self.portion.intervals.add_range(self.first, self.next - 1)
             self.seen.add_range(self.first, self.next - 1)
             self.first = self.next
 

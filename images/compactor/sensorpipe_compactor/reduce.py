@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+from sensorpipe_schema.intervals import join
 from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.partial import Origin, Partial, Summary
 from sensorpipe_schema.sketch import LOG_GAMMA, Buckets, Sketch, collapse
@@ -22,7 +23,10 @@ def reduce_window(window: Window, origin: Origin) -> Partial:
         partial.sensors[sensor] = Summary(
             moments(values),
             sketch(values),
-            {src: list(intervals) for src, intervals in bucket.intervals_by_src.items()},
+            {
+                src: list(intervals) if itemized else join(intervals)
+                for src, intervals in bucket.intervals_by_src.items()
+            },
             bucket.values_by_src if itemized else {},
         )
     return partial

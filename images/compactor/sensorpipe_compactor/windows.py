@@ -33,21 +33,12 @@ from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_compactor.reused import ReusedSources
 from sensorpipe_compactor.sources import Sources
 
-MAX_WINDOW_COST: Final = 300_000
-"""Bytes that a window's names and intervals may take in its partial by default.
-
-Kafka takes messages of up to 1 MB by default; the sketches get the rest.
-"""
-
 _NEARLY_TOO_OLD_MS: Final = 3_600_000
 """Milliseconds before a window becomes too old within which each of its readings is checked."""
 
 _LONGEST: Final = 2
 """Longest time that a window stays open, as a multiple of window and lateness. Otherwise a facility
 whose event time stands still would keep it, and every PUBACK behind it, back."""
-
-_SENSOR_COST: Final = 256
-"""Bytes that a sensor takes in a partial, apart from its sketch and sources."""
 
 _NOTED_STEP_MS: Final = 1_000
 """Of each source in a batch, the first reading is compared with our clock, and those that are
@@ -65,8 +56,6 @@ class Windows:
         self.clock = ClockCheck()
         self.horizon = Horizon()
         """What may be durable already comes before it."""
-        self.max_cost = MAX_WINDOW_COST
-        """Bytes that a window's names and intervals may take; beyond it the window is sealed."""
         self.duplicates = 0
         """Readings dropped because their `seq` is durable or held already."""
         self.reused = ReusedSources()
@@ -76,7 +65,6 @@ class Windows:
         self._window_ms = window_ms
         self._lateness_ms = lateness_ms
         self._facilities: dict[str, Facility] = {}
-        self._sealed: list[Window] = []
         self._noted_at = 0
         self._noted_ts: dict[str, int] = {}
 
@@ -183,7 +171,7 @@ class Windows:
             self.clock.note(source, reading.ts, now)
 
     def dead_letter_window(self, window: Window, reason: str, detail: str) -> None:
-        """Make a dead letter of readings of one source that cannot be written otherwise."""
+        """Make a dead letter of the one reading of a window whose partial is too large."""
         (sensor, bucket), *_ = window.buckets.items()
         (src, portion), *_ = bucket.portions.items()
         described: dict[str, object] = {
@@ -225,8 +213,7 @@ class Windows:
         window = self._window(source, reading.ts, number, now.steady_ms, itemized=itemized)
         bucket = window.buckets.get(source.sensor)
         if bucket is None:
-            bucket = window.buckets[source.sensor] = Bucket(window)
-            window.cost += _SENSOR_COST
+            bucket = window.buckets[source.sensor] = Bucket()
         source.until_ms = max(source.until_ms, window.end_ms)
         portion = bucket.portion(source.src)
         portion.values.append(reading.val)
@@ -238,7 +225,7 @@ class Windows:
             if source.bucket is not bucket:
                 source.run_in(bucket, portion, start, until, 0)
         else:
-            bucket.note(portion, reading.seq, reading.seq)
+            portion.intervals.add_range(reading.seq, reading.seq)
             source.seen.add_range(reading.seq, reading.seq)
             self.sources.bound(source)
             if reading.seq == source.seen.top:
@@ -249,8 +236,6 @@ class Windows:
                 source.run_in(bucket, portion, start, until, reading.seq + 1)
             else:
                 source.stop()
-        if window.cost > self.max_cost:
-            self._seal(facility, window)
 
     def _window(
         self, source: Source, ts: int, number: int, steady_ms: int, *, itemized: bool
@@ -274,7 +259,7 @@ class Windows:
     @property
     def open(self) -> int:
         """How many windows hold readings."""
-        return len(self._sealed) + sum(len(f.windows) for f in self._facilities.values())
+        return sum(len(facility.windows) for facility in self._facilities.values())
 
     def lowest_number(self) -> int | None:
         """Return the lowest number of a message that is not handed out; None if there is none."""
@@ -284,8 +269,8 @@ class Windows:
         return min(numbers, default=None)
 
     def take_due(self, now: Instant) -> list[Window]:
-        """Remove and return the windows that time has closed, and those that are full."""
-        due, self._sealed = self._sealed, []
+        """Remove and return the windows that time has closed."""
+        due: list[Window] = []
         for facility in list(self._facilities.values()):
             if not facility.windows:
                 continue
@@ -301,7 +286,7 @@ class Windows:
 
     def take_all(self) -> list[Window]:
         """Remove and return every window; those not yet closed go on as new ones."""
-        taken, self._sealed = self._sealed, []
+        taken: list[Window] = []
         for facility in list(self._facilities.values()):
             taken += [self._remove(facility, w) for w in list(facility.windows.values())]
         return taken
@@ -319,7 +304,6 @@ class Windows:
         self.kept_bytes += sum(map(memory_bytes, dead))
 
     def _all(self) -> Iterator[Window]:
-        yield from self._sealed
         for facility in self._facilities.values():
             yield from facility.windows.values()
 
@@ -338,9 +322,6 @@ class Windows:
         """Whether the window was open for so long that its facility's time must stand still."""
         longest = _LONGEST * (self._window_ms + self._lateness_ms)
         return steady_ms - window.opened_ms >= longest
-
-    def _seal(self, facility: Facility, window: Window) -> None:
-        self._sealed.append(self._remove(facility, window))
 
     def _remove(self, facility: Facility, window: Window) -> Window:
         del facility.windows[~window.start_ms if window.itemized else window.start_ms]

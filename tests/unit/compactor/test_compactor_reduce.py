@@ -6,11 +6,10 @@ import random
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sensorpipe_compactor.buffers import Bucket, Portion, Window
+from sensorpipe_compactor.buffers import Arrivals, Bucket, Portion, Window
 from sensorpipe_compactor.output.dividing import parts
 from sensorpipe_compactor.reduce import reduce_window
 from sensorpipe_schema import partial
-from sensorpipe_schema.intervals import IntervalSet
 from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.partial import Origin
 from sensorpipe_schema.sketch import MAX_BUCKETS, Buckets, Sketch
@@ -27,7 +26,7 @@ ordinary = st.floats(-1e6, 1e6)
 def window(values: dict[str, list[float]]) -> Window:
     made = Window("f", 10_000, 20_000, 1, 0, late=False)
     for sensor, held in values.items():
-        made.buckets[sensor] = Bucket(made, {"a": Portion(held, IntervalSet([(1, len(held))]))})
+        made.buckets[sensor] = Bucket({"a": Portion(held, Arrivals([(1, len(held))]))})
     return made
 
 
@@ -112,7 +111,7 @@ def test_a_window_that_kafka_would_not_take_is_several_partials():
         for number in range(250)
     }
     made = [reduce_window(part, ORIGIN) for part in parts(window(wild), 1_000_000)]
-    assert len(made) == 3
+    assert len(made) == 2
     names = [name for each in made for name in each.sensors]
     assert names == list(wild)
     assert all(len(partial.encode(each)) < 700_000 for each in made)

@@ -3,7 +3,6 @@
 import pytest
 from sensorpipe_compactor.buffers import Window
 from sensorpipe_compactor.sources import Sources
-from sensorpipe_compactor.windows import MAX_WINDOW_COST
 from sensorpipe_runtime.mqtt.frames import Message, Refused
 from sensorpipe_schema.reading import MAX_AGE_MS, MAX_AHEAD_MS, Reading
 from support.window_parts import LATENESS, NOW, WINDOW, message, of, when, windows
@@ -200,20 +199,6 @@ def test_taking_everything_early_makes_nothing_late():
 
 
 # Bounds.
-
-
-def test_a_window_that_grows_too_large_is_sealed_and_due_at_once():
-    taken = windows(Sources(max_intervals=MAX_WINDOW_COST))
-    count = MAX_WINDOW_COST // 12 + 10
-    messages = [of(Reading(START, 1.0, "a", 2 * number)) for number in range(1, count)]
-    taken.add(messages, 0, when(START))
-    assert taken.open == 2
-    assert taken.lowest_number() == 1
-    (sealed,) = taken.take_due(when(START))
-    assert sealed.cost > MAX_WINDOW_COST
-    handed = [sealed, *taken.take_all()]
-    seqs = [pair for each in handed for pair in each.buckets["s"].intervals_by_src["a"]]
-    assert seqs == [(seq, seq) for seq in range(2, 2 * count, 2)]
 
 
 def test_sources_are_forgotten_beyond_their_bound_and_counted():

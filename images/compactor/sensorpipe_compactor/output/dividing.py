@@ -5,16 +5,17 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final, TypeVar
 
-from sensorpipe_schema.intervals import IntervalSet
 from sensorpipe_schema.sketch import MAX_BUCKETS
 
-from sensorpipe_compactor.buffers import Arrivals, Bucket, Portion, Window
+from sensorpipe_compactor.buffers import Bucket, Portion, Window
 
+# Estimated bytes in a partial: of a sensor beside all else, of a bucket of its sketch, of a listed
+# value, of a source beside its `src`, and of an interval.
+_SENSOR_BYTES: Final = 256
 _BUCKET_BYTES: Final = 5
 _VALUE_BYTES: Final = 8
-_SHARE: Final = 2
-"""Divisor of a record's size: half of it is for sketches and values; names and intervals take
-less than the other half."""
+_SOURCE_BYTES: Final = 24
+_INTERVAL_BYTES: Final = 12
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -25,42 +26,32 @@ def parts(window: Window, max_bytes: int) -> Iterator[Window]:
 
     What a part takes is estimated; one that is too large for Kafka is halved afterwards.
     """
-    group: dict[str, Bucket] = {}
-    size = 0
-    for sensor, bucket in window.buckets.items():
-        needed = _needed(window, bucket)
-        if group and size + needed > max_bytes // _SHARE:
-            yield from _small(replace(window, buckets=group), max_bytes)
-            group, size = {}, 0
-        group[sensor] = bucket
-        size += needed
-    yield from _small(replace(window, buckets=group), max_bytes)
-
-
-def _needed(window: Window, bucket: Bucket) -> int:
-    """Return how many bytes the sketch of a bucket takes, and its values where they are listed."""
-    sketch = _BUCKET_BYTES * min(bucket.count, 2 * MAX_BUCKETS)
-    return sketch + (_VALUE_BYTES * bucket.count if window.itemized else 0)
-
-
-def _small(window: Window, max_bytes: int) -> Iterator[Window]:
-    """Yield the window, or parts of it where the values that it lists take too much."""
-    divided = None
-    if window.itemized and _VALUE_BYTES * window.count > max_bytes // _SHARE:
-        divided = halves(window)
+    divided = halves(window) if _estimate(window) > max_bytes else None
     if divided is None:
         yield window
         return
     for half in divided:
-        yield from _small(half, max_bytes)
+        yield from parts(half, max_bytes)
+
+
+def _estimate(window: Window) -> int:
+    """Return how many bytes the partial of a window takes, about."""
+    return sum(_estimate_bucket(bucket, window) for bucket in window.buckets.values())
+
+
+def _estimate_bucket(bucket: Bucket, window: Window) -> int:
+    count = bucket.count
+    size = _SENSOR_BYTES + _BUCKET_BYTES * min(count, 2 * MAX_BUCKETS)
+    size += _VALUE_BYTES * count if window.itemized else 0
+    for src, intervals in bucket.intervals_by_src.items():
+        size += len(src.encode()) + _SOURCE_BYTES + _INTERVAL_BYTES * len(intervals)
+    return size
 
 
 def halves(window: Window) -> tuple[Window, Window] | None:
     """Return two windows that hold what this one does, or None where it cannot be divided.
 
-    It is divided by sensors, then by sources, so that each `seq` stays with its value. The
-    readings of one sensor and one source can be divided only if they have no identity, or each
-    has its own.
+    It is divided by sensors, then by sources, then by readings: a single one cannot be divided.
     """
     if len(window.buckets) > 1:
         first, second = _halved(window.buckets)
@@ -68,7 +59,7 @@ def halves(window: Window) -> tuple[Window, Window] | None:
     ((sensor, bucket),) = window.buckets.items()
     if len(bucket.portions) > 1:
         divided = _halved(bucket.portions)
-    elif (window.itemized or None in bucket.portions) and bucket.count > 1:
+    elif bucket.count > 1:
         ((src, portion),) = bucket.portions.items()
         one_half, other_half = _halves_of(portion)
         divided = {src: one_half}, {src: other_half}
@@ -80,12 +71,9 @@ def halves(window: Window) -> tuple[Window, Window] | None:
 
 def _halves_of(portion: Portion) -> tuple[Portion, Portion]:
     """Return two portions of a source with half of the values each, and their `seq`."""
-    values, intervals = portion.values, portion.intervals
-    middle = len(values) // 2
-    if isinstance(intervals, Arrivals):
-        first, second = intervals.split(middle)
-        return Portion(values[:middle], first), Portion(values[middle:], second)
-    return Portion(values[:middle], IntervalSet()), Portion(values[middle:], IntervalSet())
+    values, middle = portion.values, len(portion.values) // 2
+    first, second = portion.intervals.split(middle)
+    return Portion(values[:middle], first), Portion(values[middle:], second)
 
 
 def _halved(items: dict[K, V]) -> tuple[dict[K, V], dict[K, V]]:

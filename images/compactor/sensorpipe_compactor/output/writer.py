@@ -10,11 +10,9 @@ from sensorpipe_compactor.output.dividing import halves, parts
 from sensorpipe_compactor.output.journal import Journal
 from sensorpipe_compactor.output.records import Record, partial_record
 from sensorpipe_compactor.reduce import reduce_window
-from sensorpipe_compactor.windows import MAX_WINDOW_COST, Windows
+from sensorpipe_compactor.windows import Windows
 
 _TOO_LARGE: Final = "partial_too_large"
-_COST_SHARE: Final = 0.3
-"""Share of a record that a window's names and intervals may take."""
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +63,6 @@ class Writer:
                     self.partials += 1
                     self.readings += window.count
                     self.itemized += window.count if window.itemized else 0
-        largest = int(self._journal.max_bytes * _COST_SHARE)
-        self._windows.max_cost = min(MAX_WINDOW_COST, largest)
 
     def _record(self, window: Window, filters: tuple[str, bytes]) -> Record:
         self._number += 1
