@@ -1,4 +1,4 @@
-"""Waits for whichever of several things ends first, such as work and the request to stop."""
+"""Waits for whichever of several things ends first, and tells who cancelled a task."""
 
 import asyncio
 import signal
@@ -56,3 +56,18 @@ async def cancel_on(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | No
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def is_being_cancelled() -> bool:
+    """Whether the current task was cancelled from outside.
+
+    A CancelledError while this is False comes from what was awaited: a library that awaits a
+    task which it has cancelled itself (aio-libs/aiokafka#647).
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def is_our_cancellation(error: BaseException) -> bool:
+    """Whether an error is the cancellation of the current task, which must be raised again."""
+    return isinstance(error, asyncio.CancelledError) and is_being_cancelled()

@@ -22,21 +22,6 @@ class TaskEndedError(Exception):
         self.task = task
 
 
-def is_being_cancelled() -> bool:
-    """Whether the current task was cancelled from outside.
-
-    A CancelledError while this is False comes from what was awaited: a library that awaits a
-    task which it has cancelled itself (aio-libs/aiokafka#647).
-    """
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def is_our_cancellation(error: BaseException) -> bool:
-    """Whether an error is the cancellation of the current task, which must be raised again."""
-    return isinstance(error, asyncio.CancelledError) and is_being_cancelled()
-
-
 async def supervise(
     main: Work, background: Work | None = None, *, may_end: Callable[[], bool] = lambda: False
 ) -> None:

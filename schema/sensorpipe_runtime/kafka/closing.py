@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 
-from sensorpipe_runtime.service import is_being_cancelled
+from sensorpipe_runtime.aio import is_being_cancelled
 
 CLOSE_SECONDS: Final = 3.0
 """Longest time to wait for a client to close, in seconds."""

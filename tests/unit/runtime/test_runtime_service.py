@@ -5,7 +5,8 @@ import logging
 
 import pytest
 from sensorpipe_runtime import service
-from sensorpipe_runtime.service import TaskEndedError, is_being_cancelled, supervise
+from sensorpipe_runtime.aio import is_being_cancelled
+from sensorpipe_runtime.service import TaskEndedError, supervise
 
 
 async def forever() -> None:

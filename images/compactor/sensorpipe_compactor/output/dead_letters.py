@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from sensorpipe_runtime.aio import is_our_cancellation
 from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
-from sensorpipe_runtime.service import is_our_cancellation
 from sensorpipe_runtime.throttled_log import ThrottledLogger
 from sensorpipe_schema.names import DEAD_READINGS
 

@@ -9,11 +9,11 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.structs import RecordMetadata
+from sensorpipe_runtime.aio import is_our_cancellation
 from sensorpipe_runtime.backoff import Backoff
 from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
 from sensorpipe_runtime.kafka.compaction import refuse_compaction
 from sensorpipe_runtime.kafka.errors import explain
-from sensorpipe_runtime.service import is_our_cancellation
 from sensorpipe_runtime.throttled_log import ThrottledLogger
 from sensorpipe_schema import partial
 from sensorpipe_schema.names import COMPACTED, DEAD_READINGS

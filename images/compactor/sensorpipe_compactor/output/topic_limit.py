@@ -8,9 +8,9 @@ from typing import Final
 
 from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from sensorpipe_runtime.aio import is_our_cancellation
 from sensorpipe_runtime.kafka.client import KafkaSettings
 from sensorpipe_runtime.kafka.topic_queries import TopicQueries
-from sensorpipe_runtime.service import is_our_cancellation
 
 MAX_REQUEST: Final = 1_000_000
 """Bytes of the largest record that the client sends; Kafka takes a little more by default."""

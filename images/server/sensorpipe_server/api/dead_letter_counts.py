@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from sensorpipe_runtime.aio import is_being_cancelled
 from sensorpipe_runtime.kafka.client import KafkaSettings
-from sensorpipe_runtime.service import is_being_cancelled
 from sensorpipe_schema.names import DEAD_COMPACTED, DEAD_READINGS
 
 ASK_SECONDS: Final = 3.0

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from sensorpipe_runtime.service import is_being_cancelled
+from sensorpipe_runtime.aio import is_being_cancelled
 from sensorpipe_schema.names import COMPACTED
 
 from sensorpipe_server.storage.mongodb import tls
