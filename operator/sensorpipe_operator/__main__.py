@@ -1,16 +1,13 @@
 """`sensorpipe-operator`: runs generators for Sensors until SIGTERM."""
 
+import asyncio
 import logging
-import os
 from datetime import UTC, datetime
 from functools import partial
 
-import uvloop
 from prometheus_client import REGISTRY
-from sensorpipe_runtime import logs
 from sensorpipe_runtime.monitoring_server import MonitoringServer
-from sensorpipe_runtime.service import supervise
-from sensorpipe_runtime.settings import exit_on_settings_error
+from sensorpipe_runtime.service import configured, run_service, supervise
 
 from sensorpipe_operator.cache import Cache, EventSink, Namespaces
 from sensorpipe_operator.health import Health
@@ -27,14 +24,12 @@ log = logging.getLogger("sensorpipe_operator")
 
 def main() -> None:
     """Run the operator; exit 0 after SIGTERM or SIGINT."""
-    with exit_on_settings_error("sensorpipe-operator"):
-        settings = Settings.read(os.environ)
-        logs.setup("sensorpipe-operator", settings.log_level)
+    with configured("sensorpipe-operator", Settings.read) as settings:
         logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
-        uvloop.run(run(settings))
+        run_service(partial(run, settings))
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Watch and reconcile until SIGTERM or SIGINT."""
     cache, queue, metrics = Cache(), WorkQueue(), OperatorMetrics(REGISTRY)
     namespaces = Namespaces(settings.namespaces)
@@ -70,7 +65,7 @@ async def run(settings: Settings) -> None:
                 requested=sink.list_needed,
             )
             background["retry"] = resync.retry_refused(api, cache, queue, namespaces)
-            watches = run_kopf(sink, namespaces, list_first)
+            watches = run_kopf(sink, namespaces, list_first, stop)
             # the watches end only after a signal, nothing else does
             await supervise({"watches": watches}, background, may_end=lambda: True)
     log.info("Operator stopped")

@@ -1,9 +1,17 @@
-"""Runs the tasks of a program, and notices when one of them ends."""
+"""Runs a program: settings, signals, and its tasks, of which none ends unnoticed."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+import os
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+import uvloop
+
+from sensorpipe_runtime import logs
+from sensorpipe_runtime.aio import stop_on_signals
+from sensorpipe_runtime.settings import exit_on_settings_error
 
 CANCEL_AGAIN_SECONDS = 10.0
 """Seconds after which a task that was cancelled and still runs is cancelled again."""
@@ -12,6 +20,46 @@ Work = Mapping[str, Coroutine[Any, Any, object]]
 """Coroutines by the name of the task that runs each."""
 
 log = logging.getLogger(__name__)
+
+
+class LogSettings(Protocol):
+    """Settings that say what to log."""
+
+    @property
+    def log_level(self) -> str:
+        """Least severe level that is logged."""
+        ...
+
+
+S = TypeVar("S", bound=LogSettings)
+T = TypeVar("T")
+
+
+@contextmanager
+def configured(program: str, read: Callable[[Mapping[str, str]], S]) -> Iterator[S]:
+    """Read the settings of a program from the environment, and set up its logs.
+
+    A SettingsError, also one that is raised inside, exits with status 1 and its text.
+    """
+    with exit_on_settings_error(program):
+        settings = read(os.environ)
+        logs.setup(program, settings.log_level)
+        yield settings
+
+
+def run_service(serve: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
+    """Return what `serve` returns, run on an event loop of its own.
+
+    SIGTERM and SIGINT set the event that it gets: it finishes what it has begun, and returns.
+    """
+
+    async def until_stopped() -> T:
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        return await serve(stop)
+
+    result: T = uvloop.run(until_stopped())
+    return result
 
 
 class TaskEndedError(Exception):

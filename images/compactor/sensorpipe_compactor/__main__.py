@@ -2,20 +2,18 @@
 
 import asyncio
 import logging
-import os
 import sys
+from functools import partial
 from typing import Final
 
-import uvloop
 from prometheus_client import REGISTRY
-from sensorpipe_runtime import gc_tuning, logs
-from sensorpipe_runtime.aio import ended_or_stopped, stop_on_signals
+from sensorpipe_runtime import gc_tuning
+from sensorpipe_runtime.aio import ended_or_stopped
 from sensorpipe_runtime.kafka.compaction import LogCompactionError
 from sensorpipe_runtime.liveness import Heartbeat
 from sensorpipe_runtime.monitoring_server import MonitoringServer
 from sensorpipe_runtime.mqtt.errors import SessionTakenOverError
-from sensorpipe_runtime.service import TaskEndedError, supervise
-from sensorpipe_runtime.settings import exit_on_settings_error
+from sensorpipe_runtime.service import TaskEndedError, configured, run_service, supervise
 
 from sensorpipe_compactor.broker_drops import BrokerDrops
 from sensorpipe_compactor.compactor import Compactor
@@ -33,17 +31,13 @@ log = logging.getLogger("sensorpipe_compactor")
 
 def main() -> None:
     """Run the compactor; exit 0 after SIGTERM or SIGINT, 1 if it cannot go on."""
-    with exit_on_settings_error("sensorpipe-compactor"):
-        settings = Settings.read(os.environ)
-        logs.setup("sensorpipe-compactor", settings.log_level)
+    with configured("sensorpipe-compactor", Settings.read) as settings:
         gc_tuning.freeze_and_relax()
-        sys.exit(uvloop.run(run(settings)))
+        sys.exit(run_service(partial(run, settings)))
 
 
-async def run(settings: Settings) -> int:
-    """Compact until told to stop."""
-    stop = asyncio.Event()
-    stop_on_signals(stop)
+async def run(settings: Settings, stop: asyncio.Event) -> int:
+    """Compact until told to stop; return the exit code."""
     journal = Journal(settings.kafka, settings.name, [settings.topic_filter])
     compactor = Compactor(settings, journal)
     heartbeat = Heartbeat()

@@ -2,19 +2,16 @@
 
 import asyncio
 import logging
-import os
 import secrets
 import time
+from functools import partial
 
-import uvloop
 from prometheus_client import REGISTRY
-from sensorpipe_runtime import gc_tuning, logs
-from sensorpipe_runtime.aio import stop_on_signals
+from sensorpipe_runtime import gc_tuning
 from sensorpipe_runtime.liveness import Heartbeat, Progress
 from sensorpipe_runtime.monitoring_server import MonitoringServer
 from sensorpipe_runtime.mqtt.publisher import Publisher
-from sensorpipe_runtime.service import supervise
-from sensorpipe_runtime.settings import exit_on_settings_error
+from sensorpipe_runtime.service import configured, run_service, supervise
 
 from sensorpipe_generator.metrics import GeneratorMetrics
 from sensorpipe_generator.publishing import Publishing
@@ -27,18 +24,14 @@ log = logging.getLogger("sensorpipe_generator")
 
 def main() -> None:
     """Run the generator; exit 0 after SIGTERM or SIGINT."""
-    with exit_on_settings_error("sensorpipe-generator"):
-        settings = Settings.read(os.environ)
-        logs.setup("sensorpipe-generator", settings.log_level)
+    with configured("sensorpipe-generator", Settings.read) as settings:
         gc_tuning.freeze_and_relax()
-        uvloop.run(run(settings))
+        run_service(partial(run, settings))
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Publish until SIGTERM or SIGINT, then wait for the broker's last acknowledgements."""
     spec, run_name = settings.sensor.spec, f"{settings.sensor.name}-{secrets.token_hex(6)}"
-    stopped = asyncio.Event()
-    stop_on_signals(stopped)
     publisher = Publisher(
         settings.mqtt, f"sensorpipe-generator-{run_name}", capacity=settings.buffer
     )
@@ -55,7 +48,7 @@ async def run(settings: Settings) -> None:
     heartbeat, progress = Heartbeat(), _progress(publisher, publishing)
 
     async def publish() -> None:
-        await publishing.run(stopped)
+        await publishing.run(stop)
         await _drain(publisher, publishing, settings.drain_ms / 1000)
         await publisher.close()
 
@@ -68,7 +61,7 @@ async def run(settings: Settings) -> None:
         await supervise(
             {"publishing": publish(), "mqtt": publisher.run()},
             {"heartbeat": heartbeat.run()},
-            may_end=stopped.is_set,
+            may_end=stop.is_set,
         )
     _log_end(publisher, publishing)
 

@@ -2,18 +2,15 @@
 
 import asyncio
 import logging
-import os
 import sys
 from functools import partial
 
-import uvloop
 from prometheus_client import REGISTRY
-from sensorpipe_runtime import gc_tuning, logs
-from sensorpipe_runtime.aio import cancel_on, stop_on_signals
+from sensorpipe_runtime import gc_tuning
+from sensorpipe_runtime.aio import cancel_on
 from sensorpipe_runtime.kafka.compaction import LogCompactionError
 from sensorpipe_runtime.monitoring_server import MonitoringServer
-from sensorpipe_runtime.service import supervise
-from sensorpipe_runtime.settings import exit_on_settings_error
+from sensorpipe_runtime.service import configured, run_service, supervise
 
 from sensorpipe_server.api.dead_letter_counts import DeadLetterCounter
 from sensorpipe_server.api.http import server
@@ -36,15 +33,13 @@ log = logging.getLogger("sensorpipe_server")
 
 def main() -> None:
     """Run until SIGTERM or SIGINT; exit 1 if Kafka compacts the topic that is read."""
-    with exit_on_settings_error("sensorpipe-server"):
-        settings = Settings.read(os.environ)
+    with configured("sensorpipe-server", Settings.read) as settings:
         listener = server.listen(*settings.http)
-        logs.setup("sensorpipe-server", settings.log_level)
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         gc_tuning.freeze_and_relax()
         try:
             with ApiProcess(settings.mongodb_uri, listener, _application(settings)) as api:
-                uvloop.run(serve(settings, api))
+                run_service(partial(serve, settings, api))
         except LogCompactionError as error:
             log.error(  # noqa: TRY400  the text says all
                 "Kafka compacts the topic; ending", extra={"error": str(error)}
@@ -62,10 +57,9 @@ def _application(settings: Settings) -> Application:
     )
 
 
-async def serve(settings: Settings, api: ApiProcess) -> None:
+async def serve(settings: Settings, api: ApiProcess, stop: asyncio.Event) -> None:
     """Consume beside the API; when told to stop, first finish the batch in hand."""
-    stop, consumed = asyncio.Event(), asyncio.Event()
-    stop_on_signals(stop)
+    consumed = asyncio.Event()
     uri = settings.mongodb_uri
     async with database.connect(uri) as client, database.connect(uri, maxPoolSize=4) as own:
         watched = database.database(own)

@@ -31,15 +31,17 @@ class NotServedError(Exception):
 
 
 async def run_kopf(
-    sink: EventSink, namespaces: Namespaces, list_first: Callable[[], Coroutine[Any, Any, None]]
+    sink: EventSink,
+    namespaces: Namespaces,
+    list_first: Callable[[], Coroutine[Any, Any, None]],
+    stop: asyncio.Event,
 ) -> None:
-    """Await `list_first` and pass watch events to `sink` until SIGTERM; restart after a failure.
+    """Await `list_first` and pass watch events to `sink` until `stop`; restart after a failure.
 
     kopf itself reconnects after lost connections and expired versions, but it ends when a watch
     is refused: for example while Sensors are not defined, or during a long outage of the API
     server.
     """
-    stop = asyncio.Event()
     while True:
         stop_on_signals(stop)  # each time, since kopf replaces their handlers
         await cancel_on(stop, list_first())

@@ -117,5 +117,7 @@ async def test_the_watches_follow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kopf, "operator", operator)
     monkeypatch.setattr(run_kopf, "_WATCHED", frozenset())
     async with asyncio.timeout(20):
-        await run_kopf.run_kopf(EventSink(Cache(), WorkQueue()), namespaces, list_first)
+        await run_kopf.run_kopf(
+            EventSink(Cache(), WorkQueue()), namespaces, list_first, asyncio.Event()
+        )
     assert seen == [{"plant"}, {"plant", "yard"}, {"yard"}]

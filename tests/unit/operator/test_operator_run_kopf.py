@@ -62,7 +62,7 @@ async def test_it_stops_at_any_point(monkeypatch: pytest.MonkeyPatch, kill_at: s
 
     sink = EventSink(Cache(), WorkQueue())
     async with asyncio.timeout(20):
-        await run_kopf.run_kopf(sink, Namespaces(()), list_first)
+        await run_kopf.run_kopf(sink, Namespaces(()), list_first, asyncio.Event())
     assert fake.began == (0 if kill_at == "first" else 1)
 
 
@@ -92,7 +92,9 @@ async def test_it_begins_anew_where_not_all_was_served_at_its_start(
         await asyncio.sleep(0)
 
     async with asyncio.timeout(20):
-        await run_kopf.run_kopf(EventSink(Cache(), WorkQueue()), Namespaces(()), list_first)
+        await run_kopf.run_kopf(
+            EventSink(Cache(), WorkQueue()), Namespaces(()), list_first, asyncio.Event()
+        )
     assert fake.began == 2
     (error, *_) = [record.__dict__["error"] for record in caplog.records]
     assert error == "the cluster does not serve configmaps, deployments, pods, sensors yet"

@@ -2,11 +2,16 @@
 
 import asyncio
 import logging
+import os
+import signal
+from collections.abc import Mapping
+from types import SimpleNamespace
 
 import pytest
-from sensorpipe_runtime import service
+from sensorpipe_runtime import logs, service
 from sensorpipe_runtime.aio import is_being_cancelled
 from sensorpipe_runtime.service import TaskEndedError, supervise
+from sensorpipe_runtime.settings import SettingsError
 
 
 async def forever() -> None:
@@ -139,3 +144,35 @@ async def test_whose_cancellation_it_is():
     asking.cancel()
     await asking
     assert answers == [False, True]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_service_is_told_of_a_signal_and_returns_what_it_finishes_with(number: signal.Signals):
+    async def serve(stop: asyncio.Event) -> str:
+        signal.raise_signal(number)
+        await stop.wait()
+        return "finished"
+
+    before = signal.getsignal(number)
+    try:
+        assert service.run_service(serve) == "finished"
+    finally:
+        signal.signal(number, before)
+
+
+def test_settings_and_what_is_found_wrong_later_end_a_program_in_the_same_way(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    levels: list[str] = []
+    monkeypatch.setattr(logs, "setup", lambda _, level: levels.append(level))
+    monkeypatch.setattr(os, "environ", {"SENSORPIPE_LOG_LEVEL": "DEBUG"})
+
+    def read(variables: Mapping[str, str]) -> SimpleNamespace:
+        return SimpleNamespace(log_level=variables["SENSORPIPE_LOG_LEVEL"])
+
+    with (
+        pytest.raises(SystemExit, match="sensorpipe-test: SENSORPIPE_HTTP: the port is taken"),
+        service.configured("sensorpipe-test", read),
+    ):
+        raise SettingsError(["SENSORPIPE_HTTP: the port is taken"])
+    assert levels == ["DEBUG"]
