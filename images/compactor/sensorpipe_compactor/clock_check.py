@@ -22,12 +22,12 @@ _NEWEST_MS: Final = 60_000
 """Milliseconds for which older readings do not change what the newest one of a source showed."""
 
 _FIRST_MS: Final = 15_000
-"""Milliseconds from the first reading until sources are taken to be wrong: those heard first may
+"""Milliseconds from the first reading until sources are taken to be wrong: the first ones may
 be the ones that send what they have kept, all of it as late as our clock is behind."""
 
 _KNOWN_MS: Final = 600_000
 """Milliseconds for which a source counts, from its last reading to the last of all: one whose
-unacknowledged readings use up the in-flight limit would keep the others from being heard."""
+unacknowledged readings use up the in-flight limit would silence the others."""
 
 _NEAR_AHEAD_MS: Final = 30_000
 _NEAR_BEHIND_MS: Final = 120_000
@@ -71,7 +71,9 @@ class _Source:
     offset_ms: int
     """Its newest `ts` of late, less our monotonic time when it came."""
     newest_at_ms: int
-    heard_at_ms: int
+    """When that came, in ms of the monotonic clock."""
+    last_at_ms: int
+    """When its last reading came, on the same clock."""
 
 
 class _Votes(NamedTuple):
@@ -94,18 +96,18 @@ class ClockCheck:
         self._agreed_ms: int | None = None
         self._unknown_since: int | None = None
         self._judged_at = 0
-        self._heard_at_ms = 0
+        self._last_at_ms = 0
 
     def note(self, source: str, ts: int, now: Instant) -> None:
         """Note a reading as it comes; `source` is its `src`, or else stands for its facility."""
         offset, steady = ts - now.steady_ms, now.steady_ms
-        heard = self._sources.pop(source, None)
-        if heard is None:
-            heard = _Source(offset, steady, steady)
-        elif offset >= heard.offset_ms or steady >= heard.newest_at_ms + _NEWEST_MS:
-            heard.offset_ms, heard.newest_at_ms = offset, steady
-        heard.heard_at_ms = self._heard_at_ms = steady
-        self._sources[source] = heard  # the last in order
+        entry = self._sources.pop(source, None)
+        if entry is None:
+            entry = _Source(offset, steady, steady)
+        elif offset >= entry.offset_ms or steady >= entry.newest_at_ms + _NEWEST_MS:
+            entry.offset_ms, entry.newest_at_ms = offset, steady
+        entry.last_at_ms = self._last_at_ms = steady
+        self._sources[source] = entry  # the last in order
         if self._began_ms is None:
             self._began_ms = steady
         if len(self._sources) > _MAX_SOURCES:
@@ -171,14 +173,14 @@ class ClockCheck:
     def _leads(self, now: Instant) -> list[int]:
         """Return of each source by how many ms it is ahead of our clock.
 
-        Sources count that were heard within 10 minutes of the last one: while readings are held
-        and the broker has no more in flight, nobody is heard, and what is known stays so.
+        Sources count whose last reading came within 10 minutes of the last of all: while readings
+        wait and the in-flight limit is reached, none comes, and the votes stay as they are.
         """
         ours = now.wall_ms - now.steady_ms
         return [
             source.offset_ms - ours
             for source in self._sources.values()
-            if self._heard_at_ms - source.heard_at_ms < _KNOWN_MS
+            if self._last_at_ms - source.last_at_ms < _KNOWN_MS
         ]
 
 

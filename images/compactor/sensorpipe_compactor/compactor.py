@@ -114,7 +114,7 @@ class Compactor:
         self._had_session = self.journal.former_partials > 0
 
     def readiness(self) -> bool | str:
-        """Return whether readings are taken; where our clock forbids it, say so."""
+        """Return whether readings are processed, or a text that says why our clock prevents it."""
         if self.clock_behind_s is not None:
             return f"this machine's clock is {self.clock_behind_s} s behind most sources"
         return self.subscriber.ready
@@ -182,19 +182,19 @@ class Compactor:
         self._itemizing_log.update(windows.horizon, now, self.itemized)
         windows.reused.warn_if_due(now.steady_ms)
         if everything:
-            taken = windows.take_all()
-            self.early_flushes += bool(taken)
+            due = windows.take_all()
+            self.early_flushes += bool(due)
         else:
-            taken = windows.take_due(now)
+            due = windows.take_due(now)
         dead = (
             windows.take_dead_letters(self._dead_at_once) if self._may_write_dead_letters() else []
         )
         lowest = windows.lowest_number()
         through = self.subscriber.inbox.received if lowest is None else lowest - 1
-        if taken:
+        if due:
             filters = self.journal.subscriptions.header()
-            await self._writer.write(taken, filters)
-            if windows.dead_letters:  # it may hold readings of the windows taken
+            await self._writer.write(due, filters)
+            if windows.dead_letters:  # one may be a reading of these windows
                 through = min(through, windows.dead_letters[0].number - 1)
         if dead:
             self.subscriber.acknowledge(min(through, dead[0].number - 1))

@@ -27,7 +27,7 @@ _FAR_LONGER: Final = 4
 """Times the longest pause of late that a silence must last to be suspicious."""
 
 _UNKNOWN_PAUSE: Final = 0.25
-"""Seconds that publishers are taken to pause before we know."""
+"""Seconds that publishers are assumed to pause before any pause was seen."""
 
 _PAUSES_KEPT: Final = 15.0
 """Seconds for which a pause is remembered at least, and twice as long at most. A window that
@@ -123,7 +123,7 @@ class InFlightLimit:
         self._acknowledged_at = now
 
     def reconnected(self) -> None:
-        """Forget silences of the former connection; the limit stays as it is."""
+        """Forget silences of the last connection; the limit stays as it is."""
         self._suspected = None
         self._refilling = None
         self._received_at = None
@@ -135,7 +135,7 @@ class InFlightLimit:
         return now - self._received_at >= max(_SILENCE, _FAR_LONGER * self._pauses.longest)
 
     def _went_on_at_once(self, now: float) -> bool:
-        """Whether the broker waited for our last acknowledgement, by the looks of it."""
+        """Whether the broker seems to have waited for our last acknowledgement."""
         if self._received_at is None or self._acknowledged_at <= self._received_at:
             return False
         silence = self._acknowledged_at - self._received_at

@@ -24,7 +24,7 @@ class Sources:
     ) -> None:
         self.by_topic: dict[str, dict[str | None, Source]] = {}
         self.forgotten = 0
-        """Intervals and sources given up for memory."""
+        """Number of sources, and of intervals, forgotten because there were too many."""
         self.new_source_horizon_ms = 0
         """A reading of a new source with an earlier `ts` may have been forgotten."""
         self.horizon_ms = 0

@@ -286,10 +286,10 @@ class Windows:
 
     def take_all(self) -> list[Window]:
         """Remove and return every window; those not yet closed go on as new ones."""
-        taken: list[Window] = []
+        windows: list[Window] = []
         for facility in list(self._facilities.values()):
-            taken += [self._remove(facility, w) for w in list(facility.windows.values())]
-        return taken
+            windows += [self._remove(facility, w) for w in list(facility.windows.values())]
+        return windows
 
     def take_dead_letters(self, limit: int | None = None) -> list[DeadLetter]:
         """Remove and return dead letters, in the order of their numbers, at most `limit`."""

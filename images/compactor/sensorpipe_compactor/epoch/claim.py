@@ -49,7 +49,7 @@ class Claim:
     is_known: bool | None = None
     """Whether `newest_ms` covers all partials ever written; None until the first `fence`."""
     partials: int = 0
-    """How many partials of former runs were found."""
+    """Number of partials of earlier runs that were found."""
     _coverage: Coverage = field(default_factory=Coverage)
     _fence: dict[int, int] = field(default_factory=dict)
     """The run of the last fence, by partition."""
@@ -57,7 +57,7 @@ class Claim:
     async def fence(self, tail: Tail, partitions: list[int]) -> dict[int, int]:
         """Return, for each partition, an offset behind our fence, up to which all was seen.
 
-        The fences come after the first look and before the last. What a former run still
+        The fences come after the first look and before the last. What an earlier run still
         writes lies before a fence, and is read here; or behind it, and does not count. Raises
         FencedError if another run shuts us out again and again.
         """

@@ -27,7 +27,7 @@ class Coverage:
 
     def __init__(self) -> None:
         self.newest_ms = 0
-        """No partial that is told of ends a later window, in ms of event time."""
+        """No partial that is covered ends later, in ms of event time."""
         self._covered: dict[int, int] = {}
         """By partition: the highest offset below which a record tells of all others."""
 
@@ -38,13 +38,13 @@ class Coverage:
             self._covered[partition] = max(self._covered.get(partition, 0), covers)
 
     def is_covered(self, partition: int, low: int) -> bool:
-        """Whether what is below the offset `low` is told of by the records that were added."""
+        """Whether the records that were added cover all below the offset `low`."""
         return low <= self._covered.get(partition, 0)
 
     def is_complete(self, lows: Mapping[int, int]) -> bool:
         """Whether the records that were added tell of all partials that were ever written.
 
         `lows` says of each partition from which offset on its records were added. They do not
-        where Kafka has deleted the beginning, or the topic was made anew.
+        where Kafka has deleted the beginning, or the topic is new.
         """
         return bool(self._covered) and all(self.is_covered(p, low) for p, low in lows.items())

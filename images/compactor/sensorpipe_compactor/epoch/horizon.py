@@ -1,7 +1,7 @@
 """From which event time on a reading that is not remembered is certainly new: pure.
 
 Usually Kafka tells. Where it does not, because the log is new or has lost its beginning, a right
-clock does: what was taken before now is at most a minute ahead of now. Until sources confirm our
+clock does: what was accepted before now is at most a minute ahead of now. Until sources confirm our
 clock no reading is certain, as the horizon of a clock that is behind would be too low.
 """
 
@@ -15,8 +15,8 @@ NEVER: Final = 2**63 - 1
 """An event time in ms that no reading reaches."""
 
 _AGREED_MS: Final = 60_000
-"""Milliseconds for which sources must agree with our clock to confirm it: those heard first may
-be the ones that send again what is old."""
+"""Milliseconds for which sources must agree with our clock to confirm it: the first ones may be
+those that send again what is old."""
 
 _STEP_MS: Final = 1_000
 """Milliseconds by which a confirmed clock may go forward, against the monotonic one, unseen."""

@@ -1,6 +1,6 @@
 """Which topic filters the broker's session may hold, remembered in what we write to Kafka.
 
-MQTT can neither list a session's subscriptions nor replace them: a filter of former settings
+MQTT can neither list a session's subscriptions nor replace them: a filter of earlier settings
 goes on until somebody ends it by its text. So each fence and each partial carries, in a header,
 the filters that may be subscribed when it is written. All that a start finds it ends: that is
 harmless where somebody has done it already.
@@ -20,12 +20,12 @@ def filters_header(filters: Iterable[str]) -> tuple[str, bytes]:
 
 
 class Subscriptions:
-    """The filters of our settings, and those of former settings that the session may still have."""
+    """Filters of our settings, and those of earlier settings that the session may still have."""
 
     def __init__(self, wanted: Iterable[str]) -> None:
         self.filters = frozenset(wanted)
         self.former_filters: set[str] = set()
-        """Filters to be unsubscribed; whoever has done so takes them out."""
+        """Filters of earlier settings; the subscriber removes those that it has unsubscribed."""
 
     def note(self, record: ConsumerRecord) -> None:
         """Take note of a record of our own."""
@@ -35,5 +35,5 @@ class Subscriptions:
                 self.former_filters.update(set(held) - self.filters)
 
     def header(self) -> tuple[str, bytes]:
-        """Return the header of what we write: the broker has former ones until it has answered."""
+        """Return the header of each record: with former filters until they are unsubscribed."""
         return filters_header(self.filters | self.former_filters)

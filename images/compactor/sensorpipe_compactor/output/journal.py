@@ -77,7 +77,7 @@ class Journal:
         self._name = name
         self._partitioner = DefaultPartitioner()
         self._ends: dict[int, int] = {}
-        """By partition that has our fence: the offset up to which nobody has shut us out."""
+        """By partition with our fence: the offset below which no other run has fenced us."""
 
     @property
     def max_bytes(self) -> int:
@@ -223,7 +223,7 @@ class Journal:
     async def _fence_new_partitions(self) -> None:
         """Fence partitions that were added to the topic: only then may they be written to.
 
-        Whoever was shut out before they were added finds that in the others, and writes nothing.
+        A run that was fenced before they were added finds that in the others, and writes nothing.
         """
         new = await self._producer.partitions() - self._ends.keys()
         if not new:

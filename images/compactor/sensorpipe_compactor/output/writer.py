@@ -35,17 +35,17 @@ class Writer:
         self._covers_partition = False
         self._looked_again = False
 
-    async def write(self, taken: list[Window], filters: tuple[str, bytes]) -> None:
+    async def write(self, closed: list[Window], filters: tuple[str, bytes]) -> None:
         """Return once all is durable; what cannot be divided to fit is a dead letter then.
 
         `filters` is the header of each partial.
         """
         self._looked_again = False
-        ends = [window.end_ms for window in taken]
+        ends = [window.end_ms for window in closed]
         horizon = self._journal.horizon
         self._covers_partition = horizon.is_sure
         self._newest_ms = max(self._newest_ms, horizon.newest_ms, *ends)
-        left = [part for window in taken for part in parts(window, self._journal.max_bytes)]
+        left = [part for window in closed for part in parts(window, self._journal.max_bytes)]
         while left:
             windows, left = left, []
             fitting: list[tuple[Window, Record]] = []
@@ -74,8 +74,8 @@ class Writer:
     async def _fits(self, window: Window, size: int) -> bool:
         """Return whether the topic takes so much, as far as we know.
 
-        Before a window is given up the topic is asked once more, once in a `write`: its limit
-        may have been raised since it was learnt.
+        Before a reading becomes a dead letter the topic's limit is asked for again, once in a
+        `write`: it may have been raised.
         """
         if size <= self._journal.max_bytes:
             return True
