@@ -119,7 +119,7 @@ async def test_a_limit_that_was_raised_is_reported_when_asked_again(small: Child
     assert (limit.max_bytes, limit.batch_bytes) == (200_000, 200_000)
 
 
-async def test_a_limit_that_the_broker_does_not_tell_is_learnt_from_what_it_refuses(
+async def test_a_limit_that_the_broker_does_not_tell_is_learned_from_what_it_refuses(
     small: Child, monkeypatch: pytest.MonkeyPatch
 ):
     async def untold(*_: object) -> None:

@@ -251,7 +251,7 @@ async def claimed(log: Log, *, is_known: bool | None = None) -> Claim:
     return one
 
 
-async def test_what_a_successor_learnt_is_not_hidden_by_a_late_record_of_its_predecessor():
+async def test_what_a_successor_learned_is_not_hidden_by_a_late_record_of_its_predecessor():
     log = Log()
     old = await claimed(log, is_known=True)
     new = await claimed(log)

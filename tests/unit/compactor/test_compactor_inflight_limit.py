@@ -115,8 +115,8 @@ class Pipeline:
 def test_with_any_broker_s_limit_messages_keep_flowing(grants: int, rate: int, overshoot: int):
     pipeline = Pipeline(grants, steadily(rate), overshoot=overshoot)
     pipeline.run(20)
-    learnt = pipeline.in_flight_limit.messages
-    assert learnt < 2 * (grants + overshoot)
+    learned = pipeline.in_flight_limit.messages
+    assert learned < 2 * (grants + overshoot)
     pipeline.longest_queue = 0
     delivered = pipeline.delivered
     pipeline.run(40, begin=20)
@@ -184,7 +184,7 @@ def test_rare_bursts_are_flushed_early_once_before_their_pause_is_known(every_s:
 
 
 @pytest.mark.parametrize("answers_after_ms", [0, 150])
-def test_a_limit_of_10_is_learnt_within_three_seconds(answers_after_ms: int):
+def test_a_limit_of_10_is_learned_within_three_seconds(answers_after_ms: int):
     pipeline = Pipeline(10, steadily(25), kafka_ms=5, answers_after_ms=answers_after_ms).run(3)
     assert pipeline.in_flight_limit.messages == 10
 

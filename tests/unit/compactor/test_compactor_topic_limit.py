@@ -43,7 +43,7 @@ async def test_asking_again_lowers_no_limit(monkeypatch: pytest.MonkeyPatch, tol
     assert (topic.known.max_bytes, topic.known.batch_bytes) == (2_000, 2_000)
 
 
-async def test_a_limit_learnt_from_refusals_gives_way_to_one_that_is_reported(
+async def test_a_limit_learned_from_refusals_gives_way_to_one_that_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ):
     topic = Topic(monkeypatch, None)

@@ -81,7 +81,7 @@ def test_an_itemized_partial_lists_each_value_with_its_seq_as_they_came():
     assert summary.moments.count == 8
 
 
-def test_a_forgotten_stream_draws_the_line_behind_its_newest_window():
+def test_a_forgotten_source_has_its_horizon_behind_its_newest_window():
     taken = begun(0, max_sources=1)
     taken.add(run(1, 3, START), 0, when(NOW))
     taken.add(run(1, 3, START, "b"), 3, when(NOW))  # forgets a
@@ -91,7 +91,7 @@ def test_a_forgotten_stream_draws_the_line_behind_its_newest_window():
     assert sorted(certain) == [1, 1, 2, 2, 3, 3, 4, 5]
 
 
-def test_forgotten_intervals_draw_their_stream_s_own_line():
+def test_forgotten_intervals_give_their_source_a_horizon_of_its_own():
     taken = begun(0, max_intervals=4)
     taken.add([of(Reading(START, 1.0, "a", 2 * n)) for n in range(1, 6)], 0, when(NOW))
     taken.add([of(Reading(START, 1.0, "a", 2))], 5, when(NOW))

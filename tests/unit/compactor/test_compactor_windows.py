@@ -83,7 +83,7 @@ def test_a_refused_packet_becomes_a_dead_letter():
 
 
 @pytest.mark.parametrize("src", ["a", None])
-def test_a_running_stream_does_not_get_past_the_clock(src: str | None):
+def test_a_running_source_does_not_get_past_the_clock(src: str | None):
     """Where a window holds what is just allowed and what is not, each reading is looked at."""
     start = NOW - NOW % WINDOW
     now = start - MAX_AHEAD_MS + 5_000
@@ -96,7 +96,7 @@ def test_a_running_stream_does_not_get_past_the_clock(src: str | None):
 
 
 @pytest.mark.parametrize("src", ["a", None])
-def test_a_running_stream_does_not_get_past_seven_days(src: str | None):
+def test_a_running_source_does_not_get_past_seven_days(src: str | None):
     start = NOW - NOW % WINDOW
     now = start + MAX_AGE_MS + 5_000
     stamps = [start + 6_000, start + 5_000, start + 4_999, start, start + 7_000]
@@ -107,7 +107,7 @@ def test_a_running_stream_does_not_get_past_seven_days(src: str | None):
     assert [letter.number for letter in taken.take_dead_letters()] == [3, 4]
 
 
-def test_a_payload_over_8_kib_does_not_get_past_a_running_stream():
+def test_a_payload_over_8_kib_does_not_get_past_a_running_source():
     taken = windows()
     taken.add(run(1, 5), 0, when(NOW))
     long = b'{"ts":%d,"val":1,"src":"a","seq":6,"x":"%s"}' % (NOW, b"y" * 8192)
@@ -213,7 +213,7 @@ def test_sources_are_forgotten_beyond_their_bound_and_counted():
     assert taken.duplicates == 2
 
 
-def test_a_stream_that_goes_on_is_remembered_longer_than_one_that_has_ended():
+def test_a_source_that_goes_on_is_remembered_longer_than_one_that_has_ended():
     taken = windows(Sources(max_sources=3))
     for number in range(6):
         now = NOW + number * WINDOW
@@ -232,7 +232,7 @@ def test_intervals_are_forgotten_beyond_their_bound_and_counted():
     assert taken.duplicates == 1
 
 
-def test_a_facility_without_streams_and_windows_is_forgotten():
+def test_a_facility_without_sources_and_windows_is_forgotten():
     taken = windows(Sources(max_sources=2))
     for number in range(50):
         taken.add([of(Reading(NOW, 1.0, "a", 1), f"f{number}")], number, when(NOW))
