@@ -83,6 +83,8 @@ class Bench:
         settings = Settings.read({})
         self.kafka = Kafka(settings)
         self.compactor = Compactor(settings, self.kafka)
+        self.now_ms = time.time_ns() // 1_000_000
+        """Unix time in milliseconds of all readings: no window ends between two of them."""
         self.connect()
 
     def connect(self) -> None:
@@ -92,12 +94,8 @@ class Bench:
         subscriber._connection = self.connection  # type: ignore[assignment]
         self.compactor.on_connected(session_present=True)
 
-    @staticmethod
-    def now_ms() -> int:
-        return time.time_ns() // 1_000_000
-
     def deliver(self, *seqs: int, ago_ms: int = 0, facility: str = "f") -> None:
-        ts = self.now_ms() - ago_ms
+        ts = self.now_ms - ago_ms
         self.give([publish(f"sensor_readings/{facility}/s", ts, seq) for seq in seqs])
 
     def give(self, messages: list[Message]) -> None:

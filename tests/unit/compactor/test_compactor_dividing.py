@@ -82,7 +82,7 @@ def counted(bench: Bench) -> tuple[int, Counter[tuple[str, int]]]:
 async def test_a_partial_that_kafka_does_not_take_is_written_in_several():
     bench = Bench()
     bench.kafka.takes_bytes = 2_000
-    now = bench.now_ms()
+    now = bench.now_ms
     readings = [Reading(now, float(n), f"source-{n}", 1) for n in range(200)]
     bench.give([of(reading) for reading in readings])
     await bench.flush(everything=True)
@@ -99,7 +99,7 @@ async def test_gaps_of_one_source_are_no_reason_for_a_dead_letter():
     """A record holds a few hundred intervals of the 20,000; once all of it was a dead letter."""
     bench = Bench()
     bench.kafka.takes_bytes = 2_000
-    now = bench.now_ms()
+    now = bench.now_ms
     bench.give([publish("sensor_readings/f/s", now, 2 * n) for n in range(1, 20_001)])
     await bench.flush(everything=True)
     total, seqs = counted(bench)
@@ -117,7 +117,7 @@ TOO_SMALL = 330
 async def test_a_reading_that_is_too_large_is_a_dead_letter_and_acknowledged_with_it():
     bench = Bench()
     bench.kafka.takes_bytes = TOO_SMALL
-    now = bench.now_ms()
+    now = bench.now_ms
     bench.give([of(Reading(now, 1.0, LONG_SRC, seq)) for seq in (2, 3)])
     bench.give([publish("sensor_readings/g/s", now, 1)])
     bench.kafka.takes_dead = False
@@ -140,7 +140,7 @@ async def test_a_reading_that_is_too_large_is_a_dead_letter_and_acknowledged_wit
 async def test_readings_without_identity_are_always_divided(max_bytes: int):
     bench = Bench()
     bench.kafka.takes_bytes = max_bytes
-    now = bench.now_ms()
+    now = bench.now_ms
     bench.give([of(Reading(now, 1.5**n)) for n in range(-200, 200)])
     await bench.flush(everything=True)
     assert counted(bench)[0] == 400
@@ -148,7 +148,7 @@ async def test_readings_without_identity_are_always_divided(max_bytes: int):
 
 def wide(bench: Bench, facility: str = "f") -> None:
     """Deliver a reading whose partial is too large for a topic that is too small."""
-    bench.give([of(Reading(bench.now_ms(), 1.0, LONG_SRC, 1), facility)])
+    bench.give([of(Reading(bench.now_ms, 1.0, LONG_SRC, 1), facility)])
 
 
 async def test_a_limit_that_was_raised_is_noticed_before_a_value_is_given_up():
@@ -180,7 +180,7 @@ async def test_a_limit_that_is_reported_and_not_kept_to_ends_in_dead_letters():
 async def test_what_can_be_divided_asks_for_no_limit():
     bench = Bench()
     bench.kafka._limit.max_bytes = 400
-    now = bench.now_ms()
+    now = bench.now_ms
     bench.give([of(Reading(now, 1.5**n)) for n in range(-200, 200)])
     await bench.flush(everything=True)
     assert (counted(bench)[0], bench.kafka.asked) == (400, 0)

@@ -32,7 +32,7 @@ async def test_nothing_is_acknowledged_before_it_is_durable():
 async def test_every_partial_tells_the_newest_window_end_up_to_its_own_flush():
     bench = Bench()
     bench.kafka.horizon.newest_ms = 5
-    start = bench.now_ms() // 10_000 * 10_000
+    start = bench.now_ms // 10_000 * 10_000
     for facility, ago in [("f", 60_000), ("g", 20_000)]:
         bench.give([publish(f"sensor_readings/{facility}/s", start - ago, 1)])
     await bench.flush(everything=True)
