@@ -5,12 +5,13 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
-from aiokafka.protocol.admin import CreateAclsRequest
+from aiokafka.protocol.admin import CreateAclsRequest, DescribeAclsRequest
 from sensorpipe_cli.runner.child import Child, free_port
 from sensorpipe_runtime.kafka.client import PARTITIONS, KafkaSettings
 from sensorpipe_schema.names import (
@@ -21,6 +22,7 @@ from sensorpipe_schema.names import (
 )
 from support import services
 from support.pipeline import Pipeline, ask_status, monitoring_url, own_monitoring, until
+from support.waiting import eventually
 
 KAFKA_USERS = {"admin": "kafka-admin", "compactor": "kafka-compactor", "server": "kafka-server"}
 MQTT_USERS = {"generator": "mqtt-generator", "compactor": "mqtt-compactor"}
@@ -69,7 +71,10 @@ async def kafka_admin(kafka: Child) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def allow(kafka: Child, user: str, acls: Acls) -> None:
-    """Let a user do this, as Strimzi's user operator does."""
+    """Let a user do this, as Strimzi's user operator does, and wait until the broker knows it.
+
+    The controller answers before that.
+    """
     async with kafka_admin(kafka) as admin:
         for (resource, name), operations in acls.items():
             for operation in operations:
@@ -78,6 +83,13 @@ async def allow(kafka: Child, user: str, acls: Acls) -> None:
                 answer = await admin._send_to_controller(request)
                 for code, detail in answer.creation_responses:
                     assert not code, (for_code(code), detail)
+                known = DescribeAclsRequest(*what, _OPERATIONS[operation], _ALLOW)
+                await eventually(partial(_is_known, admin, known))
+
+
+async def _is_known(admin: AIOKafkaAdminClient, acl: DescribeAclsRequest) -> bool:
+    """Return whether the broker's authorizer has an ACL."""
+    return bool((await admin._send_request(acl)).resources)
 
 
 async def create(kafka: Child, *topics: str) -> None:
