@@ -95,6 +95,13 @@ def test_every_layer_has_the_label():
         assert rest[rest.index("ARG APP") + 1] == f"LABEL {build.LABEL}=${{APP}}"
 
 
+def test_every_layer_of_a_part_has_the_label():
+    for file in (ROOT / "tests/support/kube/parts").glob("*/Dockerfile"):
+        lines = file.read_text().splitlines()
+        start = lines.index("FROM ${BASE_IMAGE}")
+        assert lines[start + 1 : start + 3] == ["ARG PART", f"LABEL {build.LABEL}=${{PART}}"]
+
+
 def test_the_context_has_what_is_copied_and_nothing_else():
     copied = {
         source

@@ -78,19 +78,21 @@ def build(part: Part) -> tuple[str, Path]:
 
 def _build(part: Part, image: str, contents: list[Path], base: str, archive: Path) -> None:
     tool = builder()
-    arguments = {"BASE_IMAGE": base or base_image(tool), **part.arguments}
+    label = f"part-{part.name}"
+    arguments = {"BASE_IMAGE": base or base_image(tool), "PART": label, **part.arguments}
     with tempfile.TemporaryDirectory(prefix="sensorpipe-part-") as name:
         context = Path(name)
         for path in contents:
             (shutil.copytree if path.is_dir() else shutil.copy2)(path, context / path.name)
         dockerfile = _DOCKERFILES / part.folder / "Dockerfile"
         try:
-            tool.build(image, dockerfile, context, arguments=arguments, secrets={})
+            used = tool.build(image, dockerfile, context, arguments=arguments, secrets={})
         except CommandError as error:
             if part.rare and "ailed to fetch" in str(error):
                 raise UnavailableError(f"Debian's {part.name} is out of reach") from error
             raise
     tool.save(image, archive)
+    tool.prune(label, used)
     tool.remove_other_tags(image.rpartition(":")[0], keep=image)
     for old in archive.parent.glob(f"part-{part.name}-*.tar"):
         if old != archive:
