@@ -219,6 +219,15 @@ def test_a_bucket_whose_parts_are_removed_counts_whole_where_it_starts_within():
     ]
 
 
+def test_nothing_counts_before_the_moment_that_all_levels_are_removed_to():
+    removed = dict.fromkeys(["windows", "5m", "1h", "1d"], START)
+    done_ms = START + DAY.length_ms
+    assert list(cover(START - DAY.length_ms, START, done_ms, (), removed)) == []
+    assert list(cover(START - DAY.length_ms, done_ms, done_ms, (), removed)) == [
+        Piece(DAY, START, done_ms)
+    ]
+
+
 @given(
     cuts=st.lists(MOMENTS, min_size=2, max_size=6).map(sorted),
     removed_ms=st.lists(st.integers(0, 72), min_size=3, max_size=3).map(

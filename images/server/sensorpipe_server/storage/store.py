@@ -36,9 +36,10 @@ class PastRanges(Protocol):
     async def refuse(
         self, partials: Sequence[Pending]
     ) -> tuple[list[RefusedRecord], list[Pending]]:
-        """Return the partials whose range was removed for good, and those counted before that.
+        """Return the partials that nothing counts nor ever will, and those counted already.
 
-        None of them is stored; the second ones are redelivered, and no dead letters.
+        Both are of a range that was removed for good. None of them is stored; the second ones are
+        redelivered, and no dead letters.
 
         Called before the others are inserted. Raises PyMongoError to have the write repeated.
         """

@@ -57,6 +57,9 @@ LEVELS: Final = (FIVE_MINUTES, HOUR, DAY)
 WINDOWS: Final = "windows"
 """What stands for the windows themselves where levels are named."""
 
+KEPT: Final = (WINDOWS, *(level.name for level in LEVELS))
+"""What is kept, from the finest; nothing is removed that is coarser than something kept."""
+
 
 class Piece(NamedTuple):
     """Buckets of a level that follow each other; without a level, the windows of a range."""
@@ -145,11 +148,13 @@ def cover(
 
     `removed` says by the name of a level, or WINDOWS, before which moment it has been removed;
     a finer level not later than a coarser one. A bucket whose parts are gone counts whole where
-    it starts within the range.
+    it starts within the range. Where the coarsest level was removed, nothing counts.
     """
     at = LEVELS.index(coarsest)
     last: Piece | None = None
-    for piece in _cover(at, from_ms, to_ms, _Known(done_ms, marked, removed or {})):
+    known = _Known(done_ms, marked, removed or {})
+    from_ms = max(from_ms, known.removed.get(DAY.name, 0))
+    for piece in _cover(at, from_ms, to_ms, known):
         if last is not None and (last.level, last.end_ms) == (piece.level, piece.start_ms):
             last = Piece(last.level, last.start_ms, piece.end_ms)
             continue

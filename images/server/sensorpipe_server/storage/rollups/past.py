@@ -1,28 +1,26 @@
 """What a store has to know of the past: what was computed without its partials, or removed."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import aclosing
 from typing import Final
 
-from sensorpipe_schema.compacted_reading_pb2 import CompactedReading, SensorSummary
-from sensorpipe_schema.intervals import Interval, IntervalSet
-
-from sensorpipe_server.storage.documents import Document
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
-from sensorpipe_server.storage.pace import aside
 from sensorpipe_server.storage.pending import Pending, RefusedRecord
-from sensorpipe_server.storage.queries import in_batches
-from sensorpipe_server.storage.rollups.levels import LEVELS, read_rollup, rollup_id
-from sensorpipe_server.storage.rollups.state import RollupState, Start
-from sensorpipe_server.storage.summaries import held, sources_of
+from sensorpipe_server.storage.rollups.late_partials import (
+    Decision,
+    LateOutcome,
+    LatePartials,
+    UndecidedError,
+)
+from sensorpipe_server.storage.rollups.levels import LEVELS, WINDOWS, Level
+from sensorpipe_server.storage.rollups.state import RollupState, Start, State
 
 WINDOW_REMOVED: Final = "window_removed"
 """The reason of a dead letter whose range of time was removed for good."""
 
+_DETAIL: Final = "windows of this time were removed; see SENSORPIPE_RETENTION"
 
-BUCKETS: Final = 100
-"""Largest number of rollups that one query asks for."""
+States = Mapping[str, State]
 
 
 class Past:
@@ -30,89 +28,93 @@ class Past:
 
     def __init__(self, db: Database) -> None:
         self._state = RollupState(db)
-        self._rollups = database.on_primary(database.rollups(db))
+        self._late = LatePartials(database.on_primary(database.rollups(db)))
         self._announced_ms: int | None = None
         """As it was last seen: what is removed since then, `mark` finds out."""
 
     async def refuse(
         self, partials: Sequence[Pending]
     ) -> tuple[list[RefusedRecord], list[Pending]]:
-        """Return the partials whose range was removed for good, and of these the redelivered ones.
+        """Return the partials that nothing counts nor ever will, and those counted already.
 
-        A partial was stored before where the rollups that are left hold each of its readings.
-        Without `src` and `seq` that cannot be known: such a partial is refused.
+        All are of a range that was removed for good. A partial is counted where the rollups that
+        are left hold each of its readings. Without `src` and `seq` that cannot be known: such a
+        partial is refused. Raises UndecidedError where a level is removed meanwhile.
         """
         if self._announced_ms is None:
             self._announced_ms = await self._state.announced()
         behind = [each for each in partials if each.start_ms < self._announced_ms]
         if not behind:
             return [], []
-        closed = await self._state.closed(_starts(behind))
-        detail = "windows of this time were removed; see SENSORPIPE_RETENTION"
-        late = [each for each in behind if (each.facility, each.start_ms) in closed]
-        counted = await self._counted(late)
+        states = await self._state.read({each.facility for each in behind})
+        removed = [each for each in behind if _finest(each, states) != WINDOWS]
+        decisions = await self._decisions(removed, states)
+        counted = [each for each in removed if _outcome_of(each, decisions) is LateOutcome.COUNTED]
         return (
             [
-                RefusedRecord(each.record, WINDOW_REMOVED, detail)
-                for each in late
-                if id(each) not in counted
+                RefusedRecord(each.record, WINDOW_REMOVED, _DETAIL)
+                for each in removed
+                if _outcome_of(each, decisions) is LateOutcome.REFUSED
             ],
-            [each for each in late if id(each) in counted],
+            counted,
         )
-
-    async def _counted(self, partials: Sequence[Pending]) -> set[int]:
-        """Return the `id` of each partial of which a rollup that is sealed holds all readings."""
-        of_bucket: dict[str, list[Pending]] = {}
-        for each in partials:
-            for level in LEVELS:
-                name = rollup_id(each.facility, level, level.start(each.start_ms))
-                of_bucket.setdefault(name, []).append(each)
-        counted: set[int] = set()
-        names = sorted(of_bucket)
-        for at in range(0, len(names), BUCKETS):
-            condition = {"_id": {"$in": names[at : at + BUCKETS]}, "sealed": True}
-            fields = {"summary": 1, "too_large": 1}
-            async with aclosing(in_batches(self._rollups, condition, fields)) as batches:
-                async for batch in batches:
-                    for found in batch:
-                        some = of_bucket[found["_id"]]
-                        size = len(found.get("summary", b""))
-                        counted |= await aside(size, _counted_in, found, some)
-        return counted
 
     async def mark(self, partials: Sequence[Pending]) -> None:
-        """Mark what was computed without these partials, which are durable."""
+        """Mark what was computed without these partials, which are durable.
+
+        Raises UndecidedError where windows were removed that they belong to: the write is to be
+        repeated, which finds out whether they were counted before that.
+        """
         self._announced_ms = None  # unknown where this fails
-        self._announced_ms = await self._state.mark(_starts(partials))
+        announced_ms, states = await self._state.mark(_starts(partials))
+        removed = [each for each in partials if _finest(each, states) != WINDOWS]
+        decisions = await self._decisions(removed, states)
+        if any(_outcome_of(each, decisions) is not LateOutcome.KEPT for each in removed):
+            raise UndecidedError("windows were removed while a partial of them was stored")
+        self._announced_ms = announced_ms
+
+    async def _decisions(self, partials: Sequence[Pending], states: States) -> dict[int, Decision]:
+        """Return by `id` the decisions on partials of whose time some level is left.
+
+        What they are counted in is marked where a coarser level does not hold them: who computed
+        the finer one may have died in between.
+        """
+        if not partials:
+            return {}
+        levels: dict[str | None, Level] = {level.name: level for level in LEVELS}
+        finest = {id(each): levels.get(_finest(each, states)) for each in partials}
+        left = {name: level for name, level in finest.items() if level is not None}
+        decisions = await self._late.of([each for each in partials if id(each) in left], left)
+        # what is announced from now on is computed from what the finer level holds already
+        now = await self._state.read({each.facility for each in partials})
+        lacking = [each for each in partials if _is_lacking(each, decisions.get(id(each)), now)]
+        if lacking:
+            now |= await self._state.mark_all(_starts(lacking))
+        if any(_finest(each, now) != _finest(each, states) for each in partials):
+            raise UndecidedError("more was removed meanwhile")
+        return decisions
 
 
-def _counted_in(document: Document, partials: Sequence[Pending]) -> set[int]:
-    """Return the `id` of each partial of which a stored rollup holds all readings."""
-    rollup = read_rollup(document)
-    if rollup is None:
-        return set()
-    counted = {each.summary.sensor: dict(sources_of(each.summary)[0]) for each in rollup.sensors}
-    return {
-        id(each)
-        for each in partials
-        if all(
-            _holds(counted, summary)
-            for summary in CompactedReading.FromString(each.document["partial"]).sensors
-        )
-    }
+def _outcome_of(partial: Pending, decisions: Mapping[int, Decision]) -> LateOutcome:
+    """Return what becomes of a partial; of what has no decision nothing is left."""
+    found = decisions.get(id(partial))
+    return (found and found.outcome) or LateOutcome.REFUSED
 
 
-def _holds(counted: Mapping[str, Mapping[str, Sequence[Interval]]], summary: SensorSummary) -> bool:
-    """Return whether each reading of a summary is in what was counted, by sensor and `src`."""
-    sources, _ = sources_of(summary)
-    if sum(held(some) for _, some in sources) != summary.count:
+def _finest(partial: Pending, states: States) -> str | None:
+    """Return the finest level that is kept of the time of a partial, or WINDOWS; None if none."""
+    return states.get(partial.facility, State()).finest(partial.start_ms)
+
+
+def _is_lacking(partial: Pending, decision: Decision | None, states: States) -> bool:
+    """Whether a coarser rollup that should be there does not hold a partial that is counted."""
+    if decision is None:
         return False
-    of_sensor = counted.get(summary.sensor, {})
-    for src, some in sources:
-        before = of_sensor.get(src, ())
-        if list(IntervalSet([*before, *some])) != list(IntervalSet(before)):
-            return False
-    return True
+    announced_ms = states.get(partial.facility, State()).announced_ms
+    return any(
+        level.start(partial.start_ms) + level.length_ms <= announced_ms
+        for level in decision.lacking
+    )
 
 
 def _starts(partials: Iterable[Pending]) -> set[Start]:

@@ -19,6 +19,7 @@ from sensorpipe_server.storage.mongodb.database import READ_SECONDS, WRITE_SECON
 from sensorpipe_server.storage.pace import Pace
 from sensorpipe_server.storage.rollups.levels import (
     DAY,
+    KEPT,
     LEVELS,
     WINDOWS,
     Level,
@@ -26,10 +27,11 @@ from sensorpipe_server.storage.rollups.levels import (
     rollup_start,
 )
 from sensorpipe_server.storage.rollups.renewal import Renewal
+from sensorpipe_server.storage.rollups.sealing import seal_range
 from sensorpipe_server.storage.rollups.state import RollupState, State
 
-KEPT: Final = (WINDOWS, *(level.name for level in LEVELS))
-"""What is kept, from the finest; nothing is removed that is coarser than something kept."""
+ATTEMPTS: Final = 5
+"""Largest number of times in a round that a range is closed in vain, as late partials came."""
 
 BITE: Final = 12
 """Largest number of buckets whose parts are deleted at a time."""
@@ -64,15 +66,22 @@ class Removal:
         """Remove what a facility has for too long; `now_ms` is what age is measured against."""
         for name, end_ms in limits(self._keep, state.done_ms, now_ms).items():
             if end_ms > state.swept.get(name, 0):
-                await self._state.close(facility, end_ms)
-                if not await self._is_settled(facility, end_ms):
-                    return
-                await self._state.remove(facility, name, end_ms)
-                if not await self._is_settled(facility, end_ms):
+                if not await self._begin(facility, name, end_ms):
                     return
                 from_ms = max(0, state.swept.get(name, 0) - AGAIN_MS)
                 await self._sweep(facility, name, from_ms, end_ms)
                 await self._state.sweep(facility, name, end_ms)
+
+    async def _begin(self, facility: str, name: str, end_ms: int) -> bool:
+        """Say that a level is removed; return whether all that counts is in the level above."""
+        await self._state.close(facility, end_ms)
+        for _ in range(ATTEMPTS):
+            late = (await self._state.of(facility)).late
+            if not await self._is_settled(facility, end_ms):
+                return False
+            if await self._state.remove(facility, name, end_ms, late):
+                return True
+        return False
 
     async def _is_settled(self, facility: str, end_ms: int) -> bool:
         """Compute again what is marked before a moment; return whether nothing is any more."""
@@ -86,24 +95,13 @@ class Removal:
         days = name == DAY.name
         above = DAY if days else LEVELS[KEPT.index(name)]
         if not days:
-            await self._seal(facility, above, from_ms, end_ms)
+            await seal_range(self._rollups, facility, above, from_ms, end_ms)
         async with aclosing(self._buckets(facility, above, from_ms, end_ms)) as buckets:
             async for some in buckets:
                 starts = [start for start, is_whole in some if is_whole or days]
                 for one in KEPT if days else (name,):
                     await self._delete(facility, one, above, starts)
                 await self._pace.rest()
-
-    async def _seal(self, facility: str, level: Level, from_ms: int, end_ms: int) -> None:
-        """Let nobody replace rollups any more by what has less than all they were made of."""
-        open_ones = {
-            "_id": rollup_range(facility, level, from_ms, end_ms),
-            "sealed": {"$exists": False},
-        }
-        with pymongo.timeout(WRITE_SECONDS):
-            await self._rollups.update_many(
-                open_ones, {"$set": {"sealed": True}, "$inc": {"rev": 1}}
-            )
 
     async def _buckets(
         self, facility: str, level: Level, from_ms: int, end_ms: int

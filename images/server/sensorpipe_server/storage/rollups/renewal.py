@@ -27,13 +27,9 @@ class Renewal:
         for level in LEVELS:
             announced_ms = (await self._state.of(facility)).announced_ms
             starts = {level.start(start_ms) for start_ms in starts}
-            renewed = set()
+            starts = {each for each in starts if each + level.length_ms <= announced_ms}
             for start_ms in sorted(starts):
-                if start_ms + level.length_ms <= announced_ms and await self._writer.renew(
-                    facility, level, start_ms
-                ):
-                    renewed.add(start_ms)
+                await self._writer.renew(facility, level, start_ms)
                 await self._pace.rest()
-            starts = renewed
         for each in markers:
             await self._state.unmark(each)

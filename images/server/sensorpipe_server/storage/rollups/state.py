@@ -1,7 +1,7 @@
 """Up to where rollups go, and what came behind that: without a gap, and without a clock.
 
     rollup_state  {_id: FACILITY, announced_ms, done_ms, closed_ms,
-                   removed: {windows: ms, 5m: ms, …}, swept: {windows: ms, 5m: ms, …}}
+                   late: how often, removed: {windows: ms, 5m: ms, …}, swept: {windows: ms, …}}
                   {_id: "", announced_ms: not lower than that of any facility}
     rollup_dirty  {_id: FACILITY/START of 5 minutes, mark: another one each time it is marked}
 
@@ -30,13 +30,41 @@ below. A level whose bucket ends after `announced_ms`, read after the level belo
 is left out: whoever computes it first has yet to announce it, and reads the level below later.
 Until the marker is gone readers look below that bucket.
 
-What is to be removed for good has `closed_ms` raised first: a partial for a closed range is
-refused. Who has stored and marked one reads `closed_ms` after that: where it is not raised yet,
-the marker is seen by whoever raises it; where it is, the write is repeated, and refused. Then all
-marked buckets of the range are computed again. Only then, when rollups hold all that counts, is
-`removed` raised: from then on readers ignore markers before it, and look at no finer level. What
-was marked meanwhile is computed again, the rollups above are sealed (`sealed`, and `rev` raised,
-so that nobody who read less than all can replace them), the level is deleted, and `swept` raised.
+Who removes a level of a facility before some moment takes these steps:
+
+1. raise `closed_ms` to it;
+2. read `late`, then the markers before that moment, and compute again until there is none;
+3. raise `removed`, in one change that fails where `late` is another one by now: then go back
+   to 2, a few times, and leave the rest to the next round. From this change on readers ignore
+   markers before it, and look at no finer level;
+4. seal the rollups of the level above: `sealed`, and `rev` raised, so that nobody replaces them;
+5. delete the level, and raise `swept`.
+
+Who stores partials takes two more steps after the second one of the second list:
+
+3. read `closed_ms` and, only for windows that start before their facility's, raise `late`;
+4. read `removed`: a partial whose windows are not removed is counted.
+
+For either its writer read `closed_ms` before it was raised: then the marker was there before, and
+step 2 of the removal sees it. Or it raised `late`, and `removed` was not raised yet: then the one
+who raises it has read that `late`, hence the markers after that. So at the moment that `removed`
+is raised, the rollups above hold all that is counted, and may be sealed at once, by anybody.
+
+A partial whose windows are removed may be stored and in rollups, or stored only, or neither: its
+writer died, or stood still between two steps. One document decides: the rollup, sealed, of its
+bucket at the finest level that is left. Who has the partial seals it, an empty one where there is
+none, reads it, and then reads `removed` once more. If that level is removed by now, the next one
+decides. Else a partial that is in it is counted, and one that is not is a dead letter for good:
+nobody can add it any more. Its document is deleted, which nobody reads there. A bucket that is
+too large for a document is not deleted on the level below, which decides in its place; where
+that are the windows, the partial is stored as any other. Before it says that a partial is
+counted, the writer marks the bucket if a coarser rollup does not hold it, as whoever computed
+the finer one may have died in between; then `late` and `removed` tell as above whether that is in
+time. A write is repeated once for each level that is removed while it is under way, and once
+where a rollup appears just as it is sealed.
+
+Rollups know readings by `src` and `seq` only. So of a partial that has others nobody can tell
+whether it was counted before its windows were removed: it becomes a dead letter in any case.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -45,12 +73,11 @@ from typing import Any, Final, NamedTuple
 import pymongo
 from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.errors import PyMongoError
 
 from sensorpipe_server.storage.documents import END_OF_TIME_MS, Document
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import READ_SECONDS, WRITE_SECONDS, Database
-from sensorpipe_server.storage.rollups.levels import FIVE_MINUTES
+from sensorpipe_server.storage.rollups.levels import FIVE_MINUTES, KEPT
 
 EVERYONE: Final = ""
 """The `_id` of what is announced of all facilities together; no facility has this name."""
@@ -71,7 +98,14 @@ class State(NamedTuple):
     swept: Mapping[str, int] = {}
     """By level, or WINDOWS: before it nothing is left that has to be deleted."""
     closed_ms: int = 0
-    """Partials of windows that start before it are refused."""
+    """Whoever marks a window that starts before it raises `late` after that."""
+    late: int = 0
+    """How often windows that start before `closed_ms` were marked."""
+
+    def finest(self, start_ms: int) -> str | None:
+        """Return the finest level, or WINDOWS, that is kept of a start; None if none is."""
+        kept = (level for level in KEPT if start_ms >= self.removed.get(level, 0))
+        return next(kept, None)
 
 
 class Marker(NamedTuple):
@@ -81,10 +115,6 @@ class Marker(NamedTuple):
     start_ms: int
     mark: ObjectId
     """Another one each time it is marked, also after it was deleted."""
-
-
-class RangeRemovedError(PyMongoError):
-    """A range was removed while a partial of it was stored: repeat the write, to refuse it."""
 
 
 class RollupState:
@@ -139,33 +169,44 @@ class RollupState:
         behind = "" if after is None else _marker_id(after.facility, after.start_ms)
         return await self._markers({"_id": {"$gt": behind}}, limit)
 
-    async def mark(self, starts: Iterable[Start]) -> int:
+    async def mark(self, starts: Iterable[Start]) -> tuple[int, dict[str, State]]:
         """Mark what was computed without these windows, which are durable.
 
-        Returns what `announced` says. Raises PyMongoError to have their write repeated.
+        Returns what `announced` says, and by facility the state after it was marked. What the
+        state says is removed was removed before these windows were counted for certain.
         """
         announced_ms = await self.announced()
         behind = {start for start in starts if start[1] < announced_ms}
         if not behind:
-            return announced_ms
-        states = await self._behind(behind)
-        marks = {
-            _marker_id(name, FIVE_MINUTES.start(start_ms))
+            return announced_ms, {}
+        states = await self.read({name for name, _ in behind})
+        late = {
+            (name, start_ms)
             for name, start_ms in behind
             if start_ms < states.get(name, State()).announced_ms
         }
-        if marks:
-            anew = {"$set": {"mark": ObjectId()}}
-            writes = [UpdateOne({"_id": one}, anew, upsert=True) for one in sorted(marks)]
-            with pymongo.timeout(WRITE_SECONDS):
-                await self._dirty.bulk_write(writes, ordered=False)
-            await self._behind(behind)
-        return announced_ms
+        return announced_ms, await self.mark_all(late) if late else {}
 
-    async def closed(self, starts: Collection[Start]) -> set[Start]:
-        """Return those of these windows whose range is, or is going to be, removed for good."""
+    async def mark_all(self, starts: Collection[Start]) -> dict[str, State]:
+        """Mark the buckets of some windows; return by facility the state after that.
+
+        Of each window, what is finest there is not removed before these markers are looked at.
+        """
+        names = {_marker_id(name, FIVE_MINUTES.start(start_ms)) for name, start_ms in starts}
+        mark = {"$set": {"mark": ObjectId()}}
+        writes = [UpdateOne({"_id": one}, mark, upsert=True) for one in sorted(names)]
+        with pymongo.timeout(WRITE_SECONDS):
+            await self._dirty.bulk_write(writes, ordered=False)
         states = await self.read({name for name, _ in starts})
-        return _closed(states, starts)
+        closed = {
+            name for name, start_ms in starts if start_ms < states.get(name, State()).closed_ms
+        }
+        if not closed:
+            return states
+        more = [UpdateOne({"_id": name}, {"$inc": {"late": 1}}) for name in sorted(closed)]
+        with pymongo.timeout(WRITE_SECONDS):
+            await self._state.bulk_write(more, ordered=False)
+        return await self.read({name for name, _ in starts})
 
     async def announce(self, moments: Mapping[str, int]) -> None:
         """Say by facility that windows that start before a moment are going to be read."""
@@ -177,12 +218,20 @@ class RollupState:
         await self._raise("done_ms", moments)
 
     async def close(self, facility: str, moment_ms: int) -> None:
-        """Say that partials of windows that start before a moment are refused."""
+        """Say that something before a moment is going to be removed: see `late`."""
         await self._raise("closed_ms", {facility: moment_ms})
 
-    async def remove(self, facility: str, level: str, moment_ms: int) -> None:
-        """Say that what a level has before a moment is going to be removed for good."""
-        await self._raise(f"removed.{level}", {facility: moment_ms})
+    async def remove(self, facility: str, level: str, moment_ms: int, late: int) -> bool:
+        """Say that what a level has before a moment is removed for good, unless `late` was raised.
+
+        Returns whether that was said.
+        """
+        as_it_was = {"_id": facility, "late": late or None}  # MongoDB: null, or not there
+        with pymongo.timeout(WRITE_SECONDS):
+            done = await self._state.update_one(
+                as_it_was, {"$max": {f"removed.{level}": moment_ms}}
+            )
+        return done.matched_count > 0
 
     async def sweep(self, facility: str, level: str, moment_ms: int) -> None:
         """Say that what a level had before a moment is deleted."""
@@ -206,13 +255,6 @@ class RollupState:
         with pymongo.timeout(WRITE_SECONDS):
             await self._state.bulk_write(writes, ordered=True)
 
-    async def _behind(self, starts: Collection[Start]) -> dict[str, State]:
-        states = await self.read({name for name, _ in starts})
-        closed = _closed(states, starts)
-        if closed:
-            raise RangeRemovedError(f"removed while it was stored: {sorted(closed)[:10]}")
-        return states
-
     async def _markers(self, condition: Document, limit: int = 0) -> list[Marker]:
         marked = self._dirty.find(condition, sort=[("_id", 1)], limit=limit)
         with pymongo.timeout(READ_SECONDS):
@@ -225,14 +267,6 @@ def starts_of(markers: Sequence[Marker]) -> list[int]:
     return [marker.start_ms for marker in markers]
 
 
-def _closed(states: Mapping[str, State], starts: Collection[Start]) -> set[Start]:
-    return {
-        (name, start_ms)
-        for name, start_ms in starts
-        if name in states and start_ms < states[name].closed_ms
-    }
-
-
 def _state(document: Mapping[str, Any]) -> State:
     return State(
         document.get("announced_ms", 0),
@@ -240,6 +274,7 @@ def _state(document: Mapping[str, Any]) -> State:
         document.get("removed", {}),
         document.get("swept", {}),
         document.get("closed_ms", 0),
+        document.get("late", 0),
     )
 
 

@@ -76,18 +76,18 @@ class RollupWriter:
                 if start + level.length_ms <= to_ms:
                     await self.renew(facility, level, start)
 
-    async def renew(self, facility: str, level: Level, start_ms: int) -> bool:
-        """Compute one rollup again; return False where what it is made from was removed."""
+    async def renew(self, facility: str, level: Level, start_ms: int) -> None:
+        """Compute one rollup again, unless it is sealed."""
         while True:
             before = await self._rev(facility, level, start_ms)
             if before.sealed:
-                return False
+                return
             document = await self._compute(facility, level, start_ms)
             if document is None:
-                return True
+                return
             document["rev"] = before.rev + 1
             if not await replace(self._rollups, [document]):
-                return True
+                return
 
     async def _write_windows(self, facility: str, from_ms: int, to_ms: int) -> set[int]:
         """Write the rollups of 5 minutes of a range; return where they start.

@@ -1,0 +1,162 @@
+"""What became of partials whose windows were removed: decided once, by a rollup that is sealed."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from pymongo.errors import PyMongoError
+from sensorpipe_schema.compacted_reading_pb2 import CompactedReading, SensorSummary
+from sensorpipe_schema.intervals import Interval, IntervalSet
+
+from sensorpipe_server.storage.documents import Document
+from sensorpipe_server.storage.mongodb.database import Collection
+from sensorpipe_server.storage.pace import aside
+from sensorpipe_server.storage.pending import Pending
+from sensorpipe_server.storage.queries import in_batches
+from sensorpipe_server.storage.rollups.levels import LEVELS, Level, finer, read_rollup
+from sensorpipe_server.storage.rollups.sealing import RollupKey, seal
+from sensorpipe_server.storage.summaries import held, sources_of
+
+MAX_ROLLUPS: Final = 100
+"""Largest number of rollups that one query asks for."""
+
+
+class UndecidedError(PyMongoError):
+    """What becomes of a partial changed while it was looked at: repeat the write."""
+
+
+class LateOutcome(Enum):
+    """What becomes of a partial whose windows were removed."""
+
+    REFUSED = auto()
+    """No rollup holds it, and none ever will."""
+    COUNTED = auto()
+    """Rollups hold each of its readings."""
+    KEPT = auto()
+    """The windows of its bucket stay, since their rollup is too large for a document."""
+
+
+class Decision(NamedTuple):
+    """What becomes of a partial, or which bucket has to be sealed before that is certain."""
+
+    outcome: LateOutcome | None
+    level: Level
+    """Of the rollup that decides it, or that is to be sealed."""
+    lacking: tuple[Level, ...] = ()
+    """Coarser levels whose rollups do not hold it yet, as far as there should be any."""
+
+
+class RollupCheck(NamedTuple):
+    """What the rollup of a bucket says of a partial."""
+
+    is_sealed: bool
+    holds: bool | None
+    """Whether it has each reading of it; None where it is too large for a document."""
+
+
+def decide(finest: Level, found: Mapping[Level, RollupCheck]) -> Decision:
+    """Return what becomes of a partial, from the finest level that is kept and its rollups."""
+    level = finest
+    while True:
+        rollup = found.get(level)
+        if rollup is None or not rollup.is_sealed:
+            return Decision(None, level)
+        if rollup.holds is not None:
+            break
+        below = finer(level)
+        if below is None:
+            return Decision(LateOutcome.KEPT, level)
+        level = below
+    if not rollup.holds:
+        return Decision(LateOutcome.REFUSED, level)
+    coarser = LEVELS[LEVELS.index(level) + 1 :]
+    lacking = (each for each in coarser if each not in found or found[each].holds is False)
+    return Decision(LateOutcome.COUNTED, level, tuple(lacking))
+
+
+class LatePartials:
+    """Reads rollups, and seals those that decide what becomes of partials."""
+
+    def __init__(self, rollups: Collection) -> None:
+        self._rollups = rollups
+
+    async def of(
+        self, partials: Sequence[Pending], finest: Mapping[int, Level]
+    ) -> dict[int, Decision]:
+        """Return by `id` what becomes of partials, of whose windows a level is the finest left.
+
+        Raises UndecidedError where a rollup came to be there just now.
+        """
+        decisions = await self._decisions(partials, finest)
+        undecided = [each for each in partials if decisions[id(each)].outcome is None]
+        while undecided:
+            before = {id(each): decisions[id(each)].level for each in undecided}
+            await seal(self._rollups, {_rollup(each, before[id(each)]) for each in undecided})
+            decisions |= await self._decisions(undecided, finest)
+            undecided = [each for each in undecided if decisions[id(each)].outcome is None]
+            if any(decisions[id(each)].level == before[id(each)] for each in undecided):
+                raise UndecidedError("a rollup is being computed for a range that was removed")
+        return decisions
+
+    async def _decisions(
+        self, partials: Sequence[Pending], finest: Mapping[int, Level]
+    ) -> dict[int, Decision]:
+        found = await self._found(partials)
+        return {id(each): decide(finest[id(each)], found[id(each)]) for each in partials}
+
+    async def _found(self, partials: Sequence[Pending]) -> dict[int, dict[Level, RollupCheck]]:
+        """Return by `id`, by level, what the rollups that are there say of partials."""
+        of_bucket: dict[str, tuple[Level, list[Pending]]] = {}
+        for each in partials:
+            for level in LEVELS:
+                of_bucket.setdefault(_rollup(each, level).name, (level, []))[1].append(each)
+        result: dict[int, dict[Level, RollupCheck]] = {id(each): {} for each in partials}
+        names = sorted(of_bucket)
+        for at in range(0, len(names), MAX_ROLLUPS):
+            condition = {"_id": {"$in": names[at : at + MAX_ROLLUPS]}}
+            fields = {"summary": 1, "too_large": 1, "sealed": 1}
+            async with aclosing(in_batches(self._rollups, condition, fields)) as batches:
+                async for batch in batches:
+                    for document in batch:
+                        level, some = of_bucket[document["_id"]]
+                        size = len(document.get("summary", b""))
+                        for name, one in (await aside(size, _look, document, some)).items():
+                            result[name][level] = one
+        return result
+
+
+def _rollup(partial: Pending, level: Level) -> RollupKey:
+    return RollupKey(partial.facility, level, level.start(partial.start_ms))
+
+
+def _look(document: Document, partials: Sequence[Pending]) -> dict[int, RollupCheck]:
+    """Return by `id` what a stored rollup says of partials."""
+    is_sealed = "sealed" in document
+    rollup = read_rollup(document)
+    if rollup is None:
+        return {id(each): RollupCheck(is_sealed, None) for each in partials}
+    counted = {each.summary.sensor: dict(sources_of(each.summary)[0]) for each in rollup.sensors}
+    return {
+        id(each): RollupCheck(
+            is_sealed,
+            all(
+                _holds(counted, summary)
+                for summary in CompactedReading.FromString(each.document["partial"]).sensors
+            ),
+        )
+        for each in partials
+    }
+
+
+def _holds(counted: Mapping[str, Mapping[str, Sequence[Interval]]], summary: SensorSummary) -> bool:
+    """Return whether each reading of a summary is in what was counted, by sensor and `src`."""
+    sources, _ = sources_of(summary)
+    if sum(held(some) for _, some in sources) != summary.count:
+        return False
+    of_sensor = counted.get(summary.sensor, {})
+    for src, some in sources:
+        before = of_sensor.get(src, ())
+        if list(IntervalSet([*before, *some])) != list(IntervalSet(before)):
+            return False
+    return True

@@ -1,0 +1,68 @@
+"""Sealing rollups: nobody replaces one any more, so that what it holds is decided for good."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import pymongo
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+from sensorpipe_schema.compacted_reading_pb2 import Rollup
+
+from sensorpipe_server.storage.documents import Document
+from sensorpipe_server.storage.mongodb import refusal
+from sensorpipe_server.storage.mongodb.database import WRITE_SECONDS, Collection
+from sensorpipe_server.storage.rollups.levels import (
+    Level,
+    rollup_document,
+    rollup_id,
+    rollup_range,
+)
+
+_SEAL: Final[Document] = {"$set": {"sealed": True}, "$inc": {"rev": 1}}
+"""Whoever replaces a rollup names the `rev` that it had before."""
+
+
+class RollupKey(NamedTuple):
+    """Names the rollup of one bucket."""
+
+    facility: str
+    level: Level
+    start_ms: int
+
+    @property
+    def name(self) -> str:
+        """The `_id` of its rollup."""
+        return rollup_id(*self)
+
+
+async def seal_range(
+    rollups: Collection, facility: str, level: Level, from_ms: int, to_ms: int
+) -> None:
+    """Seal the rollups of a level that are there in a range."""
+    buckets = rollup_range(facility, level, from_ms, to_ms)
+    with pymongo.timeout(WRITE_SECONDS):
+        await rollups.update_many({"_id": buckets, "sealed": {"$exists": False}}, _SEAL)
+
+
+async def seal(rollups: Collection, buckets: Iterable[RollupKey]) -> None:
+    """Seal the rollups of some buckets; where there is none, an empty one.
+
+    One that comes to be there at this very moment may be left out.
+    """
+    writes = [
+        UpdateOne({"_id": each.name, "sealed": {"$exists": False}}, _sealed(each), upsert=True)
+        for each in buckets
+    ]
+    try:
+        with pymongo.timeout(WRITE_SECONDS):
+            await rollups.bulk_write(writes, ordered=False)
+    except BulkWriteError as error:
+        problems = error.details["writeErrors"]
+        if error.details["writeConcernErrors"] or not all(map(refusal.is_duplicate_id, problems)):
+            raise
+
+
+def _sealed(bucket: RollupKey) -> Document:
+    """Return the update that seals a bucket."""
+    empty = rollup_document(*bucket, Rollup(), 0)
+    return {**_SEAL, "$setOnInsert": {k: v for k, v in empty.items() if k not in {"_id", "rev"}}}
