@@ -28,6 +28,7 @@ FOLDED: Final = "folded"
 MAX_LISTED_SENSORS: Final = 10_000
 """Sensors listed of one facility; the windows of all others are stored all the same."""
 
+_START_DIGITS: Final = 15
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -76,6 +77,23 @@ def id_range(facility: str, from_ms: int = 0, to_ms: int = END_OF_TIME_MS) -> di
     """Return the condition on `_id` for windows that start in `from_ms <= start < to_ms`."""
     end = f"{facility}0" if to_ms >= END_OF_TIME_MS else f"{facility}/{to_ms:015d}"
     return {"$gte": f"{facility}/{from_ms:015d}", "$lt": end}
+
+
+def start_among(text: str) -> int:
+    """Return the highest start, in unix milliseconds, of windows whose `_id` are not above one.
+
+    So it says in which range an `_id` lies that is none of ours; 0 where it is below all others.
+    """
+    digits = text.partition("/")[2][:_START_DIGITS]
+    for at, each in enumerate(digits):
+        if each > "9":
+            return int(digits[:at].ljust(_START_DIGITS, "9"))
+        if each < "0":
+            digits = digits[:at]
+            break
+    if len(digits) == _START_DIGITS:
+        return int(digits)
+    return max(0, int(digits.ljust(_START_DIGITS, "0")) - 1)
 
 
 @lru_cache(maxsize=4096)  # neighbouring windows and facilities share their bounds

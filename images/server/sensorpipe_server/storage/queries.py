@@ -62,20 +62,46 @@ class Batch(NamedTuple):
 async def facility_names(windows: database.Collection, after: str = "") -> AsyncGenerator[str]:
     """Yield the facilities that have windows, sorted, from behind `after`.
 
-    The windows themselves say which there are: each name is one step in the index of `_id`.
+    The windows themselves say which there are.
     """
     behind = f"{after}0" if after else ""
+    async with aclosing(of_each_facility(windows, {"_id": 1}, behind)) as documents:
+        async for document in documents:
+            yield facility_of(document)
+
+
+async def of_each_facility(
+    collection: database.Collection,
+    fields: Mapping[str, Any],
+    behind: str = "",
+    *,
+    newest: bool = False,
+) -> AsyncGenerator[Document]:
+    """Yield the first document of each facility, in the order of `_id`; or the last, against it.
+
+    Only of those whose `_id` is behind one. Each is one step in the index of `_id`.
+    """
+    bounds = {"$gt": behind, "$lt": "\U0010ffff"}
+    order = [("_id", -1 if newest else 1)]
     while True:
         with pymongo.timeout(READ_SECONDS):
-            window = await database.answered(
-                windows.find_one({"_id": {"$gt": behind}}, {"_id": 1}, sort=[("_id", 1)])
-            )
-        if window is None:
+            finding = collection.find_one({"_id": bounds}, fields, sort=order)
+            found = await database.answered(finding)
+        if found is None:
             return
-        name = str(window["_id"]).partition("/")[0]
-        behind = f"{name}0"  # "0" comes next to the "/" that ends a name
+        name = facility_of(found)
+        if newest:
+            bounds["$lt"] = f"{name}/" if name else found["_id"]
+        else:
+            bounds["$gt"] = f"{name}0" if name else found["_id"]  # "0" comes next to "/"
         if name:
-            yield name
+            yield found
+
+
+def facility_of(document: Mapping[str, Any]) -> str:
+    """Return the facility that an `_id` names; an empty one if it names none."""
+    name, slash, _ = str(document["_id"]).partition("/")
+    return name if slash else ""
 
 
 async def has_others(windows: database.Collection, names: Collection[str]) -> bool:

@@ -11,6 +11,7 @@ from sensorpipe_server.storage.documents import Document, WindowKey
 from sensorpipe_server.storage.mongodb.database import WRITE_SECONDS, Collection
 from sensorpipe_server.storage.pace import aside
 from sensorpipe_server.storage.rollups.folding import Folding, folding
+from sensorpipe_server.storage.rollups.windows import size_of
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 """Size of what waits to be written, beyond which it is."""
@@ -29,7 +30,7 @@ class FoldWriter:
 
     async def add(self, key: WindowKey, documents: Sequence[Document]) -> None:
         """Put the documents of a window together, if there are enough of them."""
-        size = sum(len(each["partial"]) for each in documents)
+        size = size_of(documents)
         found: Folding = await aside(size, folding, key, documents)
         if found.written is None and not found.obsolete:
             return

@@ -78,7 +78,7 @@ def _held(
         return {}, []
     try:
         message = CompactedReading.FromString(whole["partial"])
-    except (DecodeError, TypeError):
+    except (DecodeError, KeyError, TypeError):
         return None, []
     holds = {one.run: IntervalSet(pairs(one.bounds)) for one in message.holds}
     return holds, [d["_id"] for key, d in others if is_held(message, key.run, key.number)]

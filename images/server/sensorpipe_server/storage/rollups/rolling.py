@@ -6,18 +6,19 @@ One server of a group does it for all, in a share of its time; others may at any
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from itertools import groupby
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import pymongo
 from pymongo.errors import PyMongoError
 
-from sensorpipe_server.storage.documents import WindowKey, read_id, unix_ms
+from sensorpipe_server.storage.documents import Document, WindowKey, read_id, unix_ms
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import READ_SECONDS, Database
 from sensorpipe_server.storage.pace import Pace
+from sensorpipe_server.storage.queries import facility_of, of_each_facility
 from sensorpipe_server.storage.rollups.edge import Edge
 from sensorpipe_server.storage.rollups.levels import FIVE_MINUTES, HOUR
 from sensorpipe_server.storage.rollups.removal import Keep, Removal, forever
@@ -49,6 +50,11 @@ STEPS: Final = 50
 
 MARKERS: Final = 500
 """Largest number of markers that are read at a time."""
+
+SKIPPED: Final = 1000
+"""Largest number of documents at the end of a facility that are none of ours, and are skipped."""
+
+_WHEN: Final = {"received_at": 1}
 
 log = logging.getLogger(__name__)
 
@@ -142,21 +148,20 @@ class Rolling:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _newest(self) -> AsyncGenerator[Newest]:
-        """Yield the newest window of each facility: one step in the index of `_id` for each."""
-        condition: dict[str, Any] = {}
-        while True:
-            with pymongo.timeout(READ_SECONDS):
-                found = await self._windows.find_one(
-                    condition, {"received_at": 1}, sort=[("_id", -1)]
-                )
-            if found is None:
-                return
-            # all that begins with "NAME/" is below "NAME0" and, but for it, below "NAME/"
-            condition = {"_id": {"$lt": str(found["_id"]).partition("/")[0] + "/"}}
-            try:
-                yield Newest(read_id(found["_id"]).window, unix_ms(found["received_at"]))
-            except (AttributeError, KeyError, TypeError, ValueError):
-                log.warning("a document is none of ours", extra={"id": str(found["_id"])[:200]})
+        """Yield the newest window of each facility."""
+        async with aclosing(of_each_facility(self._windows, _WHEN, newest=True)) as documents:
+            async for document in documents:
+                newest = _newest_among([document]) or await self._newest_before(document)
+                if newest is not None:
+                    yield newest
+
+    async def _newest_before(self, last: Document) -> Newest | None:
+        """Return the newest window of a facility whose last document is none of ours."""
+        log.warning("a document is none of ours", extra={"id": str(last["_id"])[:200]})
+        bounds = {"$gt": f"{facility_of(last)}/", "$lt": last["_id"]}
+        before = self._windows.find({"_id": bounds}, _WHEN, sort=[("_id", -1)], limit=SKIPPED)
+        with pymongo.timeout(READ_SECONDS):
+            return _newest_among(await database.answered(before.to_list()))
 
     async def _advance(self, steps: Sequence[_Step]) -> None:
         """Compute some facilities' rollups up to where their windows hardly change any more."""
@@ -207,6 +212,14 @@ class Rolling:
             with _of_one(name):
                 await self._removal.remove(name, state, now_ms)
             await self._pace.rest()
+
+
+def _newest_among(documents: Iterable[Document]) -> Newest | None:
+    """Return the newest window, of documents from the newest on; None if none is readable."""
+    for each in documents:
+        with suppress(AttributeError, KeyError, TypeError, ValueError):
+            return Newest(read_id(each["_id"]).window, unix_ms(each["received_at"]))
+    return None
 
 
 @contextmanager

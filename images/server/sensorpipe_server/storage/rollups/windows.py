@@ -1,13 +1,19 @@
 """The windows of a range for rollups: with all their documents, and some at a time."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from itertools import groupby
 from typing import Final
 
-from sensorpipe_server.storage.documents import Document, WindowKey, id_range, read_id
+from sensorpipe_server.storage.documents import (
+    Document,
+    WindowKey,
+    id_range,
+    read_id,
+    start_among,
+)
 from sensorpipe_server.storage.mongodb.database import Collection
-from sensorpipe_server.storage.queries import in_batches
+from sensorpipe_server.storage.queries import facility_of, in_batches
 from sensorpipe_server.storage.rollups.levels import FIVE_MINUTES
 
 FETCHED: Final = 500
@@ -17,7 +23,10 @@ SLICE_BYTES: Final = 64 * 1024
 """Size of the messages that are added up at a time: some 450 summaries, in 5 ms or less."""
 
 Stored = tuple[WindowKey, list[Document]]
-"""A window with all its documents."""
+"""A window with all its documents, or one document that belongs to none, as `WindowKey` says."""
+
+NO_WINDOW: Final = 0
+"""The length of what stands for a document that belongs to no window."""
 
 
 async def slices(
@@ -34,7 +43,7 @@ async def slices(
                 size = 0
                 for each in same:
                     some.append(each)
-                    size += sum(len(one["partial"]) for one in each[1])
+                    size += size_of(each[1])
                     if size >= SLICE_BYTES:
                         yield start_ms, size, some
                         some, size = [], 0
@@ -48,7 +57,8 @@ async def _grouped(
     """Yield the windows of a range, in the order of `_id`, as they are fetched.
 
     In this order what is put together meanwhile is either read before, or with, what holds
-    it: a folded document comes behind its parts.
+    it: a folded document comes behind its parts. A document that is none of ours may lie
+    between them, and is handed on before that window.
     """
     waiting: list[Stored] = []
     condition = {"_id": id_range(facility, from_ms, to_ms)}
@@ -57,13 +67,15 @@ async def _grouped(
     async with aclosing(fetched) as batches:
         async for batch in batches:
             for each in batch:
-                key = _window_of(each)
-                if key is None:
-                    continue
-                if waiting and waiting[-1][0] == key:
+                found = (_window_of(each), [each])
+                if not waiting:
+                    waiting.append(found)
+                elif found[0].length_ms == NO_WINDOW and _bucket(waiting[-1]) == _bucket(found):
+                    waiting.insert(-1, found)
+                elif waiting[-1][0] == found[0]:
                     waiting[-1][1].append(each)
                 else:
-                    waiting.append((key, [each]))
+                    waiting.append(found)
             yield waiting[:-1]
             waiting = waiting[-1:]  # the next batch may have more of its documents
     yield waiting
@@ -73,9 +85,16 @@ def _bucket(stored: Stored) -> int:
     return FIVE_MINUTES.start(stored[0].start_ms)
 
 
-def _window_of(document: Document) -> WindowKey | None:
-    """Return the window of a document; None if it is none of ours, which readers report."""
+def size_of(documents: Iterable[Document]) -> int:
+    """Return the size in bytes of the messages of documents; what is no message has none."""
+    messages = (each.get("partial") for each in documents)
+    return sum(len(each) for each in messages if isinstance(each, bytes))
+
+
+def _window_of(document: Document) -> WindowKey:
+    """Return the window of a document; where it belongs to none, one of no length."""
+    name = document["_id"]
     try:
-        return read_id(document["_id"]).window if isinstance(document["partial"], bytes) else None
-    except (AttributeError, KeyError, ValueError):
-        return None
+        return read_id(name).window
+    except ValueError:
+        return WindowKey(facility_of(document), start_among(name), NO_WINDOW)

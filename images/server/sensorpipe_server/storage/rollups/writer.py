@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import pymongo
 
-from sensorpipe_server.storage.documents import Document, id_range, read_id
+from sensorpipe_server.storage.documents import Document, id_range, start_among
 from sensorpipe_server.storage.fold import fold, fold_only
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import READ_SECONDS, Collection, Database
@@ -62,7 +62,7 @@ class RollupWriter:
             found = await self._windows.find_one(
                 {"_id": id_range(facility, from_ms, to_ms)}, {"_id": 1}, sort=[("_id", 1)]
             )
-        return None if found is None else read_id(found["_id"]).window.start_ms
+        return None if found is None else start_among(found["_id"])
 
     async def add_up(self, facility: str, from_ms: int, to_ms: int) -> None:
         """Write the rollups of all levels that become complete when `done` goes to `to_ms`.

@@ -1,0 +1,22 @@
+"""An `_id` that is none of ours lies in one bucket, whatever range it is looked for in."""
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from sensorpipe_server.storage.documents import id_range, start_among
+
+ENDS = st.text("0123456789/:-x~é", max_size=20)
+
+
+@given(ENDS, st.integers(0, 253_402_300_799_999))
+@example("", 0)
+@example("x", 0)
+def test_every_id_lies_in_the_range_of_the_start_that_it_is_among(end: str, start: int) -> None:
+    for text in (f"f/{end}", f"f/{start:015d}{end}", f"f/{start:015d}"[: 2 + len(end)] + end):
+        found = start_among(text)
+        if not found:
+            assert text < id_range("f", 1)["$gte"]
+        elif found < 253_402_300_799_999:
+            bounds = id_range("f", found, found + 1)
+            assert bounds["$gte"] <= text < bounds["$lt"]
+        else:
+            assert text >= id_range("f", 253_402_300_799_999)["$gte"]
