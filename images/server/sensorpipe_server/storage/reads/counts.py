@@ -11,12 +11,14 @@ from sensorpipe_server.storage.documents import END_OF_TIME_MS, id_range
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.queries import count_windows, in_batches, with_sensors
-from sensorpipe_server.storage.reads.ranges import ATTEMPTS, SPANS, Known, Ranges, any_of
+from sensorpipe_server.storage.reads.ranges import SPANS, Known, Ranges, any_of
+from sensorpipe_server.storage.reads.whole import read_whole
 from sensorpipe_server.storage.rollups.levels import (
     DAY,
     LEVELS,
     WINDOWS,
     Level,
+    by_level,
     cover,
     finer,
     rollup_range,
@@ -56,21 +58,21 @@ class Counts:
 
     async def unremoved(self, facility: str, read: Callable[[], Awaitable[T]]) -> T:
         """Return what is read of a facility; read again, a few times, what is removed meanwhile."""
-        before = await self._state.read_removed([facility])
-        for _ in range(ATTEMPTS):
-            found = await read()
-            now = await self._state.read_removed([facility])
-            if now == before:
-                break
-            before = now
+
+        async def read_between() -> tuple[Mapping[str, Mapping[str, int]], T]:
+            return await self._state.read_removed([facility]), await read()
+
+        async def is_whole(found: tuple[Mapping[str, Mapping[str, int]], T]) -> bool:
+            return found[0] == await self._state.read_removed([facility])
+
+        _, found = await read_whole(read_between, is_whole)
         return found
 
     async def stretches(self, asked: Asked, coarsest: Level = DAY) -> list[Stretch]:
         """Return the windows that are kept, counted, the oldest first."""
         known = (await self._ranges.known([asked.facility])).get(asked.facility, Known())
         kept_ms = max(asked.from_ms, known.state.removed.get(WINDOWS, 0))
-        plan: dict[Level | None, list[tuple[int, int]]] = {level: [] for level in LEVELS}
-        plan[None] = []
+        plan: dict[Level | None, list[tuple[int, int]]] = by_level()
         done_ms, marked = known.state.done_ms, known.marked
         for piece in cover(kept_ms, asked.to_ms, done_ms, marked, coarsest=coarsest):
             plan[piece.level].append((piece.start_ms, piece.end_ms))

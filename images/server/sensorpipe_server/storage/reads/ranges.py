@@ -20,10 +20,12 @@ from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.pace import aside
 from sensorpipe_server.storage.queries import Batch, folded_where, in_batches, with_sensors
+from sensorpipe_server.storage.reads.whole import read_whole
 from sensorpipe_server.storage.rollups.levels import (
     LEVELS,
     WINDOWS,
     Level,
+    by_level,
     cover,
     finer,
     read_rollup,
@@ -40,9 +42,6 @@ PLANNED: Final = 100
 
 ALL: Final = 20
 """Number of facilities from which on the state and the markers of all are read at once."""
-
-ATTEMPTS: Final = 3
-"""Largest number of times that a range is read because it was removed meanwhile."""
 
 
 class Span(NamedTuple):
@@ -93,11 +92,15 @@ class Ranges:
         were removed counts whole where it starts within the range. Where something of what was
         read is removed meanwhile, all is read again for another sink, a few times.
         """
-        for attempt in range(1, ATTEMPTS + 1):
+
+        async def read() -> tuple[S, _Plan, Mapping[str, Known]]:
             sink = make()
-            plan, known = await self._read(facilities, from_ms, to_ms, sink, sensors)
-            if attempt == ATTEMPTS or not await self._was_removed(plan, known):
-                break
+            return sink, *await self._read(facilities, from_ms, to_ms, sink, sensors)
+
+        async def is_whole(found: tuple[S, _Plan, Mapping[str, Known]]) -> bool:
+            return not await self._was_removed(*found[1:])
+
+        sink, *_ = await read_whole(read, is_whole)
         return sink
 
     async def _read(
@@ -109,7 +112,7 @@ class Ranges:
         sensors: Collection[str],
     ) -> tuple["_Plan", Mapping[str, "Known"]]:
         known = await self.known(facilities)
-        plan: _Plan = {None: [], **{level: [] for level in LEVELS}}
+        plan: _Plan = by_level()
         for number, name in enumerate(facilities):
             if number % PLANNED == PLANNED - 1:
                 await asyncio.sleep(0)  # others go on in between
