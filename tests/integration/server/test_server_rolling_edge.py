@@ -25,7 +25,7 @@ async def done(db) -> int:
 
 async def test_a_round_begins_early_after_many_windows(db, monkeypatch):
     monkeypatch.setattr(edges, "LONG", 2 * BUCKET_WINDOWS)
-    monkeypatch.setattr(rolling, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(rolling, "REST_SECONDS", 0.01)
     edge = Edge(MARGIN_MS + 2000)
     store = Store(db, Past(db), edge)
     worker = Rolling(db, lambda: True, clock=NOW.timestamp, pace=Pace(1.0), edge=edge)

@@ -1,5 +1,7 @@
 """A round of rollups is due once many stored windows could be taken in, and not before."""
 
+import asyncio
+
 import pytest
 from sensorpipe_server.storage.pending import Pending
 from sensorpipe_server.storage.rollups import edge
@@ -81,3 +83,20 @@ def test_no_more_facilities_are_remembered_than_may_be(monkeypatch: pytest.Monke
     found = Edge(0)
     found.add(stored(name, 0) for name in "abc")
     assert found._open == {}
+
+
+@pytest.mark.usefixtures("long")
+async def test_who_waits_goes_on_once_a_round_is_due() -> None:
+    found = Edge(0)
+    waiting = asyncio.ensure_future(found.until_long())
+    for number in range(2):
+        found.add(bucket("f", number))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    found.add(bucket("f", 2))
+    await waiting
+    found.begin()
+    again = asyncio.ensure_future(found.until_long())
+    await asyncio.sleep(0)
+    assert not again.done()
+    again.cancel()

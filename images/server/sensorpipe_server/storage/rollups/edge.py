@@ -4,6 +4,7 @@ Rounds begin by the clock. Where windows come faster than their own time goes by
 outage, many of them are without rollups long before the next round, and every answer reads them.
 """
 
+import asyncio
 from collections.abc import Iterable
 from typing import Final
 
@@ -31,6 +32,7 @@ class Edge:
         self._open: dict[str, tuple[int, int]] = {}
         """By facility the start of the bucket that is open, and the windows that came in it."""
         self._complete = 0
+        self._long = asyncio.Event()
 
     def add(self, partials: Iterable[Pending]) -> None:
         """Count partials that were stored, each as a window, which nearly all of them are."""
@@ -42,13 +44,20 @@ class Edge:
                 self._complete += windows
                 open_ms, windows = start_ms, 0
             known[each.facility] = (open_ms, windows + 1)
+        if self._complete >= max(LONG, LONG_EACH * len(known)):
+            self._long.set()
         if len(known) > REMEMBERED:
             known.clear()
 
     def is_long(self) -> bool:
         """Whether so many windows are complete that a round is due."""
-        return self._complete >= max(LONG, LONG_EACH * len(self._open))
+        return self._long.is_set()
+
+    async def until_long(self) -> None:
+        """Return once so many windows are complete."""
+        await self._long.wait()
 
     def begin(self) -> None:
         """Count anew: a round begins, which takes in all that is complete."""
         self._complete = 0
+        self._long.clear()

@@ -33,8 +33,8 @@ each of them, and until then windows are read. Where many windows come, the next
 MARKED_SECONDS: Final = 30.0
 """Shortest time between two looks at what was marked, each of which takes one query."""
 
-LOOK_SECONDS: Final = 1.0
-"""Between two looks whether many windows are without rollups."""
+REST_SECONDS: Final = 1.0
+"""Shortest time between two looks of any kind."""
 
 MARGIN_MS: Final = 120_000
 """How long before the newest window, and the lateness, windows hardly change any more."""
@@ -108,6 +108,7 @@ class Rolling:
             try:
                 if not self._leads():
                     due = 0.0
+                    self._edge.begin()  # another server takes these windows in
                 elif began >= due or self._edge.is_long():
                     await self.round()
                     due = began + ROUND_SECONDS
@@ -142,10 +143,11 @@ class Rolling:
         await self._remove(newest_ms)
 
     async def _until(self, moment: float) -> None:
-        """Wait a second at least, until a moment or until many windows are without rollups."""
-        await asyncio.sleep(LOOK_SECONDS)
-        while time.monotonic() < moment and not self._edge.is_long():  # noqa: ASYNC110  seldom
-            await asyncio.sleep(LOOK_SECONDS)
+        """Rest at least, until a moment or until many windows are without rollups."""
+        await asyncio.sleep(REST_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(moment - time.monotonic()):
+                await self._edge.until_long()
 
     async def _newest(self) -> AsyncGenerator[Newest]:
         """Yield the newest window of each facility."""
