@@ -1,7 +1,7 @@
-"""How many stored windows rollups could have taken in since the last round, as a bound for it.
+"""Counts stored windows that are complete but have no rollups yet, to start a round early.
 
-Rounds begin by the clock. Where windows come faster than their own time goes by, as after an
-outage, many of them are without rollups long before the next round, and every answer reads them.
+Rounds start by the clock. When windows arrive faster than their own time passes, as after an
+outage, many have no rollups long before the next round, and every answer reads them.
 """
 
 import asyncio
@@ -12,30 +12,31 @@ from sensorpipe_server.storage.pending import Pending
 from sensorpipe_server.storage.rollups.levels import FIVE_MINUTES
 
 LONG: Final = 20_000
-"""Windows without rollups, though they could have some, from which on a round is due."""
+"""Number of complete windows without rollups at which a round is due."""
 
 LONG_EACH: Final = 10
-"""The same for each facility, since a round asks for the newest window of every one of them."""
+"""The same number for each facility, since a round queries the newest window of each."""
 
 REMEMBERED: Final = 100_000
-"""Facilities whose open bucket is remembered; beyond that the memory starts anew."""
+"""Largest number of facilities whose open bucket is remembered; then all are forgotten."""
 
 
 class Edge:
-    """Counts the windows of buckets that are complete: newer ones came, by `margin_ms` at least.
+    """Counts windows of complete buckets: those that end `margin_ms` before the newest window.
 
-    The bucket that each facility is in counts once it is left. Only this process's windows count.
+    A facility's current bucket counts once a later one begins. Only windows that this process
+    has stored are counted.
     """
 
     def __init__(self, margin_ms: int) -> None:
         self._margin_ms = margin_ms
         self._open: dict[str, tuple[int, int]] = {}
-        """By facility the start of the bucket that is open, and the windows that came in it."""
+        """Start of the open bucket and number of its windows, by facility."""
         self._complete = 0
         self._long = asyncio.Event()
 
     def add(self, partials: Iterable[Pending]) -> None:
-        """Count partials that were stored, each as a window, which nearly all of them are."""
+        """Count stored partials, each as one window, which is nearly always right."""
         known = self._open
         for each in partials:
             start_ms = FIVE_MINUTES.start(each.start_ms - self._margin_ms)
@@ -54,10 +55,10 @@ class Edge:
         return self._long.is_set()
 
     async def until_long(self) -> None:
-        """Return once so many windows are complete."""
+        """Wait until so many windows are complete that a round is due."""
         await self._long.wait()
 
     def begin(self) -> None:
-        """Count anew: a round begins, which takes in all that is complete."""
+        """Reset the count: a round begins, which includes all complete windows."""
         self._complete = 0
         self._long.clear()

@@ -1,4 +1,4 @@
-"""Putting the partials of old windows together in MongoDB: first write, then remove."""
+"""Folds the partials of old windows in MongoDB: writes first, removes afterwards."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -14,14 +14,14 @@ from sensorpipe_server.storage.rollups.folding import Folding, folding
 from sensorpipe_server.storage.rollups.windows import size_of
 
 MAX_BYTES: Final = 8 * 1024 * 1024
-"""Size of what waits to be written, beyond which it is."""
+"""Bytes of waiting partials at which their folded documents are written."""
 
 DUPLICATE_KEY: Final = 11000
-"""MongoDB's code for an `_id` that is there already."""
+"""MongoDB's error code for an `_id` that exists already."""
 
 
 class FoldWriter:
-    """Puts partials together, window by window; `finish` writes what still waits."""
+    """Folds partials window by window; `finish` writes the documents that still wait."""
 
     def __init__(self, windows: Collection) -> None:
         self._windows = windows
@@ -29,7 +29,7 @@ class FoldWriter:
         self._size = 0
 
     async def add(self, key: WindowKey, documents: Sequence[Document]) -> None:
-        """Put the documents of a window together, if there are enough of them."""
+        """Fold the documents of a window, if there are enough of them."""
         size = size_of(documents)
         found: Folding = await aside(size, folding, key, documents)
         if found.written is None and not found.obsolete:
@@ -40,11 +40,11 @@ class FoldWriter:
             await self.finish()
 
     async def finish(self) -> None:
-        """Write what waits and, once it is durable, remove what it stands for."""
+        """Write the waiting documents and, once they are durable, remove the partials they hold."""
         waiting, self._waiting, self._size = self._waiting, [], 0
         written = [each for each in waiting if each.written is not None]
         lost = await replace(self._windows, [each.written or {} for each in written])
-        # who was quicker removes what it has written itself
+        # another server was quicker, and removes the partials it has folded
         skipped = {id(written[at]) for at in lost}
         obsolete = [one for each in waiting if id(each) not in skipped for one in each.obsolete]
         if obsolete:
@@ -53,13 +53,13 @@ class FoldWriter:
 
 
 async def replace(collection: Collection, documents: Sequence[Document]) -> list[int]:
-    """Replace documents that still have the `rev` before, or are not there where that is 0.
+    """Replace documents whose stored `rev` is the previous one; insert those of `rev` 1.
 
-    Returns the positions of those that somebody else has changed.
+    Returns the positions of the documents that another server has changed.
     """
     if not documents:
         return []
-    # another `rev` lets the insert run into the `_id` that is there
+    # with another stored `rev` the upsert inserts, and fails with a duplicate `_id`
     writes = [
         ReplaceOne({"_id": each["_id"], "rev": each["rev"] - 1}, each, upsert=True)
         for each in documents

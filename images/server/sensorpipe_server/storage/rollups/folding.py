@@ -1,8 +1,8 @@
-"""Putting the many partials of a window into one document: what to write, and what to remove.
+"""Folds the many partials of a window into one document: what to write, and what to remove.
 
-Pure. The document that is written names the partials that it holds; only after it is durable
-are these removed. Whoever reads in between, or gets one of them delivered again, leaves out
-what is named. Itemized partials stay as they are: what counts of them depends on all others.
+Pure. The folded document names the partials that it holds, and these are removed only after it
+is durable. Readers ignore partials that it names, also if they are redelivered. Itemized partials
+are never folded: which of their readings count depends on all other partials.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,18 +28,18 @@ from sensorpipe_server.storage.rollups.totals import rollup_of_windows
 from sensorpipe_server.storage.summaries import people_fields
 
 MIN_PARTIALS: Final = 4
-"""Smallest number of certain partials of a window that are put together."""
+"""Smallest number of certain partials of a window that are folded."""
 
 MAX_BYTES: Final = 4 * 1024 * 1024
-"""Largest size of the messages that are put together."""
+"""Largest size in bytes of the messages that are folded into one document."""
 
 
 @dataclass(slots=True)
 class Folding:
-    """What to do with the documents of a window."""
+    """What to write and to remove for one window."""
 
     written: Document | None = None
-    """The folded document to write, where it has `rev` - 1 or, at 1, is not there."""
+    """The folded document to write, if the stored one has the previous `rev`; `rev` 1 is new."""
     obsolete: list[str] = field(default_factory=list)
     """The `_id` of the documents to remove once it is durable."""
 
@@ -73,7 +73,10 @@ def folding(key: WindowKey, documents: Sequence[Document]) -> Folding:
 def _held(
     whole: Document | None, others: Iterable[tuple[DocumentKey, Document]]
 ) -> tuple[dict[int, IntervalSet] | None, list[str]]:
-    """Return what the folded document holds, None if unreadable, and which of the others."""
+    """Return the numbers that a folded document holds by run, and the others that it holds.
+
+    The first is None if the folded document is unreadable.
+    """
     if whole is None:
         return {}, []
     try:
@@ -85,7 +88,7 @@ def _held(
 
 
 def _is_sound(document: Document) -> bool:
-    """Whether it is a certain partial in which nothing is wrong."""
+    """Whether a document is a certain partial without errors."""
     if document.get("itemized"):
         return False
     try:

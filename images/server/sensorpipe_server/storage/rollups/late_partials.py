@@ -1,4 +1,4 @@
-"""What became of partials whose windows were removed: decided once, by a rollup that is sealed."""
+"""Decides by a sealed rollup whether a partial of removed windows is counted or refused."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
@@ -23,40 +23,40 @@ MAX_ROLLUPS: Final = 100
 
 
 class UndecidedError(PyMongoError):
-    """What becomes of a partial changed while it was looked at: repeat the write."""
+    """A level or rollup changed while a partial was being decided on: repeat the write."""
 
 
 class LateOutcome(Enum):
-    """What becomes of a partial whose windows were removed."""
+    """What happens to a partial whose windows were removed."""
 
     REFUSED = auto()
-    """No rollup holds it, and none ever will."""
+    """It becomes a dead letter: no rollup holds it, and none ever will."""
     COUNTED = auto()
-    """Rollups hold each of its readings."""
+    """It is a redelivery: rollups hold each of its readings."""
     KEPT = auto()
-    """The windows of its bucket stay, since their rollup is too large for a document."""
+    """It is stored: its bucket's windows were kept, as their rollup is too large to store."""
 
 
 class Decision(NamedTuple):
-    """What becomes of a partial, or which bucket has to be sealed before that is certain."""
+    """The outcome of a partial, or the level whose rollup must be sealed first."""
 
     outcome: LateOutcome | None
     level: Level
-    """Of the rollup that decides it, or that is to be sealed."""
+    """Level of the rollup that decides, or that must be sealed."""
     lacking: tuple[Level, ...] = ()
-    """Coarser levels whose rollups do not hold it yet, as far as there should be any."""
+    """Coarser levels that have no rollup, or one that lacks the partial."""
 
 
 class RollupCheck(NamedTuple):
-    """What the rollup of a bucket says of a partial."""
+    """Whether one rollup is sealed, and whether it holds a partial."""
 
     is_sealed: bool
     holds: bool | None
-    """Whether it has each reading of it; None where it is too large for a document."""
+    """Whether it holds each reading of the partial; None if the rollup is too large to store."""
 
 
 def decide(finest: Level, found: Mapping[Level, RollupCheck]) -> Decision:
-    """Return what becomes of a partial, from the finest level that is kept and its rollups."""
+    """Decide on a partial by the finest level that remains and the rollups found for it."""
     level = finest
     while True:
         rollup = found.get(level)
@@ -76,7 +76,7 @@ def decide(finest: Level, found: Mapping[Level, RollupCheck]) -> Decision:
 
 
 class LatePartials:
-    """Reads rollups, and seals those that decide what becomes of partials."""
+    """Reads the rollups of partials, and seals those that decide on them."""
 
     def __init__(self, rollups: Collection) -> None:
         self._rollups = rollups
@@ -84,9 +84,9 @@ class LatePartials:
     async def of(
         self, partials: Sequence[Pending], finest: Mapping[int, Level]
     ) -> dict[int, Decision]:
-        """Return by `id` what becomes of partials, of whose windows a level is the finest left.
+        """Return the decision on each partial, by `id`, given the finest level that remains.
 
-        Raises UndecidedError where a rollup came to be there just now.
+        Raises UndecidedError if another server stored a rollup at the same moment.
         """
         decisions = await self._decisions(partials, finest)
         undecided = [each for each in partials if decisions[id(each)].outcome is None]
@@ -106,7 +106,7 @@ class LatePartials:
         return {id(each): decide(finest[id(each)], found[id(each)]) for each in partials}
 
     async def _found(self, partials: Sequence[Pending]) -> dict[int, dict[Level, RollupCheck]]:
-        """Return by `id`, by level, what the rollups that are there say of partials."""
+        """Return the checks of the stored rollups, by `id` of the partial and by level."""
         of_bucket: dict[str, tuple[Level, list[Pending]]] = {}
         for each in partials:
             for level in LEVELS:
@@ -131,7 +131,7 @@ def _rollup(partial: Pending, level: Level) -> RollupKey:
 
 
 def _look(document: Document, partials: Sequence[Pending]) -> dict[int, RollupCheck]:
-    """Return by `id` what a stored rollup says of partials."""
+    """Return the check of one stored rollup for each partial, by `id`."""
     is_sealed = "sealed" in document
     rollup = read_rollup(document)
     if rollup is None:
@@ -150,7 +150,7 @@ def _look(document: Document, partials: Sequence[Pending]) -> dict[int, RollupCh
 
 
 def _holds(counted: Mapping[str, Mapping[str, Sequence[Interval]]], summary: SensorSummary) -> bool:
-    """Return whether each reading of a summary is in what was counted, by sensor and `src`."""
+    """Whether a rollup, given by sensor and `src`, holds each reading of a summary."""
     sources, _ = sources_of(summary)
     if sum(held(some) for _, some in sources) != summary.count:
         return False

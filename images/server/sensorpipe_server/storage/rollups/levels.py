@@ -31,11 +31,11 @@ MAX_SENSORS: Final = 20_000
 """Largest number of sensors of a rollup that is stored, at some 150 bytes beside the summary."""
 
 MAX_ENTRIES: Final = 400_000
-"""Largest number of intervals of `seq` that are added up; more are too large in any case."""
+"""Largest number of `seq` intervals of a rollup; with more it would be too large to store."""
 
 
 class Level(NamedTuple):
-    """How long the buckets of a rollup are; they begin at multiples of it."""
+    """A level of rollups; its buckets begin at multiples of their length."""
 
     name: str
     length_ms: int
@@ -45,7 +45,7 @@ class Level(NamedTuple):
         return unix_ms - unix_ms % self.length_ms
 
     def end(self, unix_ms: int) -> int:
-        """Return the earliest start of a bucket that is not before a moment."""
+        """Return the earliest start of a bucket at or after a moment, in unix milliseconds."""
         return -(-unix_ms // self.length_ms) * self.length_ms
 
 
@@ -57,14 +57,14 @@ LEVELS: Final = (FIVE_MINUTES, HOUR, DAY)
 """From the finest to the coarsest; each is made from the one before, the first from windows."""
 
 WINDOWS: Final = "windows"
-"""What stands for the windows themselves where levels are named."""
+"""Name of the windows themselves, where levels are named."""
 
 KEPT: Final = (WINDOWS, *(level.name for level in LEVELS))
-"""What is kept, from the finest; nothing is removed that is coarser than something kept."""
+"""Names of what retention keeps, from the finest; a coarser one is kept at least as long."""
 
 
 class Piece(NamedTuple):
-    """Buckets of a level that follow each other; without a level, the windows of a range."""
+    """Consecutive buckets of a level; or, without a level, the windows of a range."""
 
     level: Level | None
     start_ms: int
@@ -127,13 +127,13 @@ def read_rollup(document: Mapping[str, Any]) -> Rollup | None:
 
 
 def finer(level: Level) -> Level | None:
-    """Return the level below; None where that are the windows themselves."""
+    """Return the level below; None if that is the windows themselves."""
     at = LEVELS.index(level)
     return LEVELS[at - 1] if at else None
 
 
 def by_level() -> dict[Level | None, list[T]]:
-    """Return an empty list for each level, and for the windows, which are of none."""
+    """Return an empty list for each level, and under None for the windows."""
     return {None: [], **{level: [] for level in LEVELS}}
 
 

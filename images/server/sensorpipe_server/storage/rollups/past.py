@@ -1,4 +1,4 @@
-"""What a store has to know of the past: what was computed without its partials, or removed."""
+"""What a store checks for late partials: rollups computed without them, and removed ranges."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -16,7 +16,7 @@ from sensorpipe_server.storage.rollups.levels import LEVELS, WINDOWS, Level
 from sensorpipe_server.storage.rollups.state import RollupState, Start, State
 
 WINDOW_REMOVED: Final = "window_removed"
-"""The reason of a dead letter whose range of time was removed for good."""
+"""Reason of a dead letter whose time range was removed by retention."""
 
 _DETAIL: Final = "windows of this time were removed; see SENSORPIPE_RETENTION"
 
@@ -24,22 +24,22 @@ States = Mapping[str, State]
 
 
 class Past:
-    """Marks rollups to compute again, and refuses what comes too late for any."""
+    """Marks rollups that lack late partials, and refuses partials of removed time ranges."""
 
     def __init__(self, db: Database) -> None:
         self._state = RollupState(db)
         self._late = LatePartials(database.on_primary(database.rollups(db)))
         self._announced_ms: int | None = None
-        """As it was last seen: what is removed since then, `mark` finds out."""
+        """`announced_ms` when last read; `mark` notices what was removed since then."""
 
     async def refuse(
         self, partials: Sequence[Pending]
     ) -> tuple[list[RefusedRecord], list[Pending]]:
-        """Return the partials that nothing counts nor ever will, and those counted already.
+        """Return the partials to refuse, and those that are counted already.
 
-        All are of a range that was removed for good. A partial is counted where the rollups that
-        are left hold each of its readings. Without `src` and `seq` that cannot be known: such a
-        partial is refused. Raises UndecidedError where a level is removed meanwhile.
+        Both are of time ranges whose windows were removed. A partial is counted already if the
+        remaining rollups hold each of its readings. Without `src` and `seq` that is unknown, and
+        the partial is refused. Raises UndecidedError if another level is removed meanwhile.
         """
         if self._announced_ms is None:
             self._announced_ms = await self._state.announced()
@@ -60,10 +60,10 @@ class Past:
         )
 
     async def mark(self, partials: Sequence[Pending]) -> None:
-        """Mark what was computed without these partials, which are durable.
+        """Mark the rollups that were computed without these partials, which are durable.
 
-        Raises UndecidedError where windows were removed that they belong to: the write is to be
-        repeated, which finds out whether they were counted before that.
+        Raises UndecidedError if their windows were removed meanwhile: repeat the write, so that
+        `refuse` finds out whether they were counted before that.
         """
         self._announced_ms = None  # unknown where this fails
         announced_ms, states = await self._state.mark(_starts(partials))
@@ -74,10 +74,10 @@ class Past:
         self._announced_ms = announced_ms
 
     async def _decisions(self, partials: Sequence[Pending], states: States) -> dict[int, Decision]:
-        """Return by `id` the decisions on partials of whose time some level is left.
+        """Return the decisions by `id` of the partials for whose time any level remains.
 
-        What they are counted in is marked where a coarser level does not hold them: who computed
-        the finer one may have died in between.
+        Where a rollup counts a partial and a coarser one lacks it, the bucket is marked: the
+        server that computed the finer one may have died in between.
         """
         if not partials:
             return {}
@@ -85,7 +85,7 @@ class Past:
         finest = {id(each): levels.get(_finest(each, states)) for each in partials}
         left = {name: level for name, level in finest.items() if level is not None}
         decisions = await self._late.of([each for each in partials if id(each) in left], left)
-        # what is announced from now on is computed from what the finer level holds already
+        # coarser rollups announced after this read are computed from the finer ones read above
         now = await self._state.read({each.facility for each in partials})
         lacking = [each for each in partials if _is_lacking(each, decisions.get(id(each)), now)]
         if lacking:
@@ -96,18 +96,18 @@ class Past:
 
 
 def _outcome_of(partial: Pending, decisions: Mapping[int, Decision]) -> LateOutcome:
-    """Return what becomes of a partial; of what has no decision nothing is left."""
+    """Return the outcome of a partial; without a decision no level remains, and it is refused."""
     found = decisions.get(id(partial))
     return (found and found.outcome) or LateOutcome.REFUSED
 
 
 def _finest(partial: Pending, states: States) -> str | None:
-    """Return the finest level that is kept of the time of a partial, or WINDOWS; None if none."""
+    """Return the finest level that remains for a partial's time, or WINDOWS; None if none does."""
     return states.get(partial.facility, State()).finest(partial.start_ms)
 
 
 def _is_lacking(partial: Pending, decision: Decision | None, states: States) -> bool:
-    """Whether a coarser rollup that should be there does not hold a partial that is counted."""
+    """Whether a coarser rollup that should exist lacks a partial that a finer one counts."""
     if decision is None:
         return False
     announced_ms = states.get(partial.facility, State()).announced_ms

@@ -1,8 +1,8 @@
-"""Removing what is older than it is kept, level by level, as `rollups.state` says.
+"""Removes what is older than retention allows, level by level; see `rollups.state`.
 
-A level goes only where the one above it holds the same: below what is done, without markers.
-What is below a rollup that was too large for a document stays until the rollups of days go, for
-it is read in their place.
+A level is removed only where the level above holds the same: before `done_ms`, without markers.
+Below a rollup that is too large to store, everything is kept until the rollups of days are
+removed, since it is read in their place.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -31,17 +31,17 @@ from sensorpipe_server.storage.rollups.sealing import seal_range
 from sensorpipe_server.storage.rollups.state import RollupState, State
 
 ATTEMPTS: Final = 5
-"""Largest number of times in a round that a range is closed in vain, as late partials came."""
+"""Largest number of times that a round retries to remove a level, as late partials arrive."""
 
 BITE: Final = 12
-"""Largest number of buckets whose parts are deleted at a time."""
+"""Largest number of buckets whose content is deleted in one command."""
 
 AGAIN_MS: Final = DAY.length_ms
-"""How much of what was deleted is looked at again, since a store may have died with a partial
-that it would have refused."""
+"""Milliseconds before the last removal that are deleted once more, since a server may have died
+with a stored partial that it would have refused."""
 
 Keep = Callable[[str], int | None]
-"""Says for how many milliseconds a level, or WINDOWS, is kept; None is forever."""
+"""Returns for how many milliseconds a level, or WINDOWS, is kept; None for forever."""
 
 
 def forever(level: str) -> int | None:  # noqa: ARG001
@@ -50,7 +50,7 @@ def forever(level: str) -> int | None:  # noqa: ARG001
 
 
 class Removal:
-    """Removes what is older than it is kept, one facility at a time."""
+    """Removes what is older than retention allows, one facility at a time."""
 
     def __init__(
         self, db: Database, keep: Keep, state: RollupState, renewal: Renewal, pace: Pace
@@ -63,7 +63,7 @@ class Removal:
         self._pace = pace
 
     async def remove(self, facility: str, state: State, now_ms: int) -> None:
-        """Remove what a facility has for too long; `now_ms` is what age is measured against."""
+        """Remove what is too old at `now_ms`, in unix milliseconds, of one facility."""
         for name, end_ms in limits(self._keep, state.done_ms, now_ms).items():
             if end_ms > state.swept.get(name, 0):
                 if not await self._begin(facility, name, end_ms):
@@ -73,7 +73,7 @@ class Removal:
                 await self._state.sweep(facility, name, end_ms)
 
     async def _begin(self, facility: str, name: str, end_ms: int) -> bool:
-        """Say that a level is removed; return whether all that counts is in the level above."""
+        """Raise `removed` of a level; return False if late partials or markers prevent it."""
         await self._state.close(facility, end_ms)
         for _ in range(ATTEMPTS):
             late = (await self._state.of(facility)).late
@@ -84,7 +84,7 @@ class Removal:
         return False
 
     async def _is_settled(self, facility: str, end_ms: int) -> bool:
-        """Compute again what is marked before a moment; return whether nothing is any more."""
+        """Recompute what is marked before a moment; return whether no marker is left there."""
         markers = await self._state.markers(facility, 0, end_ms)
         if not markers:
             return True
@@ -106,7 +106,7 @@ class Removal:
     async def _buckets(
         self, facility: str, level: Level, from_ms: int, end_ms: int
     ) -> AsyncGenerator[list[tuple[int, bool]]]:
-        """Yield some buckets at a time: when they start, whether they hold what is below them."""
+        """Yield groups of buckets: their starts, and whether they are not too large to store."""
         while from_ms < end_ms:
             condition = {"_id": rollup_range(facility, level, from_ms, end_ms)}
             with pymongo.timeout(READ_SECONDS):
@@ -118,7 +118,7 @@ class Removal:
             yield [(rollup_start(each), not each.get("too_large")) for each in found]
 
     async def _delete(self, facility: str, name: str, above: Level, starts: Sequence[int]) -> None:
-        """Delete what a level has in some buckets of the level above."""
+        """Delete what a level holds in these buckets of the level above."""
         if not starts:
             return
         collection = self._windows if name == WINDOWS else self._rollups
@@ -131,10 +131,10 @@ class Removal:
 
 
 def limits(keep: Keep, done_ms: int, now_ms: int) -> dict[str, int]:
-    """Return by level before which moment all of it is to be removed, from the finest.
+    """Return by level, from the finest, the moment before which all of it is to be removed.
 
-    Each is the start of a bucket of the level above that is done, and none is later than that
-    of a finer level.
+    Each is the start of a bucket of the level above, not after `done_ms`, and not after the
+    moment of a finer level.
     """
     found: dict[str, int] = {}
     least = done_ms

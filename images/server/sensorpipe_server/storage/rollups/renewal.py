@@ -1,4 +1,4 @@
-"""Computing marked rollups again, as `rollups.state` says."""
+"""Recomputes marked rollups; `rollups.state` describes the steps."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +9,7 @@ from sensorpipe_server.storage.rollups.writer import RollupWriter
 
 
 class Renewal:
-    """Computes marked buckets again, and what is made from them."""
+    """Recomputes marked buckets, and the coarser rollups made from them."""
 
     def __init__(self, state: RollupState, writer: RollupWriter, pace: Pace) -> None:
         self._state = state
@@ -17,9 +17,9 @@ class Renewal:
         self._pace = pace
 
     async def renew(self, facility: str, markers: Sequence[Marker]) -> None:
-        """Compute the marked buckets of a facility again, and what is made from them.
+        """Recompute the marked buckets of a facility, and the coarser rollups made from them.
 
-        Those that are not done for the first time yet stay marked.
+        Buckets that were never computed before stay marked.
         """
         done_ms = (await self._state.of(facility)).done_ms
         markers = [each for each in markers if each.start_ms < done_ms]

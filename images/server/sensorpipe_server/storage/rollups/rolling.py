@@ -1,6 +1,6 @@
-"""Keeping the rollups of all facilities up to date, round after round.
+"""Keeps the rollups of all facilities up to date, round after round.
 
-One server of a group does it for all, in a share of its time; others may at any time as well.
+One server of the group does so for all, in a share of its time; it does no harm if others do too.
 """
 
 import asyncio
@@ -27,32 +27,33 @@ from sensorpipe_server.storage.rollups.state import Marker, RollupState, State
 from sensorpipe_server.storage.rollups.writer import RollupWriter
 
 ROUND_SECONDS: Final = 150.0
-"""Shortest time from a look at all facilities to the next, half a bucket: each takes a query for
-each of them, and until then windows are read. Where many windows come, the next look is sooner."""
+"""Seconds from one round to the next, half a bucket. A round queries each facility once; until it
+comes, windows are read in place of rollups. If many windows arrive, it comes sooner."""
 
 MARKED_SECONDS: Final = 30.0
-"""Shortest time between two looks at what was marked, each of which takes one query."""
+"""Seconds from one query for markers to the next."""
 
 REST_SECONDS: Final = 1.0
-"""Shortest time between two looks of any kind."""
+"""Shortest pause in seconds after a round or a query for markers."""
 
 MARGIN_MS: Final = 120_000
-"""How long before the newest window, and the lateness, windows hardly change any more."""
+"""Milliseconds, beside the lateness, before a facility's newest window up to which rollups are
+computed: earlier windows hardly change any more."""
 
 SILENT_MS: Final = 3_600_000
-"""After which a facility that stores nothing is computed to its end."""
+"""Milliseconds without new windows after which a facility's rollups are computed to its end."""
 
 BITE_MS: Final = 6 * HOUR.length_ms
-"""Longest range of which rollups are computed before it is said that they are done."""
+"""Longest range in milliseconds that is computed before `done_ms` is raised."""
 
 STEPS: Final = 50
-"""Largest number of facilities that are announced, and then said to be done, together."""
+"""Largest number of facilities whose `announced_ms` and `done_ms` are raised together."""
 
 MARKERS: Final = 500
 """Largest number of markers that are read at a time."""
 
 SKIPPED: Final = 1000
-"""Largest number of documents at the end of a facility that are none of ours, and are skipped."""
+"""Largest number of unreadable documents that are skipped at the end of a facility."""
 
 _WHEN: Final = {"received_at": 1}
 
@@ -64,11 +65,11 @@ class Newest(NamedTuple):
 
     window: WindowKey
     received_ms: int
-    """When the one of its partials that has the highest `_id` was stored."""
+    """When its partial with the highest `_id` was stored, in unix milliseconds."""
 
 
 class _Step(NamedTuple):
-    """What is to be computed of a facility next."""
+    """The next range of a facility to compute, in unix milliseconds."""
 
     facility: str
     done_ms: int
@@ -76,7 +77,7 @@ class _Step(NamedTuple):
 
 
 class Rolling:
-    """Computes rollups while it is this server's turn to."""
+    """Computes rollups while this server leads its group."""
 
     def __init__(
         self,
@@ -122,7 +123,7 @@ class Rolling:
             await self._until(began + MARKED_SECONDS)
 
     async def round(self) -> None:
-        """Compute what is complete by now, and what was marked; remove what is too old."""
+        """Compute complete buckets and recompute marked ones; remove what is too old."""
         self._pace.begin()
         self._edge.begin()
         states, newest_ms = await self._state.read(), 0
@@ -143,7 +144,7 @@ class Rolling:
         await self._remove(newest_ms)
 
     async def _until(self, moment: float) -> None:
-        """Rest at least, until a moment or until many windows are without rollups."""
+        """Wait until a moment, or until many windows have no rollups; REST_SECONDS at least."""
         await asyncio.sleep(REST_SECONDS)
         with suppress(TimeoutError):
             async with asyncio.timeout(moment - time.monotonic()):
@@ -158,7 +159,7 @@ class Rolling:
                     yield newest
 
     async def _newest_before(self, last: Document) -> Newest | None:
-        """Return the newest window of a facility whose last document is none of ours."""
+        """Return the newest window of a facility whose last document is unreadable."""
         log.warning("a document is none of ours", extra={"id": str(last["_id"])[:200]})
         bounds = {"$gt": f"{facility_of(last)}/", "$lt": last["_id"]}
         before = self._windows.find({"_id": bounds}, _WHEN, sort=[("_id", -1)], limit=SKIPPED)
@@ -166,7 +167,7 @@ class Rolling:
             return _newest_among(await database.answered(before.to_list()))
 
     async def _advance(self, steps: Sequence[_Step]) -> None:
-        """Compute some facilities' rollups up to where their windows hardly change any more."""
+        """Compute the rollups of some facilities, and raise `announced_ms` and `done_ms`."""
         if not steps:
             return
         await self._state.announce({each.facility: each.to_ms for each in steps})
@@ -179,7 +180,7 @@ class Rolling:
         await self._state.finish(done)
 
     async def _compute(self, step: _Step) -> None:
-        """Compute one facility's rollups; say how far they are done all along a long step."""
+        """Compute one facility's rollups; raise `done_ms` repeatedly during a long step."""
         name, done_ms, to_ms = step
         while to_ms - done_ms > BITE_MS:
             first_ms = await self._writer.first_start(name, done_ms, to_ms)
@@ -193,7 +194,10 @@ class Rolling:
             await self._writer.add_up(name, done_ms, to_ms)
 
     def _end_ms(self, newest: Newest) -> int:
-        """Return before which start windows are computed; no clock decides but for the silent."""
+        """Return the moment up to which rollups are computed, by the facility's own newest window.
+
+        Only for a silent facility the clock decides.
+        """
         start_ms = newest.window.start_ms
         if self._clock() * 1000 - newest.received_ms > SILENT_MS:
             return FIVE_MINUTES.start(start_ms) + FIVE_MINUTES.length_ms
@@ -208,7 +212,7 @@ class Rolling:
                     await self._renewal.renew(name, list(some))
 
     async def _remove(self, newest_ms: int) -> None:
-        """Remove what is too old; a clock that is ahead of all windows makes nothing older."""
+        """Remove what is too old; a clock ahead of all windows makes nothing older."""
         now_ms = min(int(self._clock() * 1000), newest_ms)
         for name, state in (await self._state.read()).items():
             with _of_one(name):
@@ -217,7 +221,7 @@ class Rolling:
 
 
 def _newest_among(documents: Iterable[Document]) -> Newest | None:
-    """Return the newest window, of documents from the newest on; None if none is readable."""
+    """Return the window of the first readable document; None if none is readable."""
     for each in documents:
         with suppress(AttributeError, KeyError, TypeError, ValueError):
             return Newest(read_id(each["_id"]).window, unix_ms(each["received_at"]))
@@ -226,7 +230,7 @@ def _newest_among(documents: Iterable[Document]) -> Newest | None:
 
 @contextmanager
 def _of_one(facility: str) -> Iterator[None]:
-    """Let what is wrong with one facility not hold up the others."""
+    """Log an error of one facility, so that it does not stop the others."""
     try:
         yield
     except PyMongoError:

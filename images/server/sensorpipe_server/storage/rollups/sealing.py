@@ -19,7 +19,7 @@ from sensorpipe_server.storage.rollups.levels import (
 )
 
 _SEAL: Final[Document] = {"$set": {"sealed": True}, "$inc": {"rev": 1}}
-"""Whoever replaces a rollup names the `rev` that it had before."""
+"""The update that seals a rollup; its new `rev` makes replacements in progress fail."""
 
 
 class RollupKey(NamedTuple):
@@ -38,16 +38,16 @@ class RollupKey(NamedTuple):
 async def seal_range(
     rollups: Collection, facility: str, level: Level, from_ms: int, to_ms: int
 ) -> None:
-    """Seal the rollups of a level that are there in a range."""
+    """Seal all stored rollups of a level in a range."""
     buckets = rollup_range(facility, level, from_ms, to_ms)
     with pymongo.timeout(WRITE_SECONDS):
         await rollups.update_many({"_id": buckets, "sealed": {"$exists": False}}, _SEAL)
 
 
 async def seal(rollups: Collection, buckets: Iterable[RollupKey]) -> None:
-    """Seal the rollups of some buckets; where there is none, an empty one.
+    """Seal the rollup of each bucket; store an empty, sealed one where there is none.
 
-    One that comes to be there at this very moment may be left out.
+    A rollup that another server stores at the same moment may remain unsealed.
     """
     writes = [
         UpdateOne({"_id": each.name, "sealed": {"$exists": False}}, _sealed(each), upsert=True)

@@ -1,4 +1,4 @@
-"""The windows of a range for rollups: with all their documents, and some at a time."""
+"""Reads the windows of a range for rollups, each with all its documents, in small groups."""
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
@@ -23,18 +23,18 @@ SLICE_BYTES: Final = 64 * 1024
 """Size of the messages that are added up at a time: some 450 summaries, in 5 ms or less."""
 
 Stored = tuple[WindowKey, list[Document]]
-"""A window with all its documents, or one document that belongs to none, as `WindowKey` says."""
+"""A window and all its documents; or, of length NO_WINDOW, a document that belongs to none."""
 
 NO_WINDOW: Final = 0
-"""The length of what stands for a document that belongs to no window."""
+"""Length in the key that stands for a document that belongs to no window."""
 
 
 async def slices(
     windows: Collection, facility: str, from_ms: int, to_ms: int
 ) -> AsyncGenerator[tuple[int, int, list[Stored]]]:
-    """Yield the windows of a range, some at a time: of which bucket, their size, and them.
+    """Yield groups of windows of a range: the start of their bucket, their bytes, the windows.
 
-    What is yielded takes some milliseconds to add, but for a window that is larger.
+    Adding up a group takes a few milliseconds, unless a single window is larger.
     """
     async with aclosing(_grouped(windows, facility, from_ms, to_ms)) as batches:
         async for batch in batches:
@@ -56,9 +56,9 @@ async def _grouped(
 ) -> AsyncGenerator[list[Stored]]:
     """Yield the windows of a range, in the order of `_id`, as they are fetched.
 
-    In this order what is put together meanwhile is either read before, or with, what holds
-    it: a folded document comes behind its parts. A document that is none of ours may lie
-    between them, and is handed on before that window.
+    A folded document comes after its parts in this order, so that parts that are folded
+    meanwhile are read before it or together with it. A document that belongs to no window may
+    lie between the documents of one, and is yielded before that window.
     """
     waiting: list[Stored] = []
     condition = {"_id": id_range(facility, from_ms, to_ms)}
@@ -86,13 +86,13 @@ def _bucket(stored: Stored) -> int:
 
 
 def size_of(documents: Iterable[Document]) -> int:
-    """Return the size in bytes of the messages of documents; what is no message has none."""
+    """Return the bytes of the messages of documents; a field that is not bytes counts as 0."""
     messages = (each.get("partial") for each in documents)
     return sum(len(each) for each in messages if isinstance(each, bytes))
 
 
 def _window_of(document: Document) -> WindowKey:
-    """Return the window of a document; where it belongs to none, one of no length."""
+    """Return the window of a document; of length NO_WINDOW if it belongs to none."""
     name = document["_id"]
     try:
         return read_id(name).window

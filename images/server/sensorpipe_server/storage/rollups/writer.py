@@ -1,7 +1,7 @@
-"""Computing rollups from windows, and each level from the one below, as `rollups.state` says.
+"""Computes rollups from windows, and each level from the one below; see `rollups.state`.
 
-Any number of servers may do so at once, and die at any moment: whatever is written is computed
-whole from what is stored, and replaces only what was read before that.
+Any number of servers may do so at once, and die at any moment: each rollup is computed as a whole
+from what is stored, and replaces only the `rev` that was read before.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -37,7 +37,7 @@ MAX_BULK: Final = 100
 """Largest number of rollups that are written at a time."""
 
 MAX_BULK_BYTES: Final = 8 * 1024 * 1024
-"""Size of the summaries of rollups that wait to be written, beyond which they are."""
+"""Bytes of waiting rollups' summaries at which they are written."""
 
 
 class _Rev(NamedTuple):
@@ -49,7 +49,7 @@ _NEW: Final = _Rev(0, sealed=False)
 
 
 class RollupWriter:
-    """Computes and replaces rollups, and puts the many partials of a window together."""
+    """Computes and replaces rollups, and folds the many partials of a window."""
 
     def __init__(self, db: Database, pace: Pace) -> None:
         self._windows = database.on_primary(database.windows(db))
@@ -57,7 +57,7 @@ class RollupWriter:
         self._pace = pace
 
     async def first_start(self, facility: str, from_ms: int, to_ms: int) -> int | None:
-        """Return when the first window starts that does so in a range; None if none does."""
+        """Return the start of the first window in a range, in unix milliseconds; None if none."""
         with pymongo.timeout(READ_SECONDS):
             found = await self._windows.find_one(
                 {"_id": id_range(facility, from_ms, to_ms)}, {"_id": 1}, sort=[("_id", 1)]
@@ -65,9 +65,9 @@ class RollupWriter:
         return None if found is None else start_among(found["_id"])
 
     async def add_up(self, facility: str, from_ms: int, to_ms: int) -> None:
-        """Write the rollups of all levels that become complete when `done` goes to `to_ms`.
+        """Write the rollups of all levels that become complete as `done_ms` rises to `to_ms`.
 
-        `from_ms` is up to where they were done; both are starts of buckets of 5 minutes.
+        `from_ms` is `done_ms` before that. Both are starts of buckets of 5 minutes.
         """
         starts = await self._write_windows(facility, from_ms, to_ms)
         for level in (HOUR, DAY):
@@ -77,7 +77,7 @@ class RollupWriter:
                     await self.renew(facility, level, start)
 
     async def renew(self, facility: str, level: Level, start_ms: int) -> None:
-        """Compute one rollup again, unless it is sealed."""
+        """Recompute one rollup, unless it is sealed."""
         while True:
             before = await self._rev(facility, level, start_ms)
             if before.sealed:
@@ -90,9 +90,9 @@ class RollupWriter:
                 return
 
     async def _write_windows(self, facility: str, from_ms: int, to_ms: int) -> set[int]:
-        """Write the rollups of 5 minutes of a range; return where they start.
+        """Write the rollups of 5 minutes of a range; return their starts.
 
-        None is there as a rule, which is not asked: one that is, is computed again.
+        They are usually new, which is not checked first; one that exists is recomputed.
         """
         starts: set[int] = set()
         waiting: list[Document] = []
@@ -121,7 +121,7 @@ class RollupWriter:
         return _NEW if found is None else _Rev(found["rev"], found.get("sealed", False))
 
     async def _compute(self, facility: str, level: Level, start_ms: int) -> Document | None:
-        """Return the document of a bucket, at `rev` 0; None where there is nothing in it."""
+        """Return the document of a bucket, with `rev` 0; None if the bucket is empty."""
         below, end_ms = finer(level), start_ms + level.length_ms
         if below is None:
             async with aclosing(self._five_minutes(facility, start_ms, end_ms)) as documents:
@@ -141,7 +141,7 @@ class RollupWriter:
     async def _five_minutes(
         self, facility: str, from_ms: int, to_ms: int
     ) -> AsyncGenerator[Document]:
-        """Yield the rollups of 5 minutes of a range, at `rev` 0, as its windows say."""
+        """Yield the rollups of 5 minutes of a range, with `rev` 0, computed from its windows."""
         start_ms, total, folds = -1, Total(), FoldWriter(self._windows)
         async with aclosing(slices(self._windows, facility, from_ms, to_ms)) as found:
             async for bucket, size, windows in found:
