@@ -98,7 +98,7 @@ COUNTED = [message(0, 1), message(3 * HOUR.length_ms, 2), message(END - START, 3
 
 def keep(scene: Scene) -> Keep:
     """Return what removes the levels of a scene."""
-    removed = levels.KEPT[: scene.removed]
+    removed = levels.LEVEL_NAMES[: scene.removed]
     return lambda level: DAY.length_ms if level in removed else None
 
 

@@ -56,21 +56,21 @@ def folding(key: WindowKey, documents: Sequence[Document]) -> Folding:
             whole = each
         else:
             others.append((document_key, each))
-    holds, held = _held(whole, others)
+    holds, obsolete = _contents(whole, others)
     if holds is None:
         return Folding()
-    parts = [(k, d) for k, d in others if d["_id"] not in held and _is_sound(d)]
+    parts = [(k, d) for k, d in others if d["_id"] not in obsolete and _is_sound(d)]
     if len(parts) < MIN_PARTIALS or not _is_small([d for _, d in parts], whole):
-        return Folding(None, held)
+        return Folding(None, obsolete)
     for one, _ in parts:
         holds.setdefault(one.run, IntervalSet()).add(one.number)
     old = [whole] if whole is not None else []
     rev = 1 + (whole["rev"] if whole is not None else 0)
-    made = _document(key, [*old, *(d for _, d in parts)], holds, rev)
-    return Folding(made, [*held, *(d["_id"] for _, d in parts)])
+    document = _document(key, [*old, *(d for _, d in parts)], holds, rev)
+    return Folding(document, [*obsolete, *(d["_id"] for _, d in parts)])
 
 
-def _held(
+def _contents(
     whole: Document | None, others: Iterable[tuple[DocumentKey, Document]]
 ) -> tuple[dict[int, IntervalSet] | None, list[str]]:
     """Return the numbers that a folded document holds by run, and the others that it holds.

@@ -59,7 +59,7 @@ LEVELS: Final = (FIVE_MINUTES, HOUR, DAY)
 WINDOWS: Final = "windows"
 """Name of the windows themselves, where levels are named."""
 
-KEPT: Final = (WINDOWS, *(level.name for level in LEVELS))
+LEVEL_NAMES: Final = (WINDOWS, *(level.name for level in LEVELS))
 """Names of what retention keeps, from the finest; a coarser one is kept at least as long."""
 
 
@@ -98,7 +98,7 @@ def rollup_document(
 
     `rev` is how often it was changed, this time included.
     """
-    made: Document = {
+    document: Document = {
         "_id": rollup_id(facility, level, start_ms),
         "level": level.name,
         "facility": facility,
@@ -106,17 +106,17 @@ def rollup_document(
         "rev": rev,
     }
     if rollup is None or len(rollup.sensors) > MAX_SENSORS:
-        return {**made, "too_large": True}
+        return {**document, "too_large": True}
     summary = rollup.SerializeToString()
     if len(summary) > MAX_SUMMARY_BYTES:
-        return {**made, "too_large": True}
-    made["windows"] = rollup.windows
-    made["sensors"] = {
+        return {**document, "too_large": True}
+    document["windows"] = rollup.windows
+    document["sensors"] = {
         each.summary.sensor: {**people_fields(each.summary), "windows": each.windows}
         for each in rollup.sensors
     }
-    made["summary"] = Binary(summary)
-    return made
+    document["summary"] = Binary(summary)
+    return document
 
 
 def read_rollup(document: Mapping[str, Any]) -> Rollup | None:
@@ -159,9 +159,9 @@ def cover(
     """
     at = LEVELS.index(coarsest)
     last: Piece | None = None
-    known = _Known(done_ms, marked, removed or {})
-    from_ms = max(from_ms, known.removed.get(DAY.name, 0))
-    for piece in _cover(at, from_ms, to_ms, known):
+    progress = _Progress(done_ms, marked, removed or {})
+    from_ms = max(from_ms, progress.removed.get(DAY.name, 0))
+    for piece in _cover(at, from_ms, to_ms, progress):
         if last is not None and (last.level, last.end_ms) == (piece.level, piece.start_ms):
             last = Piece(last.level, last.start_ms, piece.end_ms)
             continue
@@ -172,7 +172,7 @@ def cover(
         yield last
 
 
-class _Known(NamedTuple):
+class _Progress(NamedTuple):
     done_ms: int
     marked: Sequence[int]
     removed: Mapping[str, int]
@@ -183,7 +183,7 @@ class _Known(NamedTuple):
         return sorted({level.start(start) for start in self.marked[low:high]})
 
 
-def _cover(at: int, from_ms: int, to_ms: int, known: _Known) -> Iterator[Piece]:
+def _cover(at: int, from_ms: int, to_ms: int, progress: _Progress) -> Iterator[Piece]:
     if from_ms >= to_ms:
         return
     if at < 0:
@@ -192,22 +192,22 @@ def _cover(at: int, from_ms: int, to_ms: int, known: _Known) -> Iterator[Piece]:
     level = LEVELS[at]
     # before this moment there is nothing finer
     below = LEVELS[at - 1].name if at else WINDOWS
-    gone_ms = level.end(known.removed.get(below, 0))
+    gone_ms = level.end(progress.removed.get(below, 0))
     low = level.end(from_ms)
-    high = level.start(min(to_ms, known.done_ms))
+    high = level.start(min(to_ms, progress.done_ms))
     if from_ms < gone_ms:
         if low < (end := min(level.end(to_ms), gone_ms)):
             yield Piece(level, low, end)
         from_ms = low = max(low, gone_ms)
     if low >= high:
-        yield from _cover(at - 1, from_ms, to_ms, known)
+        yield from _cover(at - 1, from_ms, to_ms, progress)
         return
-    yield from _cover(at - 1, from_ms, low, known)
-    for start in known.marked_buckets(level, low, high):
+    yield from _cover(at - 1, from_ms, low, progress)
+    for start in progress.marked_buckets(level, low, high):
         if low < start:
             yield Piece(level, low, start)
         low = start + level.length_ms
-        yield from _cover(at - 1, start, low, known)
+        yield from _cover(at - 1, start, low, progress)
     if low < high:
         yield Piece(level, low, high)
-    yield from _cover(at - 1, high, to_ms, known)
+    yield from _cover(at - 1, high, to_ms, progress)

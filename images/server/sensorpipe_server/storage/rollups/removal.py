@@ -19,7 +19,7 @@ from sensorpipe_server.storage.mongodb.database import READ_SECONDS, WRITE_SECON
 from sensorpipe_server.storage.pace import Pace
 from sensorpipe_server.storage.rollups.levels import (
     DAY,
-    KEPT,
+    LEVEL_NAMES,
     LEVELS,
     WINDOWS,
     Level,
@@ -33,7 +33,7 @@ from sensorpipe_server.storage.rollups.state import RollupState, State
 ATTEMPTS: Final = 5
 """Largest number of times that a round retries to remove a level, as late partials arrive."""
 
-BITE: Final = 12
+MAX_BUCKETS: Final = 12
 """Largest number of buckets whose content is deleted in one command."""
 
 AGAIN_MS: Final = DAY.length_ms
@@ -93,13 +93,13 @@ class Removal:
 
     async def _sweep(self, facility: str, name: str, from_ms: int, end_ms: int) -> None:
         days = name == DAY.name
-        above = DAY if days else LEVELS[KEPT.index(name)]
+        above = DAY if days else LEVELS[LEVEL_NAMES.index(name)]
         if not days:
             await seal_range(self._rollups, facility, above, from_ms, end_ms)
         async with aclosing(self._buckets(facility, above, from_ms, end_ms)) as buckets:
             async for some in buckets:
                 starts = [start for start, is_whole in some if is_whole or days]
-                for one in KEPT if days else (name,):
+                for one in LEVEL_NAMES if days else (name,):
                     await self._delete(facility, one, above, starts)
                 await self._pace.rest()
 
@@ -111,7 +111,7 @@ class Removal:
             condition = {"_id": rollup_range(facility, level, from_ms, end_ms)}
             with pymongo.timeout(READ_SECONDS):
                 cursor = self._rollups.find(condition, {"too_large": 1}).sort("_id", 1)
-                found = await cursor.limit(BITE).to_list()
+                found = await cursor.limit(MAX_BUCKETS).to_list()
             if not found:
                 return
             from_ms = rollup_start(found[-1]) + level.length_ms
@@ -138,7 +138,7 @@ def limits(keep: Keep, done_ms: int, now_ms: int) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     least = done_ms
-    for name, above in zip(KEPT, (*LEVELS, DAY), strict=True):
+    for name, above in zip(LEVEL_NAMES, (*LEVELS, DAY), strict=True):
         kept_ms = keep(name)
         if kept_ms is None:
             break

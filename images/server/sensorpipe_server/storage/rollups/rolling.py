@@ -43,24 +43,24 @@ computed: earlier windows hardly change any more."""
 SILENT_MS: Final = 3_600_000
 """Milliseconds without new windows after which a facility's rollups are computed to its end."""
 
-BITE_MS: Final = 6 * HOUR.length_ms
+MAX_STEP_MS: Final = 6 * HOUR.length_ms
 """Longest range in milliseconds that is computed before `done_ms` is raised."""
 
-STEPS: Final = 50
+MAX_STEPS: Final = 50
 """Largest number of facilities whose `announced_ms` and `done_ms` are raised together."""
 
-MARKERS: Final = 500
+MAX_MARKERS: Final = 500
 """Largest number of markers that are read at a time."""
 
-SKIPPED: Final = 1000
+MAX_SKIPPED: Final = 1000
 """Largest number of unreadable documents that are skipped at the end of a facility."""
 
-_WHEN: Final = {"received_at": 1}
+_RECEIVED_AT: Final = {"received_at": 1}
 
 log = logging.getLogger(__name__)
 
 
-class Newest(NamedTuple):
+class NewestWindow(NamedTuple):
     """The newest window of a facility."""
 
     window: WindowKey
@@ -135,7 +135,7 @@ class Rolling:
                 done_ms = states.get(name, State()).done_ms
                 if to_ms > done_ms:
                     steps.append(_Step(name, done_ms, to_ms))
-                if len(steps) >= STEPS:
+                if len(steps) >= MAX_STEPS:
                     await self._advance(steps)
                     steps = []
                 await self._pace.rest()
@@ -150,19 +150,23 @@ class Rolling:
             async with asyncio.timeout(moment - time.monotonic()):
                 await self._edge.until_long()
 
-    async def _newest(self) -> AsyncGenerator[Newest]:
+    async def _newest(self) -> AsyncGenerator[NewestWindow]:
         """Yield the newest window of each facility."""
-        async with aclosing(of_each_facility(self._windows, _WHEN, newest=True)) as documents:
+        async with aclosing(
+            of_each_facility(self._windows, _RECEIVED_AT, newest=True)
+        ) as documents:
             async for document in documents:
                 newest = _newest_among([document]) or await self._newest_before(document)
                 if newest is not None:
                     yield newest
 
-    async def _newest_before(self, last: Document) -> Newest | None:
+    async def _newest_before(self, last: Document) -> NewestWindow | None:
         """Return the newest window of a facility whose last document is unreadable."""
         log.warning("a document is none of ours", extra={"id": str(last["_id"])[:200]})
         bounds = {"$gt": f"{facility_of(last)}/", "$lt": last["_id"]}
-        before = self._windows.find({"_id": bounds}, _WHEN, sort=[("_id", -1)], limit=SKIPPED)
+        before = self._windows.find(
+            {"_id": bounds}, _RECEIVED_AT, sort=[("_id", -1)], limit=MAX_SKIPPED
+        )
         with pymongo.timeout(READ_SECONDS):
             return _newest_among(await database.answered(before.to_list()))
 
@@ -182,18 +186,18 @@ class Rolling:
     async def _compute(self, step: _Step) -> None:
         """Compute one facility's rollups; raise `done_ms` repeatedly during a long step."""
         name, done_ms, to_ms = step
-        while to_ms - done_ms > BITE_MS:
+        while to_ms - done_ms > MAX_STEP_MS:
             first_ms = await self._writer.first_start(name, done_ms, to_ms)
             if first_ms is None:
                 break
-            end_ms = min(first_ms - first_ms % BITE_MS + BITE_MS, to_ms)
+            end_ms = min(first_ms - first_ms % MAX_STEP_MS + MAX_STEP_MS, to_ms)
             await self._writer.add_up(name, done_ms, end_ms)
             await self._state.finish({name: end_ms})
             done_ms = end_ms
         if done_ms < to_ms:
             await self._writer.add_up(name, done_ms, to_ms)
 
-    def _end_ms(self, newest: Newest) -> int:
+    def _end_ms(self, newest: NewestWindow) -> int:
         """Return the moment up to which rollups are computed, by the facility's own newest window.
 
         Only for a silent facility the clock decides.
@@ -205,7 +209,7 @@ class Rolling:
 
     async def _renew_marked(self) -> None:
         after: Marker | None = None
-        while markers := await self._state.next_markers(after, MARKERS):
+        while markers := await self._state.next_markers(after, MAX_MARKERS):
             after = markers[-1]
             for name, some in groupby(markers, key=lambda marker: marker.facility):
                 with _of_one(name):
@@ -220,11 +224,11 @@ class Rolling:
             await self._pace.rest()
 
 
-def _newest_among(documents: Iterable[Document]) -> Newest | None:
+def _newest_among(documents: Iterable[Document]) -> NewestWindow | None:
     """Return the window of the first readable document; None if none is readable."""
     for each in documents:
         with suppress(AttributeError, KeyError, TypeError, ValueError):
-            return Newest(read_id(each["_id"]).window, unix_ms(each["received_at"]))
+            return NewestWindow(read_id(each["_id"]).window, unix_ms(each["received_at"]))
     return None
 
 

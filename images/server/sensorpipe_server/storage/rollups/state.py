@@ -76,7 +76,7 @@ from pymongo import UpdateOne
 from sensorpipe_server.storage.documents import END_OF_TIME_MS, Document
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import READ_SECONDS, WRITE_SECONDS, Database
-from sensorpipe_server.storage.rollups.levels import FIVE_MINUTES, KEPT
+from sensorpipe_server.storage.rollups.levels import FIVE_MINUTES, LEVEL_NAMES
 
 EVERYONE: Final = ""
 """The `_id` of the document for all facilities together; no facility has this name."""
@@ -103,7 +103,7 @@ class State(NamedTuple):
 
     def finest(self, start_ms: int) -> str | None:
         """Return the finest level, or WINDOWS, that remains at a moment; None if none does."""
-        kept = (level for level in KEPT if start_ms >= self.removed.get(level, 0))
+        kept = (level for level in LEVEL_NAMES if start_ms >= self.removed.get(level, 0))
         return next(kept, None)
 
 

@@ -22,7 +22,7 @@ FETCHED: Final = 500
 SLICE_BYTES: Final = 64 * 1024
 """Size of the messages that are added up at a time: some 450 summaries, in 5 ms or less."""
 
-Stored = tuple[WindowKey, list[Document]]
+StoredWindow = tuple[WindowKey, list[Document]]
 """A window and all its documents; or, of length NO_WINDOW, a document that belongs to none."""
 
 NO_WINDOW: Final = 0
@@ -31,7 +31,7 @@ NO_WINDOW: Final = 0
 
 async def slices(
     windows: Collection, facility: str, from_ms: int, to_ms: int
-) -> AsyncGenerator[tuple[int, int, list[Stored]]]:
+) -> AsyncGenerator[tuple[int, int, list[StoredWindow]]]:
     """Yield groups of windows of a range: the start of their bucket, their bytes, the windows.
 
     Adding up a group takes a few milliseconds, unless a single window is larger.
@@ -39,7 +39,7 @@ async def slices(
     async with aclosing(_grouped(windows, facility, from_ms, to_ms)) as batches:
         async for batch in batches:
             for start_ms, same in groupby(batch, key=_bucket):
-                some: list[Stored] = []
+                some: list[StoredWindow] = []
                 size = 0
                 for each in same:
                     some.append(each)
@@ -53,14 +53,14 @@ async def slices(
 
 async def _grouped(
     windows: Collection, facility: str, from_ms: int, to_ms: int
-) -> AsyncGenerator[list[Stored]]:
+) -> AsyncGenerator[list[StoredWindow]]:
     """Yield the windows of a range, in the order of `_id`, as they are fetched.
 
     A folded document comes after its parts in this order, so that parts that are folded
     meanwhile are read before it or together with it. A document that belongs to no window may
     lie between the documents of one, and is yielded before that window.
     """
-    waiting: list[Stored] = []
+    waiting: list[StoredWindow] = []
     condition = {"_id": id_range(facility, from_ms, to_ms)}
     fields = {"partial": 1, "received_at": 1, "itemized": 1, "rev": 1}
     fetched = in_batches(windows, condition, fields, batch_size=FETCHED)
@@ -81,7 +81,7 @@ async def _grouped(
     yield waiting
 
 
-def _bucket(stored: Stored) -> int:
+def _bucket(stored: StoredWindow) -> int:
     return FIVE_MINUTES.start(stored[0].start_ms)
 
 

@@ -31,7 +31,7 @@ from sensorpipe_server.storage.rollups.levels import (
     rollup_start,
 )
 from sensorpipe_server.storage.rollups.totals import Total
-from sensorpipe_server.storage.rollups.windows import Stored, slices
+from sensorpipe_server.storage.rollups.windows import StoredWindow, slices
 
 MAX_BULK: Final = 100
 """Largest number of rollups that are written at a time."""
@@ -160,7 +160,7 @@ class RollupWriter:
             yield await _document(facility, FIVE_MINUTES, start_ms, total)
 
 
-def _add(total: Total, windows: Sequence[Stored]) -> None:
+def _add(total: Total, windows: Sequence[StoredWindow]) -> None:
     for key, documents in windows:
         window = fold_only(key, documents[0]) if len(documents) == 1 else None
         window = window or fold(key, documents)
@@ -174,10 +174,10 @@ async def _document(facility: str, level: Level, start_ms: int, total: Total) ->
     if total.entries > MAX_ENTRIES:
         return rollup_document(facility, level, start_ms, None, 0)
 
-    def made() -> Document:
+    def document() -> Document:
         return rollup_document(facility, level, start_ms, total.rollup(), 0)
 
-    return await aside(total.entries * 20, made)
+    return await aside(total.entries * 20, document)
 
 
 async def _documents(
