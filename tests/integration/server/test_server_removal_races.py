@@ -10,6 +10,7 @@ import pytest
 from pymongo.errors import PyMongoError
 from sensorpipe_schema.compacted_reading_pb2 import Rollup
 from sensorpipe_schema.partial import Origin, Partial, encode
+from sensorpipe_server.storage.documents import id_range
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.pace import Pace
 from sensorpipe_server.storage.queries import Batch
@@ -232,6 +233,10 @@ async def test_a_write_that_stalls_anywhere_in_a_removal_is_counted_or_refused(
         assert (LATE in await answer(db)) is not bool(outcome.refused)
         await removing.finish()
         await check(db, scene, {LATE: outcome})
+        state = await RollupState(db).of("hall_1")
+        removed_range = {"_id": id_range("hall_1", 0, state.removed["windows"])}
+        left = await database.windows(db).count_documents(removed_range)
+        assert scene.is_too_large or not left
         await restore(db, before)
 
 

@@ -98,18 +98,15 @@ class Store:
         refused: Sequence[RefusedRecord],
         redelivered: Sequence[Pending],
     ) -> Sequence[Pending]:
-        """Return the partials without these, and delete what is stored of those that are refused.
+        """Return the other partials, and delete what is stored of those that are given.
 
-        An earlier attempt may have inserted them before their range was removed. What is a dead
-        letter is not shown.
+        An earlier attempt may have inserted them before their range was removed. Pages of
+        windows would show them.
         """
-        if not refused and not redelivered:
-            return partials
-        out = {id(each.record) for each in refused}
-        if out:
-            names = [each.document["_id"] for each in partials if id(each.record) in out]
+        out = {id(each.record) for some in (refused, redelivered) for each in some}
+        names = [each.document["_id"] for each in partials if id(each.record) in out]
+        if names:
             await self._partials.delete_many({"_id": {"$in": names}})
-        out |= {id(each.record) for each in redelivered}
         return [each for each in partials if id(each.record) not in out]
 
     async def _insert_each(

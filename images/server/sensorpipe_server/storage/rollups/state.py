@@ -55,12 +55,12 @@ stalled between two steps. One document decides: the sealed rollup of its bucket
 level that remains. Who has the partial seals it (an empty one if there is none), reads it, and
 reads `removed` once more. If that level is removed by now, the next one decides. Otherwise a
 partial that it holds is counted, and one that it lacks becomes a dead letter: no server can add it
-any more, and its document, which no reader looks at, is deleted. Where the rollup is too large to
-store, the level below was kept and decides; if that is the windows, the partial is stored like any
-other. Before a partial is reported as counted, its bucket is marked if a coarser rollup lacks it,
-since the server that computed the finer one may have died in between; `late` and `removed` then
-tell, as above, whether the marker was in time. A write is repeated once for each level that is
-removed meanwhile, and once if a rollup appears just as its bucket is sealed.
+any more. In both cases its document, which answers no longer count, is deleted. Where the rollup
+is too large to store, the level below was kept and decides; if that is the windows, the partial is
+stored like any other. Before a partial is reported as counted, its bucket is marked if a coarser
+rollup lacks it, since the server that computed the finer one may have died in between; `late` and
+`removed` then tell, as above, whether the marker was in time. A write is repeated once for each
+level that is removed meanwhile, and once for each rollup that appears just as it is to be sealed.
 
 Rollups identify readings by `src` and `seq`. Whether a partial with other readings was counted
 before its windows were removed is therefore unknown: it becomes a dead letter in any case.
