@@ -20,7 +20,7 @@ from sensorpipe_server.storage.rollups.levels import (
     rollup_document,
 )
 from sensorpipe_server.storage.rollups.state import RollupState
-from support.server_parts import client_of, one, store
+from support.server_parts import T0, client_of, one, store
 
 pytest_plugins = ["support.server_fixtures"]
 
@@ -48,18 +48,29 @@ def counted(monkeypatch):
     """How often windows were counted one by one."""
     seen: list[Mapping[str, Any]] = []
 
-    async def count(windows: database.Collection, condition: Mapping[str, Any]) -> int:
+    async def count(
+        windows: database.Collection, condition: Mapping[str, Any], step_ms: int
+    ) -> dict[int, int]:
         seen.append(condition)
-        return await count_windows(windows, condition)
+        return await count_windows(windows, condition, step_ms)
 
     monkeypatch.setattr(counts, "count_windows", count)
     return seen
 
 
+async def stretches(db, asked):
+    counting = Counts(db)
+
+    async def read(state):
+        return await counting.stretches(asked, await counting.known(asked.facility, state))
+
+    return await counting.unremoved(asked.facility, read)
+
+
 @pytest.mark.usefixtures("alternating")
 async def test_what_rollups_leave_open_is_counted_day_by_day(db, counted):
     asked = Asked("hall_1", START, START + DAYS * DAY.length_ms, ["t", "u"])
-    found = await Counts(db).stretches(asked)
+    found = await stretches(db, asked)
     assert [(each.start_ms, each.end_ms) for each in found] == [
         (START + day * DAY.length_ms, START + (day + 1) * DAY.length_ms) for day in range(DAYS)
     ]
@@ -69,13 +80,13 @@ async def test_what_rollups_leave_open_is_counted_day_by_day(db, counted):
 @pytest.mark.usefixtures("alternating")
 async def test_one_sensor_is_counted_from_rollups_alone(db, counted):
     asked = Asked("hall_1", START, START + DAYS * DAY.length_ms, ["t"])
-    found = await Counts(db).stretches(asked)
+    found = await stretches(db, asked)
     assert [each.windows for each in found] == [288] * DAYS
     assert counted == []
 
 
 @pytest.mark.usefixtures("alternating")
-async def test_hours_apart_from_each_other_are_asked_some_at_a_time(db, counted, monkeypatch):
+async def test_hours_apart_from_each_other_are_counted_some_at_a_time(db, counted, monkeypatch):
     monkeypatch.setattr(counts, "SPANS", 2)
     every_other = [START + hour * HOUR.length_ms for hour in range(0, 24, 2)]
     lower = {"$unset": {"sensors.u": ""}, "$set": {"sensors.t.windows": 24}}
@@ -83,10 +94,28 @@ async def test_hours_apart_from_each_other_are_asked_some_at_a_time(db, counted,
         {"level": "1h", "start": {"$nin": [date(start) for start in every_other]}}, lower
     )
     asked = Asked("hall_1", START, START + DAY.length_ms, ["t", "u"])
-    found = await Counts(db).stretches(asked)
-    assert [each.start_ms for each in found if each.level is None] == every_other
+    await store(db, *(message for start in every_other for message in windows_of(start)))
+    found = await stretches(db, asked)
+    one_by_one = [(each.start_ms, each.windows) for each in found if each.level is None]
+    assert one_by_one == [(start, 4 + number) for number, start in enumerate(every_other)]
     assert sum(each.windows for each in found if each.level is HOUR) == 12 * 24
-    assert len(counted) == 12
+    assert len(counted) == 6
+
+
+def windows_of(start):
+    """Yield partials of an hour: windows of `t`, of `u` and of both, and more of `t` each time."""
+    hour = (start - START) // (2 * HOUR.length_ms)
+    places = [("t", 0), ("u", 1), ("t", 2), ("u", 2), ("v", 3), ("t", 359)]
+    places += [("t", 30 + 20 * n) for n in range(hour)]
+    for number, (sensor, place) in enumerate(places):
+        window = (start - T0) // 10_000 + place
+        yield one(
+            [(number + 1, 1.0)],
+            sensor=sensor,
+            facility="hall_1",
+            window=window,
+            number=1000 * hour + number + 1,
+        )
 
 
 async def test_only_pages_that_count_much_wait_their_turn(db, monkeypatch):

@@ -120,7 +120,7 @@ async def newest(db):
 
 
 async def number_of_windows(db):
-    await count_windows(database.windows(db), {"_id": {"$gte": "f"}})
+    await count_windows(database.windows(db), {"_id": {"$gte": "f"}}, 1)
 
 
 async def fenced(db):

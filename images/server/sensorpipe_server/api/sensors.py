@@ -14,6 +14,7 @@ from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.queries import with_sensors
 from sensorpipe_server.storage.reads.counts import Asked, Counts
 from sensorpipe_server.storage.reads.pages import Row, page_keys, rows
+from sensorpipe_server.storage.rollups.state import State
 
 
 class Windows:
@@ -47,18 +48,18 @@ class Windows:
         params.check()
         asked = Asked(facility, start, end, sensors)
 
-        async def read() -> tuple[dict[str, Any], list[Row]]:
-            return await self._read(asked, offset, limit, cursor)
+        async def read(state: State) -> tuple[dict[str, Any], list[Row]]:
+            return await self._read(asked, state, offset, limit, cursor)
 
         pagination, found = await self._counts.unremoved(facility, read)
         return json({"data": [item(row, sensors) for row in found], "pagination": pagination})
 
     async def _read(
-        self, asked: Asked, offset: int, limit: int, cursor: str | None
+        self, asked: Asked, state: State, offset: int, limit: int, cursor: str | None
     ) -> tuple[dict[str, Any], list[Row]]:
         pagination: dict[str, Any] = {"limit": limit}
         if cursor is None:
-            total, keys = await self._at(asked, offset, limit + 1)
+            total, keys = await self._at(asked, state, offset, limit + 1)
             pagination = {"offset": offset, **pagination, "total": total}
         else:  # whoever goes through all pages needs no count of them, which takes longest
             keys = await page_keys(self._windows, _condition(asked, cursor), 0, limit + 1)
@@ -66,11 +67,14 @@ class Windows:
             pagination["next"] = write_cursor(keys[limit - 1])
         return pagination, await rows(self._windows, keys[:limit])
 
-    async def _at(self, asked: Asked, offset: int, count: int) -> tuple[int, list[WindowKey]]:
+    async def _at(
+        self, asked: Asked, state: State, offset: int, count: int
+    ) -> tuple[int, list[WindowKey]]:
         """Return how many windows there are, and so many of them from the `offset`-th on."""
-        stretches = await self._counts.stretches(asked)
+        known = await self._counts.known(asked.facility, state)
+        stretches = await self._counts.stretches(asked, known)
         total = sum(stretch.windows for stretch in stretches)
-        place = await self._counts.place(asked, stretches, offset)
+        place = await self._counts.place(asked, known, stretches, offset)
         if place is None:
             return total, []
         end_ms, skip = place

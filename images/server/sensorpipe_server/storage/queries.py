@@ -221,18 +221,29 @@ async def newest_keys(
                 yield key
 
 
-async def count_windows(windows: database.Collection, condition: Mapping[str, Any]) -> int:
-    """Return how many windows have documents for which a condition holds."""
-    start_and_length = {"$slice": [{"$split": ["$_id", "/"]}, 1, 2]}
+async def count_windows(
+    windows: database.Collection, condition: Mapping[str, Any], step_ms: int
+) -> dict[int, int]:
+    """Return how many windows have documents for which a condition holds, by when they start.
+
+    Windows that start within the same multiple of `step_ms` are counted together.
+    """
+    start = {"$convert": {"input": {"$first": "$_id"}, "to": "long", "onError": 0}}
     pipeline: list[Document] = [
         {"$match": condition},
-        {"$group": {"_id": start_and_length}},
-        {"$count": "windows"},
+        {"$group": {"_id": {"$slice": [{"$split": ["$_id", "/"]}, 1, 2]}}},  # start and length
+        {"$project": {"_id": 0, "start": start}},
+        {
+            "$group": {
+                "_id": {"$subtract": ["$start", {"$mod": ["$start", step_ms]}]},
+                "windows": {"$sum": 1},
+            }
+        },
     ]
     with pymongo.timeout(READ_SECONDS):
-        cursor = await database.answered(windows.aggregate(pipeline))
+        cursor = await database.answered(windows.aggregate(pipeline, batchSize=FETCHED))
         found = await database.answered(cursor.to_list())
-    return int(found[0]["windows"]) if found else 0
+    return {each["_id"]: each["windows"] for each in found}
 
 
 def with_sensors(condition: Document, sensors: Collection[str]) -> Document:
@@ -244,8 +255,23 @@ def with_sensors(condition: Document, sensors: Collection[str]) -> Document:
 
 
 def of_windows(keys: Sequence[WindowKey]) -> Document:
-    """Return the condition for all documents of at least one window."""
-    return {"$or": [{"_id": {"$gt": f"{key}/", "$lt": f"{key}0"}} for key in keys]}
+    """Return the condition for all documents of at least one window.
+
+    Windows that follow each other, as those of a page do, are one range, which windows of
+    another length may be in as well.
+    """
+    ranges: list[list[WindowKey]] = []
+    for key in sorted(keys):
+        if ranges and key == ranges[-1][-1]._replace(start_ms=ranges[-1][-1].end_ms):
+            ranges[-1].append(key)
+        else:
+            ranges.append([key])
+    return any_of([{"_id": {"$gt": f"{some[0]}/", "$lt": f"{some[-1]}0"}} for some in ranges])
+
+
+def any_of(conditions: Sequence[Document]) -> Document:
+    """Return the condition that at least one of some conditions holds."""
+    return conditions[0] if len(conditions) == 1 else {"$or": list(conditions)}
 
 
 def key_of(document: Mapping[str, Any]) -> DocumentKey | None:

@@ -3,28 +3,30 @@
 Rollups say how many windows they hold; only those at the edges of a range are counted.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple, TypeVar
 
 from sensorpipe_server.storage.documents import END_OF_TIME_MS, id_range
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
-from sensorpipe_server.storage.queries import count_windows, in_batches, with_sensors
-from sensorpipe_server.storage.reads.ranges import SPANS, Known, Ranges, any_of
+from sensorpipe_server.storage.queries import any_of, count_windows, in_batches, with_sensors
+from sensorpipe_server.storage.reads.ranges import SPANS, Known
 from sensorpipe_server.storage.reads.whole import read_whole
 from sensorpipe_server.storage.rollups.levels import (
     DAY,
-    LEVELS,
+    FIVE_MINUTES,
     WINDOWS,
     Level,
-    by_level,
+    Piece,
     cover,
     finer,
+    rollup_level,
     rollup_range,
     rollup_start,
 )
-from sensorpipe_server.storage.rollups.state import RollupState
+from sensorpipe_server.storage.rollups.state import RollupState, State, starts_of
 
 T = TypeVar("T")
 
@@ -53,42 +55,49 @@ class Counts:
     def __init__(self, db: Database) -> None:
         self._windows = database.windows(db)
         self._rollups = database.rollups(db)
-        self._ranges = Ranges(db)
         self._state = RollupState(db)
 
-    async def unremoved(self, facility: str, read: Callable[[], Awaitable[T]]) -> T:
-        """Return what is read of a facility; read again, a few times, what is removed meanwhile."""
+    async def unremoved(self, facility: str, read: Callable[[State], Awaitable[T]]) -> T:
+        """Return what is read of a facility, given its state.
 
-        async def read_between() -> tuple[Mapping[str, Mapping[str, int]], T]:
-            return await self._state.read_removed([facility]), await read()
+        What is removed meanwhile is read again, a few times.
+        """
 
-        async def is_whole(found: tuple[Mapping[str, Mapping[str, int]], T]) -> bool:
-            return found[0] == await self._state.read_removed([facility])
+        async def read_between() -> tuple[State, T]:
+            state = (await self._state.read([facility])).get(facility, State())
+            return state, await read(state)
+
+        async def is_whole(found: tuple[State, T]) -> bool:
+            now = await self._state.read_removed([facility])
+            return now.get(facility, {}) == found[0].removed
 
         _, found = await read_whole(read_between, is_whole)
         return found
 
-    async def stretches(self, asked: Asked, coarsest: Level = DAY) -> list[Stretch]:
-        """Return the windows that are kept, counted, the oldest first."""
-        known = (await self._ranges.known([asked.facility])).get(asked.facility, Known())
-        kept_ms = max(asked.from_ms, known.state.removed.get(WINDOWS, 0))
-        plan: dict[Level | None, list[tuple[int, int]]] = by_level()
-        done_ms, marked = known.state.done_ms, known.marked
-        for piece in cover(kept_ms, asked.to_ms, done_ms, marked, coarsest=coarsest):
-            plan[piece.level].append((piece.start_ms, piece.end_ms))
+    async def known(self, facility: str, state: State) -> Known:
+        """Return what is known of a facility's rollups, of which the state was just read."""
+        return Known(state, starts_of(await self._state.markers(facility)))
+
+    async def stretches(self, asked: Asked, known: Known, coarsest: Level = DAY) -> list[Stretch]:
+        """Return the windows that are kept, counted, the oldest first.
+
+        `known` was read before.
+        """
+        state, marked = known
+        kept_ms = max(asked.from_ms, state.removed.get(WINDOWS, 0))
+        pieces = list(cover(kept_ms, asked.to_ms, state.done_ms, marked, coarsest=coarsest))
         found: list[Stretch] = []
-        for level in reversed(LEVELS):
-            buckets, rest = await self._buckets(asked, level, plan[level])
+        windows: list[Piece] = []
+        while pieces:
+            windows += [piece for piece in pieces if piece.level is None]
+            buckets, pieces = await self._buckets(asked, pieces)
             found += buckets
-            plan[finer(level)] += rest
-        for start_ms, end_ms in _joined(plan[None], DAY.length_ms):
-            condition = {"_id": id_range(asked.facility, start_ms, end_ms)}
-            windows = await count_windows(self._windows, with_sensors(condition, asked.sensors))
-            found.append(Stretch(start_ms, end_ms, None, windows))
+        for some in _queries(_joined(windows, DAY.length_ms)):
+            found += await self._count(asked, some)
         return sorted(found, key=lambda stretch: stretch.start_ms)
 
     async def place(
-        self, asked: Asked, stretches: Iterable[Stretch], offset: int
+        self, asked: Asked, known: Known, stretches: Iterable[Stretch], offset: int
     ) -> tuple[int, int] | None:
         """Return before which start the window at an offset is, newest first, and how far.
 
@@ -101,43 +110,80 @@ class Counts:
             if below is None:
                 return end_ms, offset
             inner = asked._replace(from_ms=start_ms, to_ms=end_ms)
-            at = _stretch_at(await self.stretches(inner, below), offset)
+            at = _stretch_at(await self.stretches(inner, known, below), offset)
         return None
 
+    async def _count(self, asked: Asked, pieces: Sequence[Piece]) -> list[Stretch]:
+        """Count windows one by one, in ranges of which no two are in the same 5 minutes."""
+        ranges = [
+            {"_id": id_range(asked.facility, start_ms, end_ms)} for _, start_ms, end_ms in pieces
+        ]
+        condition = with_sensors(any_of(ranges), asked.sensors)
+        step_ms = FIVE_MINUTES.length_ms if len(pieces) > 1 else END_OF_TIME_MS
+        counts = await count_windows(self._windows, condition, step_ms)
+        starts = [FIVE_MINUTES.start(piece.start_ms) for piece in pieces]
+        found = [Stretch(start_ms, end_ms, None, 0) for _, start_ms, end_ms in pieces]
+        for start_ms, number in counts.items():
+            at = max(0, bisect_right(starts, start_ms) - 1)  # what is none of ours is at 0
+            found[at] = found[at]._replace(windows=found[at].windows + number)
+        return found
+
     async def _buckets(
-        self, asked: Asked, level: Level, spans: Iterable[tuple[int, int]]
-    ) -> tuple[list[Stretch], list[tuple[int, int]]]:
+        self, asked: Asked, pieces: Iterable[Piece]
+    ) -> tuple[list[Stretch], list[Piece]]:
         """Return counted buckets, and ranges of which the level below has to be asked."""
         found: list[Stretch] = []
-        rest: list[tuple[int, int]] = []
+        rest: list[Piece] = []
         fields = {"windows": 1, **{f"sensors.{name}.windows": 1 for name in asked.sensors}}
-        ranges = [{"_id": rollup_range(asked.facility, level, *span)} for span in _joined(spans)]
+        ranges = [
+            {"_id": rollup_range(asked.facility, level, start_ms, end_ms)}
+            for level, start_ms, end_ms in _joined(pieces)
+            if level is not None
+        ]
         for at in range(0, len(ranges), SPANS):
             condition = any_of(ranges[at : at + SPANS])
             async with aclosing(in_batches(self._rollups, condition, fields)) as batches:
                 async for batch in batches:
                     for document in batch:
-                        start_ms = rollup_start(document)
+                        level, start_ms = rollup_level(document), rollup_start(document)
                         end_ms = start_ms + level.length_ms
                         windows = _windows_in(document, asked.sensors)
                         if windows is None:
-                            rest.append((start_ms, end_ms))
+                            rest.append(Piece(finer(level), start_ms, end_ms))
                         elif windows:
                             found.append(Stretch(start_ms, end_ms, level, windows))
         return found, rest
 
 
-def _joined(
-    spans: Iterable[tuple[int, int]], longest_ms: int = END_OF_TIME_MS
-) -> list[tuple[int, int]]:
-    """Return spans, those beside each other as one, up to a length in milliseconds."""
-    joined: list[tuple[int, int]] = []
-    for start_ms, end_ms in sorted(spans):
-        if joined and joined[-1][1] == start_ms and end_ms - joined[-1][0] <= longest_ms:
-            joined[-1] = (joined[-1][0], end_ms)
+def _joined(pieces: Iterable[Piece], longest_ms: int = END_OF_TIME_MS) -> list[Piece]:
+    """Return pieces, those of a level beside each other as one, up to a length in milliseconds."""
+    joined: list[Piece] = []
+    for piece in sorted(pieces, key=lambda piece: (piece.level or (), piece.start_ms)):
+        level, start_ms, end_ms = piece
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and (last.level, last.end_ms) == (level, start_ms)
+            and end_ms - last.start_ms <= longest_ms
+        ):
+            joined[-1] = Piece(level, last.start_ms, end_ms)
         else:
-            joined.append((start_ms, end_ms))
+            joined.append(piece)
     return joined
+
+
+def _queries(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """Yield pieces, as many at a time as one query may count: a day of windows, or one piece."""
+    some: list[Piece] = []
+    length_ms = 0
+    for piece in pieces:
+        length_ms += piece.end_ms - piece.start_ms
+        if some and (len(some) == SPANS or length_ms > DAY.length_ms):
+            yield some
+            some, length_ms = [], piece.end_ms - piece.start_ms
+        some.append(piece)
+    if some:
+        yield some
 
 
 def _stretch_at(stretches: Iterable[Stretch], offset: int) -> tuple[Stretch, int] | None:

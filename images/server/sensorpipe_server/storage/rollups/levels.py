@@ -56,6 +56,8 @@ DAY: Final = Level("1d", 86_400_000)
 LEVELS: Final = (FIVE_MINUTES, HOUR, DAY)
 """From the finest to the coarsest; each is made from the one before, the first from windows."""
 
+_BY_NAME: Final = {level.name: level for level in LEVELS}
+
 WINDOWS: Final = "windows"
 """Name of the windows themselves, where levels are named."""
 
@@ -89,6 +91,11 @@ def rollup_range(
 def rollup_start(document: Mapping[str, Any]) -> int:
     """Return the start of a stored rollup in unix milliseconds."""
     return int(str(document["_id"]).rpartition("/")[2])
+
+
+def rollup_level(document: Mapping[str, Any]) -> Level:
+    """Return the level of a stored rollup."""
+    return _BY_NAME[str(document["_id"]).split("/")[1]]
 
 
 def rollup_document(
