@@ -1,15 +1,14 @@
 """Reading a range of time of many facilities: rollups, and the windows at its edges.
 
 What has no rollup yet, what was marked since and what a reader wants in detail is read from the
-level below, in the end from the windows. All facilities are read together, level by level, so
-that the number of queries does not grow with them.
+level below, in the end from the windows. Facilities are read some at a time with the same few
+queries, and while MongoDB looks for those of some, others are added up.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol, TypeVar
 
@@ -19,16 +18,16 @@ from sensorpipe_server.storage.documents import Document, id_range
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.pace import aside
-from sensorpipe_server.storage.queries import Batch, folded_where, in_batches, with_sensors
+from sensorpipe_server.storage.queries import Batch, any_of, folded_where, in_batches, with_sensors
 from sensorpipe_server.storage.reads.whole import read_whole
 from sensorpipe_server.storage.rollups.levels import (
-    LEVELS,
     WINDOWS,
     Level,
-    by_level,
+    Piece,
     cover,
     finer,
     read_rollup,
+    rollup_level,
     rollup_range,
     rollup_start,
 )
@@ -37,8 +36,11 @@ from sensorpipe_server.storage.rollups.state import RollupState, State, starts_o
 SPANS: Final = 100
 """Largest number of ranges that one query asks for."""
 
-PLANNED: Final = 100
-"""Facilities whose ranges are divided among the levels before others go on: some 1 ms of work."""
+TOGETHER: Final = 33
+"""Facilities that are read together: as a rule each has three ranges of rollups."""
+
+AT_ONCE: Final = 2
+"""Groups of facilities that are read at once."""
 
 ALL: Final = 20
 """Number of facilities from which on the state and the markers of all are read at once."""
@@ -67,6 +69,7 @@ class Sink(Protocol):
 
 
 S = TypeVar("S", bound=Sink)
+T = TypeVar("T")
 
 
 class Ranges:
@@ -93,48 +96,27 @@ class Ranges:
         read is removed meanwhile, all is read again for another sink, a few times.
         """
 
-        async def read() -> tuple[S, _Plan, Mapping[str, Known]]:
-            sink = make()
-            return sink, *await self._read(facilities, from_ms, to_ms, sink, sensors)
+        async def read() -> tuple[S, _Reading]:
+            sink, known = make(), await self.known(facilities)
+            reading = _Reading(self._windows, self._rollups, known, sink, sensors)
+            await reading.read(facilities, from_ms, to_ms)
+            return sink, reading
 
-        async def is_whole(found: tuple[S, _Plan, Mapping[str, Known]]) -> bool:
-            return not await self._was_removed(*found[1:])
+        async def is_whole(found: tuple[S, _Reading]) -> bool:
+            return not await self._was_removed(found[1])
 
-        sink, *_ = await read_whole(read, is_whole)
+        sink, _ = await read_whole(read, is_whole)
         return sink
 
-    async def _read(
-        self,
-        facilities: Collection[str],
-        from_ms: int,
-        to_ms: int,
-        sink: Sink,
-        sensors: Collection[str],
-    ) -> tuple["_Plan", Mapping[str, "Known"]]:
-        known = await self.known(facilities)
-        plan: _Plan = by_level()
-        for number, name in enumerate(facilities):
-            if number % PLANNED == PLANNED - 1:
-                await asyncio.sleep(0)  # others go on in between
-            state, marked = known.get(name, _UNKNOWN)
-            for piece in cover(from_ms, to_ms, state.done_ms, marked, state.removed):
-                plan[piece.level].append(Span(name, piece.start_ms, piece.end_ms))
-        for level in reversed(LEVELS):
-            plan[finer(level)] += await self._read_level(level, plan[level], sink, known)
-        await self._read_windows(plan[None], sink, sensors)
-        return plan, known
-
-    async def _was_removed(self, plan: "_Plan", known: Mapping[str, "Known"]) -> bool:
+    async def _was_removed(self, reading: "_Reading") -> bool:
         """Return whether the removal of something that was read has begun since it was planned."""
-        names = {span.facility for spans in plan.values() for span in spans}
-        now = await self._state.read_removed(names)
-        for level, spans in plan.items():
+        now = await self._state.read_removed({span.facility for _, span in reading.parts})
+        for level, (facility, start_ms, _) in reading.parts:
             name = WINDOWS if level is None else level.name
-            for facility, start_ms, _ in spans:
-                removed_ms = now.get(facility, {}).get(name, 0)
-                before = known.get(facility, _UNKNOWN).state.removed
-                if start_ms < removed_ms and removed_ms > before.get(name, 0):
-                    return True
+            removed_ms = now.get(facility, {}).get(name, 0)
+            before = reading.known.get(facility, _UNKNOWN).state.removed
+            if start_ms < removed_ms and removed_ms > before.get(name, 0):
+                return True
         return False
 
     async def known(self, facilities: Collection[str]) -> Mapping[str, "Known"]:
@@ -153,43 +135,6 @@ class Ranges:
         }
         return {name: Known(state, marked.get(name, ())) for name, state in states.items()}
 
-    async def _read_level(
-        self, level: Level, spans: Sequence[Span], sink: Sink, known: Mapping[str, "Known"]
-    ) -> list[Span]:
-        """Read buckets; return those that are to be read in more detail.
-
-        What is below one that was too large for a document is not removed.
-        """
-        rest: list[Span] = []
-        below = finer(level)
-        name = WINDOWS if below is None else below.name
-        for some in _chunks(spans):
-            ranges = [{"_id": rollup_range(name, level, start, end)} for name, start, end in some]
-            fields = {"summary": 1, "too_large": 1}
-            async with aclosing(in_batches(self._rollups, any_of(ranges), fields)) as batches:
-                async for batch in batches:
-                    for document in batch:
-                        facility = str(document["_id"]).partition("/")[0]
-                        start_ms = rollup_start(document)
-                        span = Span(facility, start_ms, start_ms + level.length_ms)
-                        removed = known.get(facility, _UNKNOWN).state.removed
-                        finest = span.end_ms <= removed.get(name, 0)
-                        size = len(document.get("summary", b""))
-                        take = partial(_take, sink, document, span, level, finest=finest)
-                        if not await aside(size, take):
-                            rest.append(span)
-        return rest
-
-    async def _read_windows(
-        self, spans: Sequence[Span], sink: Sink, sensors: Collection[str]
-    ) -> None:
-        for some in _chunks(spans):
-            condition = any_of([{"_id": id_range(*span)} for span in some])
-            batches = folded_where(self._windows, with_sensors(condition, sensors), sensors)
-            async with aclosing(batches):
-                async for batch in batches:
-                    await aside(batch.size, sink.take_windows, batch)
-
 
 class Known(NamedTuple):
     """What is known of a facility's rollups."""
@@ -201,22 +146,126 @@ class Known(NamedTuple):
 
 _UNKNOWN: Final = Known()
 
-_Plan = dict[Level | None, list[Span]]
-"""By level, or None for windows, what is read of it."""
+
+class _Part(NamedTuple):
+    """Buckets of a level, or without a level windows, that are read."""
+
+    level: Level | None
+    span: Span
 
 
-def _take(sink: Sink, document: Document, span: Span, level: Level, *, finest: bool) -> bool:
-    """Hand on a stored rollup; return False if what it is made from has to be read."""
-    rollup = read_rollup(document)
-    return rollup is not None and sink.take_rollup(span, level, rollup, finest=finest)
+class _Reading:
+    """One reading of a range, of which the rollups were `known`; `parts` is what was read."""
+
+    def __init__(
+        self,
+        windows: database.Collection,
+        rollups: database.Collection,
+        known: Mapping[str, Known],
+        sink: Sink,
+        sensors: Collection[str],
+    ) -> None:
+        self.parts: list[_Part] = []
+        self._windows = windows
+        self._rollups = rollups
+        self.known = known
+        self._sink = sink
+        self._sensors = sensors
+        self._taking = asyncio.Lock()
+
+    async def read(self, facilities: Iterable[str], from_ms: int, to_ms: int) -> None:
+        """Read a range of facilities, a few groups of them at once."""
+        left = iter(facilities)
+
+        async def read_groups() -> None:
+            while group := list(islice(left, TOGETHER)):
+                await asyncio.sleep(0)  # others go on where there is nothing to read
+                await self._read(self._parts_of(group, from_ms, to_ms))
+
+        reading = [asyncio.create_task(read_groups()) for _ in range(AT_ONCE)]
+        try:
+            await asyncio.gather(*reading)
+        finally:
+            for task in reading:
+                task.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
+
+    def _parts_of(self, facilities: Iterable[str], from_ms: int, to_ms: int) -> list[_Part]:
+        return [
+            _Part(level, Span(name, start_ms, end_ms))
+            for name in facilities
+            for level, start_ms, end_ms in self._cover(name, from_ms, to_ms)
+        ]
+
+    def _cover(self, facility: str, from_ms: int, to_ms: int) -> Iterator[Piece]:
+        state, marked = self.known.get(facility, _UNKNOWN)
+        return cover(from_ms, to_ms, state.done_ms, marked, state.removed)
+
+    async def _read(self, parts: list[_Part]) -> None:
+        windows: list[Span] = []
+        while parts:
+            self.parts += parts
+            windows += [span for level, span in parts if level is None]
+            parts = await self._read_rollups(parts)
+        await self._read_windows(windows)
+
+    async def _read_rollups(self, parts: Iterable[_Part]) -> list[_Part]:
+        """Read buckets; return what is to be read in their place, of the level below."""
+        ranges = [
+            {"_id": rollup_range(span.facility, level, span.start_ms, span.end_ms)}
+            for level, span in parts
+            if level is not None
+        ]
+        rest: list[_Part] = []
+        fields = {"summary": 1, "too_large": 1}
+        for some in _chunks(ranges):
+            async with aclosing(in_batches(self._rollups, any_of(some), fields)) as batches:
+                async for batch in batches:
+                    size = sum(len(document.get("summary", b"")) for document in batch)
+                    async with self._taking:
+                        rest += await aside(size, self._take_rollups, batch)
+        return rest
+
+    def _take_rollups(self, documents: Iterable[Document]) -> list[_Part]:
+        """Hand on stored rollups; return what has to be read in their place.
+
+        What is below one that was too large for a document is not removed.
+        """
+        rest: list[_Part] = []
+        for document in documents:
+            facility = str(document["_id"]).partition("/")[0]
+            level, start_ms = rollup_level(document), rollup_start(document)
+            below = finer(level)
+            span = Span(facility, start_ms, start_ms + level.length_ms)
+            removed = self.known.get(facility, _UNKNOWN).state.removed
+            finest = span.end_ms <= removed.get(WINDOWS if below is None else below.name, 0)
+            rollup = read_rollup(document)
+            if rollup is None or not self._sink.take_rollup(span, level, rollup, finest=finest):
+                rest.append(_Part(below, span))
+        return rest
+
+    async def _read_windows(self, spans: Iterable[Span]) -> None:
+        for some in _chunks(_joined(spans)):
+            condition = any_of([{"_id": id_range(*span)} for span in some])
+            condition = with_sensors(condition, self._sensors)
+            async with aclosing(folded_where(self._windows, condition, self._sensors)) as batches:
+                async for batch in batches:
+                    async with self._taking:
+                        await aside(batch.size, self._sink.take_windows, batch)
 
 
-def any_of(conditions: Sequence[Document]) -> Document:
-    """Return the condition that at least one of some conditions holds."""
-    return conditions[0] if len(conditions) == 1 else {"$or": list(conditions)}
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Return spans in order, those beside each other as one."""
+    joined: list[Span] = []
+    for span in sorted(spans):
+        last = joined[-1] if joined else None
+        if last is not None and (last.facility, last.end_ms) == span[:2]:
+            joined[-1] = last._replace(end_ms=span.end_ms)
+        else:
+            joined.append(span)
+    return joined
 
 
-def _chunks(spans: Sequence[Span]) -> Iterator[Sequence[Span]]:
-    ordered = sorted(spans)
-    for at in range(0, len(ordered), SPANS):
-        yield ordered[at : at + SPANS]
+def _chunks(some: Sequence[T]) -> Iterator[Sequence[T]]:
+    for at in range(0, len(some), SPANS):
+        yield some[at : at + SPANS]

@@ -14,15 +14,13 @@ Pure; `cover` says which buckets and which windows make up a range of time.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 from bson.binary import Binary
 from sensorpipe_schema.compacted_reading_pb2 import Rollup
 
 from sensorpipe_server.storage.documents import END_OF_TIME_MS, Document, date
 from sensorpipe_server.storage.summaries import people_fields
-
-T = TypeVar("T")
 
 MAX_SUMMARY_BYTES: Final = 12 * 1024 * 1024
 """Largest summary that is stored; MongoDB's documents end at 16 MiB."""
@@ -137,11 +135,6 @@ def finer(level: Level) -> Level | None:
     """Return the level below; None if that is the windows themselves."""
     at = LEVELS.index(level)
     return LEVELS[at - 1] if at else None
-
-
-def by_level() -> dict[Level | None, list[T]]:
-    """Return an empty list for each level, and under None for the windows."""
-    return {None: [], **{level: [] for level in LEVELS}}
 
 
 def cover(
