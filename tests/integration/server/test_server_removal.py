@@ -16,7 +16,7 @@ from sensorpipe_server.storage.documents import date, read_id
 from sensorpipe_server.storage.fold import folded
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.pace import Pace
-from sensorpipe_server.storage.queries import Batch
+from sensorpipe_server.storage.queries import WindowBatch
 from sensorpipe_server.storage.reads.facility_list import listed, note
 from sensorpipe_server.storage.reads.ranges import Ranges, Span
 from sensorpipe_server.storage.rollups import levels as form
@@ -223,7 +223,7 @@ class Adding(Total):
         self.add_rollup(rollup)
         return True
 
-    def take_windows(self, batch: Batch) -> None:
+    def take_windows(self, batch: WindowBatch) -> None:
         for window in batch.windows:
             self.add_window(window)
 
@@ -237,7 +237,7 @@ class Read:
     def take_rollup(self, span: Span, level: Level, rollup: Rollup, *, finest: bool) -> bool:
         raise AssertionError(span, level, rollup, finest)
 
-    def take_windows(self, batch: Batch) -> None:
+    def take_windows(self, batch: WindowBatch) -> None:
         self.windows += len(batch.windows)
 
 

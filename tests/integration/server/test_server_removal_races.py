@@ -13,7 +13,7 @@ from sensorpipe_schema.partial import Origin, Partial, encode
 from sensorpipe_server.storage.documents import id_range
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.pace import Pace
-from sensorpipe_server.storage.queries import Batch
+from sensorpipe_server.storage.queries import WindowBatch
 from sensorpipe_server.storage.reads.ranges import Ranges, Span
 from sensorpipe_server.storage.rollups import levels
 from sensorpipe_server.storage.rollups.levels import DAY, HOUR, LEVELS, Level, read_rollup
@@ -158,7 +158,7 @@ class Adding(Total):
         self.add_rollup(rollup)
         return True
 
-    def take_windows(self, batch: Batch) -> None:
+    def take_windows(self, batch: WindowBatch) -> None:
         for window in batch.windows:
             self.add_window(window)
 

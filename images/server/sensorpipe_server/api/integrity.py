@@ -20,7 +20,7 @@ from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.pace import aside
 from sensorpipe_server.storage.queries import (
-    Batch,
+    WindowBatch,
     facility_names,
     has_others,
     report_unreadable,
@@ -77,7 +77,7 @@ class Scan:
             self._add(span.facility, span.start_ms, entry.summary, settles_at)
         return True
 
-    def take_windows(self, batch: Batch) -> None:
+    def take_windows(self, batch: WindowBatch) -> None:
         """Add windows."""
         self.unreadable += batch.unreadable
         for window in batch.windows:

@@ -11,7 +11,7 @@ from sensorpipe_server.api.http.answers import encoded, json
 from sensorpipe_server.api.params import Params
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
-from sensorpipe_server.storage.queries import Batch, report_unreadable
+from sensorpipe_server.storage.queries import WindowBatch, report_unreadable
 from sensorpipe_server.storage.reads.facility_list import facilities
 from sensorpipe_server.storage.reads.ranges import Ranges, Span
 from sensorpipe_server.storage.rollups.levels import Level
@@ -57,7 +57,7 @@ class _Found:
         self._of(span.facility).add_rollup(rollup)
         return True
 
-    def take_windows(self, batch: Batch) -> None:
+    def take_windows(self, batch: WindowBatch) -> None:
         """Add windows."""
         for window in batch.windows:
             total = self._of(window.key.facility)

@@ -20,7 +20,7 @@ from sensorpipe_server.audit.facility_history import HORIZON_MS, History, Key, S
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.queries import (
-    Batch,
+    WindowBatch,
     facility_names,
     folded_windows,
     newest_window,
@@ -317,7 +317,7 @@ class _Older:
         self._search(each.summary for each in rollup.sensors)
         return True
 
-    def take_windows(self, batch: Batch) -> None:
+    def take_windows(self, batch: WindowBatch) -> None:
         """Search windows."""
         for window in batch.windows:
             self._search(chain.from_iterable(window.sensors.values()))

@@ -49,7 +49,7 @@ throttled = ThrottledLogger(log)
 """About what is stored and cannot be read."""
 
 
-class Batch(NamedTuple):
+class WindowBatch(NamedTuple):
     """Some windows that follow each other."""
 
     windows: list[Window]
@@ -145,7 +145,7 @@ async def folded_windows(
     *,
     sensors: Collection[str] = (),
     newest_first: bool = False,
-) -> AsyncGenerator[Batch]:
+) -> AsyncGenerator[WindowBatch]:
     """Yield the windows of a facility that start in `from_ms <= start < to_ms`.
 
     With `sensors` only windows that have one of these, and of them only these. `received_at`
@@ -160,7 +160,7 @@ async def folded_windows(
 
 async def folded_of(
     windows: database.Collection, keys: Sequence[WindowKey], sensors: Collection[str] = ()
-) -> AsyncGenerator[Batch]:
+) -> AsyncGenerator[WindowBatch]:
     """Yield these windows, as far as they are there, the oldest first."""
     async with aclosing(folded_where(windows, of_windows(keys), sensors)) as batches:
         async for batch in batches:
@@ -171,7 +171,7 @@ async def folded_where(
     windows: database.Collection,
     condition: Mapping[str, Any],
     sensors: Collection[str] = (),
-) -> AsyncGenerator[Batch]:
+) -> AsyncGenerator[WindowBatch]:
     """Yield the windows whose documents a condition chooses, in the order of `_id`.
 
     With `sensors` of each window only these. The last window of a batch waits for the next
@@ -320,13 +320,15 @@ async def in_batches(
 
 async def _newest_first(
     windows: database.Collection, condition: Document, sensors: Collection[str]
-) -> AsyncGenerator[Batch]:
+) -> AsyncGenerator[WindowBatch]:
     """Yield windows against the order of `_id`, the documents of each in the order of `_id`."""
     async with aclosing(_parts(windows, condition, 2 * BATCH)) as parts:
         async for part in parts:
-            found = Batch([], 0)
+            found = WindowBatch([], 0)
             async for batch in folded_where(windows, part, sensors):
-                found = Batch(found.windows + batch.windows, found.unreadable + batch.unreadable)
+                found = WindowBatch(
+                    found.windows + batch.windows, found.unreadable + batch.unreadable
+                )
             found.windows.reverse()
             yield found
 
@@ -358,12 +360,12 @@ async def _parts(
 
 async def _fold_all(
     known: Sequence[tuple[WindowKey, Document]], unreadable: int, sensors: Collection[str]
-) -> Batch:
+) -> WindowBatch:
     size = sum(_size(document.get("partial")) for _, document in known)
     windows, unreadable = await aside(size, _folded, known, unreadable, sensors)
     if unreadable or any(window.unreadable for window in windows):
         report_unreadable()
-    return Batch(windows, unreadable, size)
+    return WindowBatch(windows, unreadable, size)
 
 
 def _size(partial: object) -> int:

@@ -18,7 +18,13 @@ from sensorpipe_server.storage.documents import Document, id_range
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.pace import aside
-from sensorpipe_server.storage.queries import Batch, any_of, folded_where, in_batches, with_sensors
+from sensorpipe_server.storage.queries import (
+    WindowBatch,
+    any_of,
+    folded_where,
+    in_batches,
+    with_sensors,
+)
 from sensorpipe_server.storage.reads.whole import read_whole
 from sensorpipe_server.storage.rollups.levels import (
     WINDOWS,
@@ -64,7 +70,7 @@ class Sink(Protocol):
         to be taken.
         """
 
-    def take_windows(self, batch: Batch) -> None:
+    def take_windows(self, batch: WindowBatch) -> None:
         """Take some windows of one facility or of several."""
 
 
