@@ -353,7 +353,7 @@ async def test_while_mongodb_is_away_reads_answer_503_and_then_go_on(tmp_path):
 
 
 async def test_a_fault_of_the_server_is_a_problem_document(client, monkeypatch):
-    monkeypatch.setattr("sensorpipe_server.api.sensors.Asked", None)
+    monkeypatch.setattr("sensorpipe_server.api.sensors.WindowQuery", None)
     answer = await client.get("/api/sensors/facility_1")
     assert (answer.status_code, answer.json()["status"]) == (500, 500)
 

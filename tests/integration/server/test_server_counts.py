@@ -11,7 +11,7 @@ from sensorpipe_server.storage.documents import date
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.queries import count_windows
 from sensorpipe_server.storage.reads import counts
-from sensorpipe_server.storage.reads.counts import Asked, Counts
+from sensorpipe_server.storage.reads.counts import Counts, WindowQuery
 from sensorpipe_server.storage.rollups.levels import (
     DAY,
     FIVE_MINUTES,
@@ -58,19 +58,19 @@ def counted(monkeypatch):
     return seen
 
 
-async def stretches(db, asked):
+async def stretches(db, query):
     counting = Counts(db)
 
     async def read(state):
-        return await counting.stretches(asked, await counting.known(asked.facility, state))
+        return await counting.stretches(query, await counting.known(query.facility, state))
 
-    return await counting.unremoved(asked.facility, read)
+    return await counting.unremoved(query.facility, read)
 
 
 @pytest.mark.usefixtures("alternating")
 async def test_what_rollups_leave_open_is_counted_day_by_day(db, counted):
-    asked = Asked("hall_1", START, START + DAYS * DAY.length_ms, ["t", "u"])
-    found = await stretches(db, asked)
+    query = WindowQuery("hall_1", START, START + DAYS * DAY.length_ms, ["t", "u"])
+    found = await stretches(db, query)
     assert [(each.start_ms, each.end_ms) for each in found] == [
         (START + day * DAY.length_ms, START + (day + 1) * DAY.length_ms) for day in range(DAYS)
     ]
@@ -79,8 +79,8 @@ async def test_what_rollups_leave_open_is_counted_day_by_day(db, counted):
 
 @pytest.mark.usefixtures("alternating")
 async def test_one_sensor_is_counted_from_rollups_alone(db, counted):
-    asked = Asked("hall_1", START, START + DAYS * DAY.length_ms, ["t"])
-    found = await stretches(db, asked)
+    query = WindowQuery("hall_1", START, START + DAYS * DAY.length_ms, ["t"])
+    found = await stretches(db, query)
     assert [each.windows for each in found] == [288] * DAYS
     assert counted == []
 
@@ -93,9 +93,9 @@ async def test_hours_apart_from_each_other_are_counted_some_at_a_time(db, counte
     await database.rollups(db).update_many(
         {"level": "1h", "start": {"$nin": [date(start) for start in every_other]}}, lower
     )
-    asked = Asked("hall_1", START, START + DAY.length_ms, ["t", "u"])
+    query = WindowQuery("hall_1", START, START + DAY.length_ms, ["t", "u"])
     await store(db, *(message for start in every_other for message in windows_of(start)))
-    found = await stretches(db, asked)
+    found = await stretches(db, query)
     one_by_one = [(each.start_ms, each.windows) for each in found if each.level is None]
     assert one_by_one == [(start, 4 + number) for number, start in enumerate(every_other)]
     assert sum(each.windows for each in found if each.level is HOUR) == 12 * 24

@@ -6,7 +6,7 @@ import pytest
 from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.partial import Summary, encode
 from sensorpipe_schema.sketch import Sketch
-from sensorpipe_server.api.integrity import Scan
+from sensorpipe_server.api.integrity import IntegrityScan
 from sensorpipe_server.storage.pace import LARGE_BYTES, Pace
 from sensorpipe_server.storage.queries import BATCH
 from sensorpipe_server.storage.rollups.rolling import SILENT_MS, Rolling
@@ -32,14 +32,14 @@ def in_loop(monkeypatch):
     seen: dict[str, set[bool]] = {}
 
     def watch(name):
-        step = getattr(Scan, name)
+        step = getattr(IntegrityScan, name)
 
         def watched(*args, **options):
             if name != "take_windows" or args[1].windows:
                 seen.setdefault(name, set()).add(threading.current_thread() is loop)
             return step(*args, **options)
 
-        monkeypatch.setattr(Scan, name, watched)
+        monkeypatch.setattr(IntegrityScan, name, watched)
 
     loop = threading.current_thread()
     for name in ("take_rollup", "take_windows", "report"):
@@ -69,13 +69,13 @@ async def test_a_rollup_of_many_sources_is_audited_in_a_thread(db, client, in_lo
 
 async def test_small_windows_are_handed_on_some_at_a_time(db, client, in_loop, monkeypatch):
     sizes: list[int] = []
-    take = Scan.take_windows
+    take = IntegrityScan.take_windows
 
     def counted(scan, batch):
         sizes.append(len(batch.windows))
         take(scan, batch)
 
-    monkeypatch.setattr(Scan, "take_windows", counted)
+    monkeypatch.setattr(IntegrityScan, "take_windows", counted)
     windows = 3 * BATCH
     await store(db, *(one([(n + 1, 1.0)], window=n, number=n + 1) for n in range(windows)))
     assert (await totals(client))["count"] == windows

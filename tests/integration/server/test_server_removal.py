@@ -11,7 +11,7 @@ import pytest
 from pymongo.errors import PyMongoError
 from sensorpipe_schema.compacted_reading_pb2 import Rollup
 from sensorpipe_schema.partial import Origin, Partial, encode
-from sensorpipe_server.api.sensors import Windows
+from sensorpipe_server.api.sensors import WindowList
 from sensorpipe_server.storage.documents import date, read_id
 from sensorpipe_server.storage.fold import folded
 from sensorpipe_server.storage.mongodb import database
@@ -353,7 +353,7 @@ async def test_a_page_read_while_windows_are_removed_is_that_of_before_or_after(
     found: list[dict[str, Any]] = []
 
     async def read() -> None:
-        answer = await Windows(db, 20).answer(Request(asked))
+        answer = await WindowList(db, 20).answer(Request(asked))
         found.append(json.loads(bytes(answer.body)))
 
     async for _ in interrupted_everywhere(

@@ -44,7 +44,7 @@ _LINE_BYTES: Final = 150
 _encode = msgspec.json.Encoder().encode
 
 
-class Scan:
+class IntegrityScan:
     """One look at all windows of some facilities, begun at `now`, in unix seconds.
 
     Pending is what may have been stored in the meantime, too, so one look tells the truth.
@@ -138,7 +138,7 @@ class Scan:
             self.unidentified -= seqs.add(intervals, settles_at, self._now)
 
 
-class Integrity:
+class IntegrityReport:
     """Answers the audit of every source."""
 
     def __init__(
@@ -172,7 +172,7 @@ class Integrity:
             list(lengths),
             0,
             END_OF_TIME_MS,
-            lambda: Scan(self._settling, lengths, self._clock()),
+            lambda: IntegrityScan(self._settling, lengths, self._clock()),
         )
         # last, for it covers what was removed meanwhile, too
         removed = await self._state.read_removed(lengths)

@@ -9,8 +9,8 @@ from sensorpipe_server.api.dead_letter_counts import DeadLetterCounts
 from sensorpipe_server.api.facilities import FacilityList
 from sensorpipe_server.api.http.problems import HANDLERS
 from sensorpipe_server.api.http.scans import Endpoint, Scans, ended_by_disconnect
-from sensorpipe_server.api.integrity import Integrity
-from sensorpipe_server.api.sensors import Windows
+from sensorpipe_server.api.integrity import IntegrityReport
+from sensorpipe_server.api.sensors import WindowList
 from sensorpipe_server.api.stats import Stats
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.source_seqs import Settling
@@ -24,9 +24,9 @@ def application(
     set_aside: Callable[[], Awaitable[DeadLetterCounts]] | None = None,
 ) -> Starlette:
     """Return the web application."""
-    integrity = Integrity(db, settling or Settling(), set_aside or _unknown)
+    integrity = IntegrityReport(db, settling or Settling(), set_aside or _unknown)
     table: dict[str, Endpoint] = {
-        "/api/sensors/{facility}": Windows(db, page_limit).answer,
+        "/api/sensors/{facility}": WindowList(db, page_limit).answer,
         "/api/stats": Scans().limited(Stats(db).answer),
         "/api/facilities": FacilityList(db).answer,
         "/api/integrity": Scans().limited(integrity.answer),

@@ -12,12 +12,12 @@ from sensorpipe_server.storage.documents import Document, WindowKey, date, id_ra
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.queries import with_sensors
-from sensorpipe_server.storage.reads.counts import Asked, Counts
+from sensorpipe_server.storage.reads.counts import Counts, WindowQuery
 from sensorpipe_server.storage.reads.pages import Row, page_keys, rows
 from sensorpipe_server.storage.rollups.state import State
 
 
-class Windows:
+class WindowList:
     """Answers pages of one facility's windows.
 
     `from` and `to` choose the windows that start in `from <= start < to`, so that
@@ -46,48 +46,48 @@ class Windows:
         start, end = params.span()
         sensors, cursor = params.sensors(required=False), params.cursor()
         params.check()
-        asked = Asked(facility, start, end, sensors)
+        query = WindowQuery(facility, start, end, sensors)
 
         async def read(state: State) -> tuple[dict[str, Any], list[Row]]:
-            return await self._read(asked, state, offset, limit, cursor)
+            return await self._read(query, state, offset, limit, cursor)
 
         pagination, found = await self._counts.unremoved(facility, read)
         return json({"data": [item(row, sensors) for row in found], "pagination": pagination})
 
     async def _read(
-        self, asked: Asked, state: State, offset: int, limit: int, cursor: str | None
+        self, query: WindowQuery, state: State, offset: int, limit: int, cursor: str | None
     ) -> tuple[dict[str, Any], list[Row]]:
         pagination: dict[str, Any] = {"limit": limit}
         if cursor is None:
-            total, keys = await self._at(asked, state, offset, limit + 1)
+            total, keys = await self._at(query, state, offset, limit + 1)
             pagination = {"offset": offset, **pagination, "total": total}
         else:  # whoever goes through all pages needs no count of them, which takes longest
-            keys = await page_keys(self._windows, _condition(asked, cursor), 0, limit + 1)
+            keys = await page_keys(self._windows, _condition(query, cursor), 0, limit + 1)
         if len(keys) > limit:
             pagination["next"] = write_cursor(keys[limit - 1])
         return pagination, await rows(self._windows, keys[:limit])
 
     async def _at(
-        self, asked: Asked, state: State, offset: int, count: int
+        self, query: WindowQuery, state: State, offset: int, count: int
     ) -> tuple[int, list[WindowKey]]:
         """Return how many windows there are, and so many of them from the `offset`-th on."""
-        known = await self._counts.known(asked.facility, state)
-        stretches = await self._counts.stretches(asked, known)
+        known = await self._counts.known(query.facility, state)
+        stretches = await self._counts.stretches(query, known)
         total = sum(stretch.windows for stretch in stretches)
-        place = await self._counts.place(asked, known, stretches, offset)
+        place = await self._counts.place(query, known, stretches, offset)
         if place is None:
             return total, []
         end_ms, skip = place
-        condition = _condition(asked._replace(to_ms=min(asked.to_ms, end_ms)))
+        condition = _condition(query._replace(to_ms=min(query.to_ms, end_ms)))
         return total, await page_keys(self._windows, condition, skip, count)
 
 
-def _condition(asked: Asked, place: str = "") -> Document:
+def _condition(query: WindowQuery, place: str = "") -> Document:
     """Return the condition for windows, of those that come after a cursor's place."""
-    bounds = id_range(asked.facility, asked.from_ms, asked.to_ms)
+    bounds = id_range(query.facility, query.from_ms, query.to_ms)
     if place:
-        bounds["$lt"] = min(f"{asked.facility}/{place}/", bounds["$lt"])
-    return with_sensors({"_id": bounds}, asked.sensors)
+        bounds["$lt"] = min(f"{query.facility}/{place}/", bounds["$lt"])
+    return with_sensors({"_id": bounds}, query.sensors)
 
 
 def item(row: Row, sensors: list[str]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Stretch(NamedTuple):
-    """Windows of a facility: of one bucket of a level, or without a level of a range."""
+    """A number of windows: of one bucket of a level, or, without a level, of a range."""
 
     start_ms: int
     end_ms: int
@@ -40,8 +40,11 @@ class Stretch(NamedTuple):
     windows: int
 
 
-class Asked(NamedTuple):
-    """Which windows of a facility are asked for: with `sensors`, those that have one of them."""
+class WindowQuery(NamedTuple):
+    """Windows of a facility that start in a range; with `sensors`, those that have one of them.
+
+    Both bounds of the range are in unix milliseconds.
+    """
 
     facility: str
     from_ms: int
@@ -78,26 +81,28 @@ class Counts:
         """Return what is known of a facility's rollups, of which the state was just read."""
         return Known(state, starts_of(await self._state.markers(facility)))
 
-    async def stretches(self, asked: Asked, known: Known, coarsest: Level = DAY) -> list[Stretch]:
+    async def stretches(
+        self, query: WindowQuery, known: Known, coarsest: Level = DAY
+    ) -> list[Stretch]:
         """Return the windows that are kept, counted, the oldest first.
 
         `known` was read before.
         """
         state, marked = known
-        kept_ms = max(asked.from_ms, state.removed.get(WINDOWS, 0))
-        pieces = list(cover(kept_ms, asked.to_ms, state.done_ms, marked, coarsest=coarsest))
+        kept_ms = max(query.from_ms, state.removed.get(WINDOWS, 0))
+        pieces = list(cover(kept_ms, query.to_ms, state.done_ms, marked, coarsest=coarsest))
         found: list[Stretch] = []
         windows: list[Piece] = []
         while pieces:
             windows += [piece for piece in pieces if piece.level is None]
-            buckets, pieces = await self._buckets(asked, pieces)
+            buckets, pieces = await self._buckets(query, pieces)
             found += buckets
         for some in _queries(_joined(windows, DAY.length_ms)):
-            found += await self._count(asked, some)
+            found += await self._count(query, some)
         return sorted(found, key=lambda stretch: stretch.start_ms)
 
     async def place(
-        self, asked: Asked, known: Known, stretches: Iterable[Stretch], offset: int
+        self, query: WindowQuery, known: Known, stretches: Iterable[Stretch], offset: int
     ) -> tuple[int, int] | None:
         """Return before which start the window at an offset is, newest first, and how far.
 
@@ -109,16 +114,16 @@ class Counts:
             below = None if level is None else finer(level)
             if below is None:
                 return end_ms, offset
-            inner = asked._replace(from_ms=start_ms, to_ms=end_ms)
+            inner = query._replace(from_ms=start_ms, to_ms=end_ms)
             at = _stretch_at(await self.stretches(inner, known, below), offset)
         return None
 
-    async def _count(self, asked: Asked, pieces: Sequence[Piece]) -> list[Stretch]:
+    async def _count(self, query: WindowQuery, pieces: Sequence[Piece]) -> list[Stretch]:
         """Count windows one by one, in ranges of which no two are in the same 5 minutes."""
         ranges = [
-            {"_id": id_range(asked.facility, start_ms, end_ms)} for _, start_ms, end_ms in pieces
+            {"_id": id_range(query.facility, start_ms, end_ms)} for _, start_ms, end_ms in pieces
         ]
-        condition = with_sensors(any_of(ranges), asked.sensors)
+        condition = with_sensors(any_of(ranges), query.sensors)
         step_ms = FIVE_MINUTES.length_ms if len(pieces) > 1 else END_OF_TIME_MS
         counts = await count_windows(self._windows, condition, step_ms)
         starts = [FIVE_MINUTES.start(piece.start_ms) for piece in pieces]
@@ -129,14 +134,14 @@ class Counts:
         return found
 
     async def _buckets(
-        self, asked: Asked, pieces: Iterable[Piece]
+        self, query: WindowQuery, pieces: Iterable[Piece]
     ) -> tuple[list[Stretch], list[Piece]]:
-        """Return counted buckets, and ranges of which the level below has to be asked."""
+        """Return counted buckets, and the ranges to count on the level below."""
         found: list[Stretch] = []
         rest: list[Piece] = []
-        fields = {"windows": 1, **{f"sensors.{name}.windows": 1 for name in asked.sensors}}
+        fields = {"windows": 1, **{f"sensors.{name}.windows": 1 for name in query.sensors}}
         ranges = [
-            {"_id": rollup_range(asked.facility, level, start_ms, end_ms)}
+            {"_id": rollup_range(query.facility, level, start_ms, end_ms)}
             for level, start_ms, end_ms in _joined(pieces)
             if level is not None
         ]
@@ -147,7 +152,7 @@ class Counts:
                     for document in batch:
                         level, start_ms = rollup_level(document), rollup_start(document)
                         end_ms = start_ms + level.length_ms
-                        windows = _windows_in(document, asked.sensors)
+                        windows = _windows_in(document, query.sensors)
                         if windows is None:
                             rest.append(Piece(finer(level), start_ms, end_ms))
                         elif windows:
