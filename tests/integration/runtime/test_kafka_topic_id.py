@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -93,12 +93,21 @@ async def test_a_question_goes_to_whichever_server_answers(kafka: Child):
         await topic_id(plain(dead), "never_made")
 
 
+async def once_allowed(queries: TopicQueries, topic: str) -> str | None:
+    """Return the id of a topic; Kafka heeds a new ACL somewhat later than it acknowledges it."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(TopicAuthorizationFailedError):
+                return await queries.topic_id(topic)
+            await asyncio.sleep(0.1)
+
+
 async def test_with_users_and_after_an_outage(tmp_path: Path):
     async with running(services.secured_kafka(tmp_path, KAFKA_USERS)) as kafka:
         await create(kafka, "seen", "unseen")
         await allow(kafka, "server", {("topic", "seen"): ["Describe"]})
         with closing(TopicQueries(kafka_settings(kafka, "server"))) as queries:
-            before = await queries.topic_id("seen")
+            before = await once_allowed(queries, "seen")
             assert before
             with pytest.raises(TopicAuthorizationFailedError, match="about the topic unseen"):
                 await queries.topic_id("unseen")
