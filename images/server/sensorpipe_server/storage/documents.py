@@ -20,13 +20,13 @@ from sensorpipe_schema.partial import MAX_TIME_MS, Checked
 Document = dict[str, Any]
 
 END_OF_TIME_MS: Final = MAX_TIME_MS
-"""Fifteen digits reach to it: the year 10000."""
+"""Latest time of a window in unix milliseconds: the end of the year 9999, in 15 digits."""
 
 FOLDED: Final = "folded"
 """The end of the `_id` of a folded document."""
 
 MAX_LISTED_SENSORS: Final = 10_000
-"""Sensors listed of one facility; the windows of all others are stored all the same."""
+"""Largest number of sensors listed of a facility; windows of others are stored as well."""
 
 _START_DIGITS: Final = 15
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,14 +34,14 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class WindowKey(NamedTuple):
-    """Which window of which facility: start and length in milliseconds."""
+    """Identifies a window: its facility, and its start and length in milliseconds."""
 
     facility: str
     start_ms: int
     length_ms: int
 
     def __str__(self) -> str:
-        """Return what the `_id` of each of its documents begins with, without the last slash."""
+        """Return the common beginning of the `_id` of its documents, without the last slash."""
         return f"{self.facility}/{self.start_ms:015d}/{self.length_ms}"
 
     @property
@@ -51,7 +51,7 @@ class WindowKey(NamedTuple):
 
 
 class DocumentKey(NamedTuple):
-    """An `_id`, taken apart; `run` and `number` are 0 in that of a folded document."""
+    """The parts of an `_id`; `run` and `number` are 0 in that of a folded document."""
 
     window: WindowKey
     run: int
@@ -64,7 +64,7 @@ class DocumentKey(NamedTuple):
 
 
 def read_id(text: str) -> DocumentKey:
-    """Return an `_id` taken apart, or raise ValueError where it is none of ours."""
+    """Return the parts of an `_id`, or raise ValueError if it is not a partial's."""
     facility, start, length, run, *number = text.split("/")
     window = WindowKey(facility, int(start), int(length))
     if run == FOLDED and not number:
@@ -80,9 +80,9 @@ def id_range(facility: str, from_ms: int = 0, to_ms: int = END_OF_TIME_MS) -> di
 
 
 def start_among(text: str) -> int:
-    """Return the highest start, in unix milliseconds, of windows whose `_id` are not above one.
+    """Return the latest start, in unix milliseconds, of a window that sorts before an `_id`.
 
-    So it says in which range an `_id` lies that is none of ours; 0 where it is below all others.
+    So it tells in which range an `_id` of any form lies; 0 if it sorts before all windows.
     """
     digits = text.partition("/")[2][:_START_DIGITS]
     for at, each in enumerate(digits):
@@ -108,7 +108,7 @@ def unix_ms(moment: datetime) -> int:
 
 
 def document(checked: Checked, value: bytes, received_at: datetime) -> Document:
-    """Return the document of a partial that came as `value`."""
+    """Return the document of a partial whose Kafka message has this value."""
     facility, start, end, (_, run, number, _), sensors, itemized = checked
     made: Document = {
         "_id": f"{facility}/{start:015d}/{end - start}/{run:016x}/{number}",

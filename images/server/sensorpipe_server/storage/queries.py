@@ -1,4 +1,4 @@
-"""Reading windows from MongoDB: every wait is bounded, and the loop is never held for long.
+"""Reads windows from MongoDB: every wait is bounded, and the event loop never blocks for long.
 
 A window is what its documents fold to. Here they are fetched some at a time and handed on as
 whole windows: a window whose documents come in two batches is folded with the second one.
@@ -31,7 +31,7 @@ from sensorpipe_server.storage.mongodb.database import READ_SECONDS
 from sensorpipe_server.storage.pace import aside
 
 BATCH: Final = 100
-"""Largest number of documents that are handed on at a time: some 10 ms of work."""
+"""Largest number of documents that are yielded together: some 10 ms of work."""
 
 FETCHED: Final = 1000
 """Largest number of documents that are fetched at a time; MongoDB sends 16 MiB at most."""
@@ -46,15 +46,15 @@ _UTC_DATES: Final[CodecOptions[Document]] = CodecOptions(tz_aware=True)
 log = logging.getLogger(__name__)
 
 throttled = ThrottledLogger(log)
-"""About what is stored and cannot be read."""
+"""Logs that something stored is unreadable."""
 
 
 class WindowBatch(NamedTuple):
-    """Some windows that follow each other."""
+    """Some consecutive windows."""
 
     windows: list[Window]
     unreadable: int
-    """Documents that are none of ours, and belong to no window."""
+    """Number of documents that belong to no window."""
     size: int = 0
     """Bytes of their partials."""
 
@@ -77,9 +77,9 @@ async def of_each_facility(
     *,
     newest: bool = False,
 ) -> AsyncGenerator[Document]:
-    """Yield the first document of each facility, in the order of `_id`; or the last, against it.
+    """Yield the first document of each facility, in order of `_id`; or the last, in reverse.
 
-    Only of those whose `_id` is behind one. Each is one step in the index of `_id`.
+    Only documents whose `_id` is greater than `behind`. Each is one step in the index of `_id`.
     """
     bounds = {"$gt": behind, "$lt": "\U0010ffff"}
     order = [("_id", -1 if newest else 1)]
@@ -161,7 +161,7 @@ async def folded_windows(
 async def folded_of(
     windows: database.Collection, keys: Sequence[WindowKey], sensors: Collection[str] = ()
 ) -> AsyncGenerator[WindowBatch]:
-    """Yield these windows, as far as they are there, the oldest first."""
+    """Yield those of these windows that exist, the oldest first."""
     async with aclosing(folded_where(windows, of_windows(keys), sensors)) as batches:
         async for batch in batches:
             yield batch
@@ -247,7 +247,7 @@ async def count_windows(
 
 
 def with_sensors(condition: Document, sensors: Collection[str]) -> Document:
-    """Return a condition narrowed to documents that have one of the sensors; of none, to all."""
+    """Return a condition narrowed to documents with one of the sensors, if any are given."""
     if not sensors:
         return condition
     has_one = {"$or": [{f"sensors.{name}": {"$exists": True}} for name in sensors]}
@@ -275,7 +275,7 @@ def any_of(conditions: Sequence[Document]) -> Document:
 
 
 def key_of(document: Mapping[str, Any]) -> DocumentKey | None:
-    """Return which document it is; None if it is none of ours."""
+    """Return the key of a document; None if its `_id` is not a partial's."""
     try:
         return read_id(document["_id"])
     except ValueError:
@@ -321,7 +321,7 @@ async def in_batches(
 async def _newest_first(
     windows: database.Collection, condition: Document, sensors: Collection[str]
 ) -> AsyncGenerator[WindowBatch]:
-    """Yield windows against the order of `_id`, the documents of each in the order of `_id`."""
+    """Yield windows in reverse order of `_id`, the documents of each in order of `_id`."""
     async with aclosing(_parts(windows, condition, 2 * BATCH)) as parts:
         async for part in parts:
             found = WindowBatch([], 0)

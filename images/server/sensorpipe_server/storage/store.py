@@ -31,24 +31,23 @@ class Outcome:
 
 
 class PastRanges(Protocol):
-    """Ranges of time that were rolled up, or removed, before these partials came."""
+    """Knows the time ranges of which rollups were computed, or windows removed."""
 
     async def refuse(
         self, partials: Sequence[Pending]
     ) -> tuple[list[RefusedRecord], list[Pending]]:
-        """Return the partials that nothing counts nor ever will, and those counted already.
+        """Return the partials to refuse, and those that are counted already.
 
-        Both are of a range that was removed for good. None of them is stored; the second ones are
-        redelivered, and no dead letters.
-
-        Called before the others are inserted. Raises PyMongoError to have the write repeated.
+        Both are of time ranges whose windows were removed, and neither is stored: the first
+        become dead letters, the second are redeliveries. Called before the other partials are
+        inserted. Raises PyMongoError if the write is to be repeated.
         """
 
     async def mark(self, partials: Sequence[Pending]) -> None:
-        """Mark rollups computed without these partials, so that they are computed again.
+        """Mark rollups that were computed without these partials, so that they are recomputed.
 
-        Called when they are durable and their offsets not committed, with redelivered ones
-        among them. Raises PyMongoError to have the whole write repeated.
+        Called when all of them, redelivered ones included, are durable and their offsets are
+        not committed yet. Raises PyMongoError if the whole write is to be repeated.
         """
 
 
@@ -89,7 +88,7 @@ class Store:
         return outcome
 
     async def finish_noting(self) -> None:
-        """Write postponed first and last windows of facilities; for when no partials come."""
+        """Write postponed first and last windows of facilities; called when no partials arrive."""
         await self._facilities.write_times()
 
     async def _without(
@@ -98,9 +97,9 @@ class Store:
         refused: Sequence[RefusedRecord],
         redelivered: Sequence[Pending],
     ) -> Sequence[Pending]:
-        """Return the other partials, and delete what is stored of those that are given.
+        """Return the partials that are neither refused nor redelivered; delete these if stored.
 
-        An earlier attempt may have inserted them before their range was removed. Pages of
+        An earlier attempt may have inserted them before their range was removed, and pages of
         windows would show them.
         """
         out = {id(each.record) for some in (refused, redelivered) for each in some}
@@ -112,7 +111,7 @@ class Store:
     async def _insert_each(
         self, partials: Sequence[Pending], failed: float, outcome: Outcome
     ) -> None:
-        """Insert partials; where one of them makes the whole write fail, find and refuse it."""
+        """Insert partials; if one of them makes the whole write fail, find and refuse it."""
         if not partials:
             return
         try:
