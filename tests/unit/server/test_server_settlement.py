@@ -12,6 +12,7 @@ from aiokafka.errors import (
     MessageSizeTooLargeError,
     UnknownTopicOrPartitionError,
 )
+from pymongo.errors import AutoReconnect
 from sensorpipe_runtime.backoff import Backoff
 from sensorpipe_server.ingest import dead_letter, settlement
 from sensorpipe_server.ingest.dead_letter import KafkaDeadLetters
@@ -48,14 +49,14 @@ class Letters:
 class Consumer:
     """Notes what is committed; fails so many times before."""
 
-    def __init__(self, failures=0):
-        self.failures = failures
+    def __init__(self, failures=0, error=CommitFailedError):
+        self.failures, self.error = failures, error
         self.committed = []
 
     async def commit(self, positions):
         if self.failures:
             self.failures -= 1
-            raise CommitFailedError
+            raise self.error
         self.committed.append(positions[ZERO])
 
 
@@ -100,8 +101,9 @@ async def test_nothing_is_committed_before_an_unsent_letter_and_all_of_it_after(
     assert consumer.committed == [5, 6, 49]
 
 
-async def test_a_commit_that_failed_is_tried_again():
-    consumer = Consumer(failures=3)
+@pytest.mark.parametrize("error", [CommitFailedError, AutoReconnect, TimeoutError])
+async def test_a_commit_that_failed_is_tried_again(error):
+    consumer = Consumer(failures=3, error=error)
     async with settling(Letters(), consumer) as (made, _):
         made.add(0, {ZERO: 5}, [])
         await made.finish()

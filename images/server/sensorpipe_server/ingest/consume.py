@@ -10,15 +10,13 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-import pymongo
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
-from pymongo.errors import PyMongoError
 from sensorpipe_runtime.aio import cancel_on
 from sensorpipe_runtime.backoff import retry_backoff
 from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
@@ -32,10 +30,10 @@ from sensorpipe_schema.names import COMPACTED, DEAD_COMPACTED, SERVER_GROUP
 
 from sensorpipe_server.ingest.dead_letter import DeadLetters, KafkaDeadLetters
 from sensorpipe_server.ingest.membership import Membership
+from sensorpipe_server.ingest.positions import Positions
 from sensorpipe_server.ingest.reader import MAX_RECORDS, PreparedBatch, Reader
 from sensorpipe_server.ingest.settlement import LettersLeftOutError, Settlement
 from sensorpipe_server.ingest.writer import Writer
-from sensorpipe_server.storage import logs
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.rollups.edge import Edge
 from sensorpipe_server.storage.rollups.past import Past
@@ -90,7 +88,6 @@ class Ingest:
         self._store = Store(db, Past(db), edge)
         self._logs = database.logs(db)
         self._membership = Membership()
-        self._adopting_log = ThrottledLogger(log, on_change=False)
 
     @property
     def assigned(self) -> bool:
@@ -177,8 +174,9 @@ class Ingest:
     ) -> None:
         membership, store = self._membership, self._store
         reader = Reader(consumer, membership, self._logs, log_id, self._ensure_topics)
+        positions = Positions(consumer, membership, self._logs)
         settlement = Settlement(
-            consumer, membership, letters, partial(explain, self._settings), self._adopt
+            positions, membership, letters, partial(explain, self._settings), positions.adopt
         )
         writer = Writer(membership, store, self._logs, settlement)
         queue: asyncio.Queue[PreparedBatch | None] = asyncio.Queue(maxsize=1)
@@ -223,25 +221,6 @@ class Ingest:
                     continue
                 if found not in (None, log_id):  # a topic that is gone is created elsewhere
                     raise LogReplacedError(f"{self._route.topic}: {log_id}, and now {found}")
-
-    async def _adopt(self, partitions: Iterable[TopicPartition]) -> None:
-        """Store to which log committed positions belong; retried at the next commit."""
-        for partition in partitions:
-            known = self._membership.logs.get(partition)
-            if known is None or not known.is_new:
-                continue
-            try:
-                with pymongo.timeout(database.READ_SECONDS):
-                    await logs.adopt(self._logs, known.place)
-            except PyMongoError as error:
-                self._adopting_log.warning(
-                    "a partition's log is not stored; a restart would read it from its beginning",
-                    partition=partition.partition,
-                    error=str(error)[:500],
-                )
-            else:
-                self._adopting_log.resolved("logs of partitions are stored again")
-                known.stored_log = known.place.log
 
     def _consumer(self) -> AIOKafkaConsumer:
         # A write may be retried for ever: only the heartbeat says that this member is alive.

@@ -34,6 +34,9 @@ POLL_MS: Final = 1000
 ANSWER_SECONDS: Final = 2.0
 """Longest wait for one fetch, in seconds: while joining its group the consumer exceeds POLL_MS."""
 
+COMMITTED_SECONDS: Final = 30.0
+"""Longest wait for the answer which offset is committed, in seconds."""
+
 IDLE_SECONDS: Final = 5.0
 """Seconds without partitions after which the topics are created if they are missing."""
 
@@ -136,29 +139,31 @@ class Reader:
     async def _load_logs(self, found: dict[TopicPartition, list[Any]]) -> None:
         """Load the log and the fences of each partition, once in each generation.
 
-        A partition whose stored position is of another log is read from its beginning; the
-        records fetched at that position are dropped.
+        A partition whose stored position is of another log, or lower than the committed one, is
+        read from its beginning; the records fetched at the committed position are dropped.
         """
         generation = self._membership.generation
         for partition in self._consumer.assignment():
             if partition in self._membership.logs:
                 continue
             place = Place(partition.topic, partition.partition, self._log_id)
+            # before its position is read: another server may still store and commit a higher one
+            committed = await self._committed(partition)
             known = await self._stored(place, generation)
             if known is None:  # a rebalance came
                 return
             self._membership.logs[partition] = known
-            if known.is_new:
+            is_restored = known.is_older_than(committed)
+            if known.is_new or is_restored:
                 found.pop(partition, None)
                 self._consumer.seek(partition, 0)
-                log.info(
-                    "reading a partition from its beginning: no position of this log is stored",
-                    extra={
-                        "partition": partition.partition,
-                        "log": known.place.log,
-                        "former": known.stored_log,
-                    },
-                )
+                _log_beginning(known, committed, is_restored=is_restored)
+
+    async def _committed(self, partition: TopicPartition) -> int | None:
+        """Return the committed offset, or raise KafkaError or OSError."""
+        async with asyncio.timeout(COMMITTED_SECONDS):
+            committed: int | None = await self._consumer.committed(partition)
+        return committed
 
     async def _stored(self, place: Place, generation: int) -> Log | None:
         """Return the log of a partition, retrying while MongoDB is unavailable."""
@@ -183,3 +188,19 @@ class Reader:
         high = self._consumer.highwater(partition) or 0
         end = max(high, records[-1].offset + 1)
         self._membership.note_read(partition, records[0].offset, end)
+
+
+def _log_beginning(known: Log, committed: int | None, *, is_restored: bool) -> None:
+    """Log that a partition is read from its beginning, and why."""
+    partition = known.place.partition
+    if is_restored:
+        log.warning(
+            "reading a partition from its beginning: less is stored than was committed, "
+            "as in a restored backup",
+            extra={"partition": partition, "stored": known.position, "committed": committed},
+        )
+        return
+    log.info(
+        "reading a partition from its beginning: no position of this log is stored",
+        extra={"partition": partition, "log": known.place.log, "former": known.stored_log},
+    )

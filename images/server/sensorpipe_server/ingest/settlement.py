@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
+from pymongo.errors import PyMongoError
 from sensorpipe_runtime.backoff import retry_backoff
 from sensorpipe_runtime.throttled_log import ThrottledLogger
 
@@ -46,7 +47,7 @@ class Committing(Protocol):
     """A consumer as far as it commits offsets."""
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
-        """Commit offsets, or raise KafkaError."""
+        """Commit offsets, or raise KafkaError or PyMongoError."""
 
 
 @dataclass(slots=True)
@@ -152,7 +153,7 @@ class Settlement:
             try:
                 async with asyncio.timeout(COMMIT_SECONDS):
                     await self._consumer.commit(unsettled.positions)
-            except _FAILURES as error:
+            except (*_FAILURES, PyMongoError) as error:
                 self._membership.progress.moved()
                 log.info("offsets not committed", extra={"error": repr(error)})
                 await asyncio.sleep(backoff.next())

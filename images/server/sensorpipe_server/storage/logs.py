@@ -1,12 +1,15 @@
 """What is known of each partition of the topic: its log, its fences, how much they shut out.
 
-    {_id: "TOPIC/PARTITION", log: TOPIC_ID, fences: [{log, compactor, run, offset}, …],
-     fenced, last_fenced: {log, offset}}
+    {_id: "TOPIC/PARTITION", log: TOPIC_ID, position: {log, offset},
+     fences: [{log, compactor, run, offset}, …], fenced, last_fenced: {log, offset}}
 
 A log is one incarnation of a topic, by Kafka's id of it: positions and fences mean nothing in
 another one. `log` names the one whose committed position counts; it is written once a position
 of that log is committed. Until then a partition is read from its beginning, which changes
 nothing of what is stored already.
+
+`position` is stored before it is committed to Kafka, and everything below it is stored. One that is
+lower than the committed one is that of a restored backup: the partition is read from its beginning.
 
 A fence says that from its offset on only one run of its compactor counts in the partition: what
 a stalled instance writes behind the fence of its successor, the successor has counted as well.
@@ -53,10 +56,18 @@ class Fence(NamedTuple):
 class Log:
     """A partition as it is read: which run of each compactor counts where reading has come to."""
 
-    def __init__(self, place: Place, stored_log: str | None, fences: Iterable[Fence] = ()) -> None:
+    def __init__(
+        self,
+        place: Place,
+        stored_log: str | None,
+        fences: Iterable[Fence] = (),
+        position: int | None = None,
+    ) -> None:
         self.place = place
         self.stored_log = stored_log
         """The log whose committed position is stored; None if there is none."""
+        self.position = position
+        """The offset below which everything of this log is stored; None if that is unknown."""
         self._fences = sorted((fence.offset, fence.compactor, fence.run) for fence in fences)
         self._runs: dict[str, int] = {}
         self._offset = -1
@@ -65,6 +76,12 @@ class Log:
     def is_new(self) -> bool:
         """Whether no committed position belongs to this log."""
         return self.stored_log != self.place.log
+
+    def is_older_than(self, committed: int | None) -> bool:
+        """Whether less is stored than what was committed: the database is a restored backup."""
+        if self.position is None or committed is None:
+            return False
+        return self.position < committed
 
     def move_to(self, offset: int) -> None:
         """Go on reading at an offset."""
@@ -107,7 +124,7 @@ async def load(collection: Collection, place: Place) -> Log:
         log.warning(
             "stored fences cannot be read", extra={"log": stored["_id"], "error": repr(error)}
         )
-    return Log(place, stored.get("log"), fences)
+    return Log(place, stored.get("log"), fences, _position(stored, place))
 
 
 async def adopt(collection: Collection, place: Place) -> None:
@@ -117,6 +134,19 @@ async def adopt(collection: Collection, place: Place) -> None:
         {"$set": {"log": place.log}, "$pull": {"fences": {"log": {"$ne": place.log}}}},
         upsert=True,
     )
+
+
+async def store_positions(collection: Collection, positions: Mapping[Place, int]) -> None:
+    """Store below which offset everything is stored of each partition; it never falls."""
+    updates = [
+        UpdateOne(
+            {"_id": _id(place)},
+            [{"$set": {"position": _raised("position", place, offset)}}],
+            upsert=True,
+        )
+        for place, offset in positions.items()
+    ]
+    await collection.bulk_write(updates, ordered=False)
 
 
 async def save(
@@ -159,6 +189,26 @@ def _id(place: Place) -> str:
     return f"{place.topic}/{place.partition}"
 
 
+def _position(stored: Mapping[str, Any], place: Place) -> int | None:
+    """Return the stored position, if it is one of this log."""
+    match stored.get("position"):
+        case {"log": place.log, "offset": int(offset)}:
+            return offset
+        case _:
+            return None
+
+
+def _raised(field: str, place: Place, offset: int) -> dict[str, Any]:
+    """Return the value of a field `{log, offset}`: the higher offset, of the same log."""
+    return {"log": place.log, "offset": {"$max": [_last(field, place), offset]}}
+
+
+def _last(field: str, place: Place) -> dict[str, Any]:
+    """Return the offset in a field `{log, offset}`; -1 where it is of another log or missing."""
+    is_same = {"$eq": [f"${field}.log", place.log]}
+    return {"$cond": [is_same, f"${field}.offset", -1]}
+
+
 def _updates(fence: Fence) -> list[UpdateOne]:
     """Add a fence, once, and keep the list bounded; fences of other logs are superfluous."""
     key = {"_id": _id(fence.place)}
@@ -178,11 +228,10 @@ def _updates(fence: Fence) -> list[UpdateOne]:
 
 def _counting(place: Place, offsets: Sequence[int]) -> UpdateOne:
     """Count those beyond the last that was counted of the same log."""
-    is_same = {"$eq": ["$last_fenced.log", place.log]}
-    last: dict[str, Any] = {"$cond": [is_same, "$last_fenced.offset", -1]}
+    last = _last("last_fenced", place)
     new = {"$filter": {"input": list(offsets), "cond": {"$gt": ["$$this", last]}}}
     counted = {"$add": [{"$ifNull": ["$fenced", 0]}, {"$size": new}]}
-    newest = {"log": place.log, "offset": {"$max": [last, offsets[-1]]}}
+    newest = _raised("last_fenced", place, offsets[-1])
     return UpdateOne(
         {"_id": _id(place)}, [{"$set": {"fenced": counted, "last_fenced": newest}}], upsert=True
     )
