@@ -1,4 +1,4 @@
-"""The numbers of a run, as its server and generators last reported them."""
+"""The state of a run: the numbers that its programs report, and what the views show."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -43,6 +43,36 @@ class Figures:
     def settled(self) -> bool:
         """Whether every published reading is stored and none is pending."""
         return not self.missing and not (self.totals and self.totals.pending)
+
+
+@dataclass(frozen=True, slots=True)
+class PartState:
+    """The state of one process."""
+
+    name: str
+    state: str
+    """What the process does: `starting`, `ready` and so on."""
+    address: str
+    """Where the process can be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that the views show."""
+
+    events: tuple[str, ...]
+    """Events so far, one line each."""
+    phase: str
+    """What the run does now."""
+    elapsed: float
+    """Seconds since every process was ready; 0 before that."""
+    limit: float | None
+    """Duration of the run in seconds; None if it has no limit."""
+    parts: tuple[PartState, ...]
+    """All processes, in the order of starting."""
+    links: tuple[tuple[str, str], ...]
+    """Links to show, each with its label and its URL or command."""
+    figures: Figures
 
 
 class Rate:

@@ -5,6 +5,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
+from sensorpipe_cli.client.figures import PartState, Snapshot
 from sensorpipe_cli.commands import summary
 from sensorpipe_cli.commands.check import read_sensors
 from sensorpipe_cli.errors import UnusableError
@@ -17,7 +18,6 @@ from sensorpipe_cli.runner.poller import Poller
 from sensorpipe_cli.runner.runner import Interrupts, Runner
 from sensorpipe_cli.runner.workspace import Workspace
 from sensorpipe_cli.views import display
-from sensorpipe_cli.views.snapshot import PartState, Snapshot
 
 if TYPE_CHECKING:
     from sensorpipe_schema.sensor import Sensor

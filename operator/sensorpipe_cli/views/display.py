@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
+from sensorpipe_cli.client.figures import Snapshot
 from sensorpipe_cli.views.plain import StatusLines
-from sensorpipe_cli.views.snapshot import Snapshot
 
 _LIVE_SECONDS: Final = 0.5
 """Time between two drawings of the live view."""

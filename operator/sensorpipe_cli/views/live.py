@@ -9,10 +9,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from sensorpipe_cli.client.figures import Figures
+from sensorpipe_cli.client.figures import Figures, PartState, Snapshot
 from sensorpipe_cli.terminal_text import printable
 from sensorpipe_cli.views.formatting import average, clock, count, rate, time_of_day
-from sensorpipe_cli.views.snapshot import PartState, Snapshot
 
 _GAP: Final = 4
 """Number of columns between tables side by side."""

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from sensorpipe_cli.client.figures import Figures
+from sensorpipe_cli.client.figures import Figures, Snapshot
 from sensorpipe_cli.views.formatting import clock, rate
-from sensorpipe_cli.views.snapshot import Snapshot
 
 _STATUS_SECONDS: Final = 5.0
 """Time between two status lines."""

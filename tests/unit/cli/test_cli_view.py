@@ -5,12 +5,11 @@ import dataclasses
 import pytest
 from rich.console import Console
 from sensorpipe_cli.client.api import Latest, SetAside, Totals
-from sensorpipe_cli.client.figures import Figures, Rate
+from sensorpipe_cli.client.figures import Figures, PartState, Rate, Snapshot
 from sensorpipe_cli.commands.summary import exit_code, lines
 from sensorpipe_cli.runner.runner import Ending
 from sensorpipe_cli.views.live import render
 from sensorpipe_cli.views.plain import StatusLines, status
-from sensorpipe_cli.views.snapshot import PartState, Snapshot
 
 AVERAGES = {"humidity": 50.123456, "pressure": 1013.2, "temperature": 20.0}
 
