@@ -78,7 +78,7 @@ async def supervise(
     Tasks of `main` may return once `may_end()` is true. Those of `background` must never
     return; they are cancelled at the end. Raises TaskEndedError if a task returns too early
     or is cancelled by anything else, and the exception of the first task that fails. No task
-    is left running, also where this is cancelled.
+    is left running, also where this is cancelled, or cancelled again.
     """
     endless = {_task(name, work) for name, work in (background or {}).items()}
     running = {_task(name, work) for name, work in main.items()}
@@ -89,7 +89,9 @@ async def supervise(
             _look_at(ended, endless, may_end=may_end())
             running -= ended
     finally:
-        await _cancel(tasks)
+        was_interrupted = await _cancel(tasks)
+    if was_interrupted:
+        raise asyncio.CancelledError
 
 
 def _task(name: str, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
@@ -120,18 +122,26 @@ def _problem(task: asyncio.Task[object], *, may_return: bool) -> BaseException |
     return None if may_return else TaskEndedError(task.get_name(), "returned")
 
 
-async def _cancel(tasks: set[asyncio.Task[object]]) -> None:
+async def _cancel(tasks: set[asyncio.Task[object]]) -> bool:
     """Cancel the tasks that still run, and wait for their end; log how they fail.
 
     A library can swallow a cancellation, so that its task goes on: such a task is cancelled again.
+    So are all that still run where this is cancelled itself; return whether it was.
     """
+    was_cancelled = False
     ended = left = {task for task in tasks if not task.done()}
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+        try:
+            _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+        except asyncio.CancelledError:
+            was_cancelled = True
+            left = {task for task in left if not task.done()}
+            continue
         for task in left:
             log.warning("A cancelled task still runs", extra={"task": task.get_name()})
     for task in ended:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("A task failed during its cancellation", extra={"error": repr(error)})
+    return was_cancelled

@@ -125,6 +125,46 @@ async def test_a_task_whose_cancellation_a_library_swallows_is_cancelled_again(
     assert {record.getMessage() for record in caplog.records} == {"A cancelled task still runs"}
 
 
+class Swallowing:
+    """Work that goes on after its first cancellation, as where a library swallows that."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        self.swallowed = asyncio.Event()
+
+    async def run(self) -> None:
+        self.started.set()
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            self.swallowed.set()
+        await forever()
+
+
+async def test_a_second_cancellation_of_the_whole_reaches_a_task_that_swallowed_the_first():
+    before = asyncio.all_tasks()
+    work = Swallowing()
+    whole = asyncio.create_task(supervise({"outer": supervise({"inner": work.run()})}))
+    await work.started.wait()
+    whole.cancel()
+    await work.swallowed.wait()
+    whole.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await whole
+    assert asyncio.all_tasks() == before  # once the inner one went on
+
+
+async def test_a_failure_is_not_lost_where_the_whole_is_cancelled_behind_it():
+    before = asyncio.all_tasks()
+    work = Swallowing()
+    whole = asyncio.create_task(supervise({"mqtt": failing(), "flush": work.run()}))
+    await work.swallowed.wait()
+    whole.cancel()
+    with pytest.raises(OSError, match="disk full"):
+        await whole
+    assert asyncio.all_tasks() == before
+
+
 async def test_whose_cancellation_it_is():
     answers: list[bool] = []
 
