@@ -7,6 +7,7 @@ KAFKA_LIBS := .cache/kafka/libs
 STRIMZI := .cache/strimzi
 LIBRARIES := .cache/bench/libraries
 CONNECT_LIBS := .cache/connect/libs
+TELEGRAF := .cache/telegraf/telegraf
 CLUSTER := PYTHONPATH=images python tests/devcluster/cluster_run.py
 CHART_GO := PYTHONPATH=images:tests:tests/devcluster python -m support.chart.go
 ACTIONLINT := v1.7.8
@@ -137,6 +138,9 @@ bench-libraries: $(LIBRARIES)/.complete ## time the libraries in use against tho
 .PHONY: bench-connect
 bench-connect: $(CONNECT_LIBS)/.complete ## bring Kafka Connect for the bench (Java 17 and Maven; about 40 MB)
 
+.PHONY: bench-telegraf
+bench-telegraf: $(TELEGRAF) ## build Telegraf for the bench, with only the plugins it uses (Go; minutes)
+
 .PHONY: lock
 lock: $(VENV)/.dev ## update uv.lock to the newest versions pyproject.toml allows
 	$(UV) lock --upgrade
@@ -218,6 +222,17 @@ $(CONNECT_LIBS)/.complete: tests/bench/connect/pom.xml
 	mvn --quiet --batch-mode --file tests/bench/connect/pom.xml dependency:copy-dependencies \
 		-DoutputDirectory=$(CURDIR)/$(CONNECT_LIBS) -DincludeScope=runtime
 	@touch $@
+
+# as Telegraf's own custom builder does it: one tag for each plugin that is built in
+TELEGRAF_TAGS := custom,inputs.mqtt_consumer,parsers.json,aggregators.basicstats,$\
+	serializers.json,outputs.kafka
+
+$(TELEGRAF):
+	@command -v go >/dev/null || { echo 'Telegraf needs Go 1.25.5 or newer to be built' >&2; exit 1; }
+	@mkdir -p $(@D)
+	GOBIN=$(CURDIR)/$(@D) CGO_ENABLED=0 go install -trimpath -tags '$(TELEGRAF_TAGS)' \
+		-ldflags '-s -w -X github.com/influxdata/telegraf/internal.Version=1.37.2' \
+		github.com/influxdata/telegraf/cmd/telegraf@v1.37.2
 
 # the first Java >= 21: CRDs that no Java here can make, the tests do without, and say so
 define FIND_JAVA_21

@@ -3,17 +3,24 @@
 import asyncio
 import os
 import secrets
+import sys
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
+import bench_telegraf
 import bench_wire
 import psutil
-from bench_process import cpu_seconds, program
+from bench_process import cpu_seconds, process
 from bench_result import Aim, Part
 from bench_tcp import flows
 from bench_workload import TOPICS, closing, payloads
+from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
+from sensorpipe_runtime.settings import Environment
+from sensorpipe_schema.names import COMPACTED
 from support import services
 from support.services import running
 
@@ -24,11 +31,26 @@ HERE = Path(__file__).parent
 COMPACTOR = "sensorpipe-compactor"
 LIMIT = "the same link, only acknowledging"
 NAMED_FIRST = "aiomqtt 2.5, same window maths"
+TELEGRAF = "Telegraf 1.37.2, windows of the wall clock"
+
+
+class Contender(NamedTuple):
+    """A program that works off the queue."""
+
+    command: Callable[[], list[str]]
+    share: float = 1.0
+    """How many of the readings: a slow one would take minutes with all of them."""
+
+
+def _python(*argv: str) -> Contender:
+    return Contender(lambda: [sys.executable, *argv])
+
+
 CONTENDERS = {
-    # how many of the readings: the slow one would take minutes with all of them
-    COMPACTOR: (["-m", "sensorpipe_compactor"], 1.0),
-    LIMIT: ([str(HERE / "drain_only_acknowledging.py")], 1.0),
-    NAMED_FIRST: ([str(HERE / "drain_with_aiomqtt.py")], 0.1),
+    COMPACTOR: _python("-m", "sensorpipe_compactor"),
+    LIMIT: _python(str(HERE / "drain_only_acknowledging.py")),
+    NAMED_FIRST: _python(str(HERE / "drain_with_aiomqtt.py"))._replace(share=0.1),
+    TELEGRAF: Contender(bench_telegraf.command),
 }
 
 _PUBACK = 4
@@ -46,13 +68,19 @@ async def run(folder: Path) -> list[Part]:
         "them closes theirs, so no wall clock is waited for.",
         limit=LIMIT,
     )
+    contenders = dict(CONTENDERS)
+    if not bench_telegraf.PROGRAM.is_file():
+        del contenders[TELEGRAF]
+        part.how += f"\n{TELEGRAF.partition(',')[0]} is left out: {bench_telegraf.MISSING}."
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(running(services.mosquitto(folder / "mqtt")))
         kafka = await stack.enter_async_context(running(services.kafka(folder / "kafka")))
         for _ in range(REPEATS):
-            for name, (argv, share) in CONTENDERS.items():
-                count = int(READINGS * share)
-                seconds, cpu = await drain(argv, count, broker.port or 0, kafka.port or 0, folder)
+            for name, each in contenders.items():
+                count, command = int(READINGS * each.share), each.command()
+                seconds, cpu = await drain(
+                    command, count, broker.port or 0, kafka.port or 0, folder
+                )
                 part.row(name).add(count / seconds, cpu / count * 1e6)
     part.aims = [
         Aim("share of the limit", part.ratio(COMPACTOR), 0.9),
@@ -62,7 +90,7 @@ async def run(folder: Path) -> list[Part]:
 
 
 async def drain(
-    argv: list[str], count: int, broker: int, kafka: int, folder: Path
+    command: list[str], count: int, broker: int, kafka: int, folder: Path
 ) -> tuple[float, float]:
     """Return the seconds, and the CPU seconds, that a program takes for so many readings."""
     client_id = f"bench-{secrets.token_hex(4)}"
@@ -72,8 +100,10 @@ async def drain(
         "SENSORPIPE_MQTT_CLIENT_ID": client_id,
         "SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka}",
     }
+    settings = KafkaSettings.read(Environment(environ))
+    await ensure_topics(settings, COMPACTED, bench_telegraf.TOPIC)
     try:
-        async with program(client_id, argv, folder, environ) as child:
+        async with process(client_id, command, folder, environ) as child:
             try:
                 return await asyncio.to_thread(_watch, child.pid, broker, count)
             except psutil.NoSuchProcess as error:

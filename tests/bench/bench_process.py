@@ -3,18 +3,25 @@
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import psutil
 from sensorpipe_cli.runner.child import Child, free_port
 
 
-@asynccontextmanager
-async def program(
+def program(
     name: str, argv: list[str], folder: Path, environ: Mapping[str, str]
-) -> AsyncIterator[Child]:
+) -> AbstractAsyncContextManager[Child]:
     """Run a Python program with these settings, and stop it afterwards."""
+    return process(name, [sys.executable, *argv], folder, environ)
+
+
+@asynccontextmanager
+async def process(
+    name: str, command: list[str], folder: Path, environ: Mapping[str, str]
+) -> AsyncIterator[Child]:
+    """Run any program with these settings, and stop it afterwards."""
     settings = {
         "SENSORPIPE_HTTP": f"127.0.0.1:{free_port()}",
         "SENSORPIPE_MONITORING": "127.0.0.1:0",
@@ -22,7 +29,7 @@ async def program(
     }
     child = Child(
         name,
-        [sys.executable, *argv],
+        command,
         folder / f"{name}.log",
         environ=os.environ | settings | dict(environ),
         port=int((settings | dict(environ))["SENSORPIPE_HTTP"].rpartition(":")[2]),

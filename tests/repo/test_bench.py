@@ -1,12 +1,16 @@
 """The benchmark harness itself, on a few readings: figures are for `make bench`."""
 
+import asyncio
+import json
 import socket
 from itertools import chain
 
 import bench_drain
 import bench_history
+import bench_telegraf
 import bench_wire
 import pytest
+from aiokafka import AIOKafkaConsumer
 from bench_history import History
 from bench_machine import machine
 from bench_partials import WINDOW_MS
@@ -105,8 +109,29 @@ def test_the_raw_client_publishes_within_the_brokers_window(mosquitto):
     client.close()
 
 
+async def drained(name, mosquitto, kafka, folder):
+    """Return what a contender takes for 2,000 readings, in seconds."""
+    command = bench_drain.CONTENDERS[name].command()
+    seconds, _ = await bench_drain.drain(command, 2000, mosquitto.port, kafka.port, folder)
+    return seconds
+
+
 @pytest.mark.parametrize("name", [bench_drain.LIMIT, bench_drain.NAMED_FIRST])
 async def test_a_contender_drains_what_was_queued(name, mosquitto, kafka, tmp_path):
-    argv, _ = bench_drain.CONTENDERS[name]
-    seconds, _ = await bench_drain.drain(argv, 2000, mosquitto.port, kafka.port, tmp_path)
-    assert seconds > 0
+    assert await drained(name, mosquitto, kafka, tmp_path) > 0
+
+
+async def test_telegraf_counts_every_reading_that_was_queued(mosquitto, kafka, tmp_path):
+    assert await drained(bench_drain.TELEGRAF, mosquitto, kafka, tmp_path) > 0
+    # stopped, it has written the summaries of the window that was open
+    async with AIOKafkaConsumer(
+        bench_telegraf.TOPIC,
+        bootstrap_servers=f"127.0.0.1:{kafka.port}",
+        auto_offset_reset="earliest",
+    ) as consumer:
+        count = 0
+        async with asyncio.timeout(30):
+            while count < 2003:  # those that close the windows of others are readings, too
+                record = await consumer.getone()
+                count += json.loads(record.value)["fields"]["val_count"]
+    assert count == 2003
