@@ -11,7 +11,7 @@ from itertools import islice
 import uvloop
 from aiokafka import AIOKafkaProducer
 from bench_history import History, value
-from sensorpipe_runtime import gc_tuning
+from sensorpipe_runtime.service import tune_garbage_collection
 from sensorpipe_schema.names import COMPACTED
 
 _TICK = 0.05
@@ -27,7 +27,7 @@ async def main(kafka: str, windows: str, end_ms: str, rate: str) -> None:
     # made before the clock starts, since the first ones take long
     made = [value(window, number) for window in islice(history.onward(), 200)]
     async with producer:
-        gc_tuning.freeze_and_relax()
+        tune_garbage_collection()
         began = time.monotonic()
         while made:
             due = int((time.monotonic() - began) * float(rate))

@@ -12,7 +12,7 @@ from itertools import islice
 import bench_history
 import uvloop
 from bench_history import History
-from sensorpipe_runtime import gc_tuning
+from sensorpipe_runtime.service import tune_garbage_collection
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.pace import Pace
 from sensorpipe_server.storage.rollups.levels import FIVE_MINUTES
@@ -66,7 +66,7 @@ async def _part(uri: str, history: History, part: int, parts: int) -> None:
 
 def main(uri: str, windows: str, end_ms: str, part: str, parts: str) -> None:
     """Store one share."""
-    gc_tuning.freeze_and_relax()
+    tune_garbage_collection()
     uvloop.run(_part(uri, History(int(windows), int(end_ms)), int(part), int(parts)))
 
 

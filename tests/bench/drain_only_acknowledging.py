@@ -4,10 +4,10 @@ import os
 from collections.abc import Sequence
 
 import uvloop
-from sensorpipe_runtime import gc_tuning
 from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_runtime.mqtt.subscriber import Subscriber
+from sensorpipe_runtime.service import tune_garbage_collection
 
 
 class OnlyAcknowledging:
@@ -29,5 +29,5 @@ class OnlyAcknowledging:
         """Nothing to do: the session is there."""
 
 
-gc_tuning.freeze_and_relax()
+tune_garbage_collection()
 uvloop.run(OnlyAcknowledging().subscriber.run())

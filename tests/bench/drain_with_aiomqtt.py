@@ -11,7 +11,7 @@ import aiomqtt
 from aiokafka import AIOKafkaProducer
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from sensorpipe_runtime import gc_tuning
+from sensorpipe_runtime.service import tune_garbage_collection
 from sensorpipe_schema import partial, reading
 from sensorpipe_schema.intervals import IntervalSet
 from sensorpipe_schema.moments import Moments
@@ -95,5 +95,5 @@ async def main() -> None:
                 await producer.send(COMPACTED, partial.encode(closed), facility.encode())
 
 
-gc_tuning.freeze_and_relax()
+tune_garbage_collection()
 asyncio.run(main())

@@ -11,7 +11,7 @@ import sys
 import time
 
 import uvloop
-from sensorpipe_runtime import gc_tuning
+from sensorpipe_runtime.service import tune_garbage_collection
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.pace import Pace
@@ -25,7 +25,7 @@ async def main(uri: str) -> None:
     """Compute all rollups of a database twice, and drop them."""
     async with database.connect(uri) as client:
         db = database.database(client)
-        gc_tuning.freeze_and_relax()
+        tune_garbage_collection()
         used, windows = await _caught_up(db)
         await _drop(db)
         used_daily, windows_daily = await _day_by_day(db)

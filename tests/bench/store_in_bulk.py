@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 import uvloop
-from sensorpipe_runtime import gc_tuning
+from sensorpipe_runtime.service import tune_garbage_collection
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Collection
 
@@ -26,7 +26,7 @@ async def main(uri: str, source: str, target: str, before: str, batch: str) -> N
         await copy.drop()
         await _insert(copy, documents[: int(before)], 10_000)
         timed = documents[int(before) :]
-        gc_tuning.freeze_and_relax()
+        tune_garbage_collection()
         began, cpu = time.perf_counter(), time.process_time()
         await _insert(copy, timed, int(batch))
         seconds, used = time.perf_counter() - began, time.process_time() - cpu

@@ -7,13 +7,18 @@ from functools import partial
 from typing import Final
 
 from prometheus_client import REGISTRY
-from sensorpipe_runtime import gc_tuning
 from sensorpipe_runtime.aio import ended_or_stopped
 from sensorpipe_runtime.kafka.compaction import LogCompactionError
 from sensorpipe_runtime.liveness import Heartbeat
 from sensorpipe_runtime.monitoring_server import MonitoringServer
 from sensorpipe_runtime.mqtt.errors import SessionTakenOverError
-from sensorpipe_runtime.service import TaskEndedError, configured, run_service, supervise
+from sensorpipe_runtime.service import (
+    TaskEndedError,
+    configured,
+    run_service,
+    supervise,
+    tune_garbage_collection,
+)
 
 from sensorpipe_compactor.broker_drops import BrokerDrops
 from sensorpipe_compactor.compactor import Compactor
@@ -32,7 +37,7 @@ log = logging.getLogger("sensorpipe_compactor")
 def main() -> None:
     """Run the compactor; exit 0 after SIGTERM or SIGINT, 1 if it cannot go on."""
     with configured("sensorpipe-compactor", Settings.read) as settings:
-        gc_tuning.freeze_and_relax()
+        tune_garbage_collection()
         sys.exit(run_service(partial(run, settings)))
 
 

@@ -7,11 +7,10 @@ import time
 from functools import partial
 
 from prometheus_client import REGISTRY
-from sensorpipe_runtime import gc_tuning
 from sensorpipe_runtime.liveness import Heartbeat, Progress
 from sensorpipe_runtime.monitoring_server import MonitoringServer
 from sensorpipe_runtime.mqtt.publisher import Publisher
-from sensorpipe_runtime.service import configured, run_service, supervise
+from sensorpipe_runtime.service import configured, run_service, supervise, tune_garbage_collection
 
 from sensorpipe_generator.metrics import GeneratorMetrics
 from sensorpipe_generator.publishing import Publishing
@@ -25,7 +24,7 @@ log = logging.getLogger("sensorpipe_generator")
 def main() -> None:
     """Run the generator; exit 0 after SIGTERM or SIGINT."""
     with configured("sensorpipe-generator", Settings.read) as settings:
-        gc_tuning.freeze_and_relax()
+        tune_garbage_collection()
         run_service(partial(run, settings))
 
 

@@ -6,11 +6,10 @@ import sys
 from functools import partial
 
 from prometheus_client import REGISTRY
-from sensorpipe_runtime import gc_tuning
 from sensorpipe_runtime.aio import cancel_on
 from sensorpipe_runtime.kafka.compaction import LogCompactionError
 from sensorpipe_runtime.monitoring_server import MonitoringServer
-from sensorpipe_runtime.service import configured, run_service, supervise
+from sensorpipe_runtime.service import configured, run_service, supervise, tune_garbage_collection
 
 from sensorpipe_server.api.dead_letter_counts import DeadLetterCounter
 from sensorpipe_server.api.http import server
@@ -36,7 +35,7 @@ def main() -> None:
     with configured("sensorpipe-server", Settings.read) as settings:
         listener = server.listen(*settings.http)
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        gc_tuning.freeze_and_relax()
+        tune_garbage_collection()
         try:
             with ApiProcess(settings.mongodb_uri, listener, _application(settings)) as api:
                 run_service(partial(serve, settings, api))
