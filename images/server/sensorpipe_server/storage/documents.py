@@ -20,7 +20,7 @@ from sensorpipe_schema.partial import MAX_TIME_MS, Checked
 Document = dict[str, Any]
 
 END_OF_TIME_MS: Final = MAX_TIME_MS
-"""Latest time of a window in unix milliseconds: the end of the year 9999, in 15 digits."""
+"""First unix millisecond of the year 10000, which no window reaches; it has 15 digits."""
 
 FOLDED: Final = "folded"
 """The end of the `_id` of a folded document."""
