@@ -22,8 +22,9 @@ _NEWEST_MS: Final = 60_000
 """Milliseconds for which older readings do not change what the newest one of a source showed."""
 
 _FIRST_MS: Final = 15_000
-"""Milliseconds from the first reading until sources are taken to be wrong: the first ones may
-be the ones that send what they have kept, all of it as late as our clock is behind."""
+"""Milliseconds from the first reading that is ahead until its source is taken to be wrong. Sources
+that agree may send what they have kept, as late as our clock is behind; or they agreed before this
+machine stood still, and are to be heard again."""
 
 _KNOWN_MS: Final = 600_000
 """Milliseconds for which a source counts, from its last reading to the last of all: one whose
@@ -92,7 +93,10 @@ class ClockCheck:
 
     def __init__(self) -> None:
         self._sources: dict[str, _Source] = {}
-        self._began_ms: int | None = None
+        self._ahead_since_ms: int | None = None
+        """When the first reading came that was ahead, of those not 10 minutes apart, on the
+        monotonic clock."""
+        self._ahead_at_ms = 0
         self._agreed_ms: int | None = None
         self._unknown_since: int | None = None
         self._judged_at = 0
@@ -108,8 +112,10 @@ class ClockCheck:
             entry.offset_ms, entry.newest_at_ms = offset, steady
         entry.last_at_ms = self._last_at_ms = steady
         self._sources[source] = entry  # the last in order
-        if self._began_ms is None:
-            self._began_ms = steady
+        if ts - now.wall_ms > MAX_AHEAD_MS:
+            if self._ahead_since_ms is None or steady - self._ahead_at_ms >= _KNOWN_MS:
+                self._ahead_since_ms = steady
+            self._ahead_at_ms = steady
         if len(self._sources) > _MAX_SOURCES:
             del self._sources[next(iter(self._sources))]
         if _is_near(ts - now.wall_ms) and not self._outvoted(now):
@@ -146,7 +152,8 @@ class ClockCheck:
         return WrongClock.THEIRS
 
     def _has_listened(self, now: Instant) -> bool:
-        return self._began_ms is not None and now.steady_ms - self._began_ms >= _FIRST_MS
+        since = self._ahead_since_ms
+        return since is not None and now.steady_ms - since >= _FIRST_MS
 
     def _known(self, verdict: WrongClock) -> WrongClock:
         self._unknown_since = None

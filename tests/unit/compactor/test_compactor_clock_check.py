@@ -50,6 +50,22 @@ def test_those_that_come_first_do_not_judge_the_others():
     assert made.judge(when(NOW + FIRST, -HOUR)) is WrongClock.OURS
 
 
+def test_a_machine_that_stood_still_does_not_judge_by_what_came_before():
+    """Both of its clocks stood still for 5 minutes; the sources come back one after the other."""
+    taken, stood = windows(), 5 * MINUTE
+    taken.add([of(Reading(NOW, 1.0, src, 1)) for src in "abc"], 0, when(NOW))
+    taken.take_all()
+    later = NOW + MINUTE
+    for number, src in enumerate("abc"):
+        now = when(later + number * 5_000)
+        taken.add([of(Reading(now.wall_ms + stood, 1.0, src, 2))], 3 + number, now)
+        taken.judge_ahead(now)
+        assert taken.take_dead_letters() == []  # once it was the first one
+    assert taken.judge_ahead(when(later + FIRST)) is not None
+    taken.judge_ahead(when(later + stood + FIRST))
+    assert sum(window.count for window in taken.take_all()) == 3
+
+
 def test_what_nobody_confirms_is_the_source_s_fault_after_a_while():
     made = check({"a": HOUR})
     assert made.judge(when(NOW)) is WrongClock.UNKNOWN
@@ -218,7 +234,7 @@ def test_a_clock_that_was_ahead_a_little_and_is_set_right_is_right():
     for source in ("a", "b"):
         made.note(source, NOW + 1_000, when(NOW + 1_000, 0))
     made.note("wrong", NOW + HOUR, when(NOW + 1_000, 0))
-    assert made.judge(when(NOW + FIRST, 0)) is WrongClock.THEIRS
+    assert made.judge(when(NOW + 1_000 + FIRST, 0)) is WrongClock.THEIRS
 
 
 def test_a_wrong_unit_says_nothing_of_our_clock():
