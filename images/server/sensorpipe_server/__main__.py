@@ -70,7 +70,7 @@ async def serve(settings: Settings, api: ApiProcess, stop: asyncio.Event) -> Non
             watched,
             lambda: ingest.leads,
             settings.lateness_ms,
-            pace=Pace(busy=ingest.is_catching_up),
+            pace=Pace(busy=ingest.is_catching_up, behind=edge.is_long),
             keep=settings.retention.of,
             edge=edge,
         )

@@ -32,19 +32,30 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     return made
 
 
-@pytest.mark.parametrize(("busy", "share"), [(False, 0.25), (True, 0.05)])
+@pytest.mark.parametrize(
+    ("busy", "behind", "share"),
+    [(False, False, 0.25), (True, False, 0.05), (False, True, 0.6), (True, True, 0.05)],
+)
 async def test_work_takes_a_share_of_the_time(
     time: Time,
     busy: bool,  # noqa: FBT001
+    behind: bool,  # noqa: FBT001
     share: float,
 ):
-    pace, worked = Pace(timer=time.timer, busy=lambda: busy), 0.0
+    pace, worked = Pace(timer=time.timer, busy=lambda: busy, behind=lambda: behind), 0.0
     for _ in range(300):
         time.now += 0.007
         worked += 0.007
         await pace.rest()
     assert worked / (time.now - 100.0) == pytest.approx(share)
     assert len(time.rests) == 100  # after 20 ms each
+
+
+async def test_work_that_takes_more_anyway_takes_no_less_when_it_is_behind(time: Time):
+    pace = Pace(0.8, time.timer, behind=lambda: True)
+    time.now += 0.04
+    await pace.rest()
+    assert time.rests == pytest.approx([0.01])
 
 
 async def test_what_becomes_urgent_counts_from_the_next_rest_on(time: Time):

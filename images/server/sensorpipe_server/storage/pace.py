@@ -10,6 +10,9 @@ T = TypeVar("T")
 SHARE: Final = 0.25
 """Of the time, for what nobody waits for."""
 
+BEHIND_SHARE: Final = 0.6
+"""Of the time, while this work itself falls behind: others then read what it left undone."""
+
 BUSY_SHARE: Final = 0.05
 """Of the time, while there is more urgent work than can be done at once."""
 
@@ -24,7 +27,10 @@ LARGE_BYTES: Final = 128 * 1024
 
 
 class Pace:
-    """Lets work rest so that it takes a share of the time at most, a smaller one while busy."""
+    """Lets work rest so that it takes a share of the time at most.
+
+    A larger one while it is `behind`, and a smaller one while others are `busy`, who go first.
+    """
 
     def __init__(
         self,
@@ -32,10 +38,12 @@ class Pace:
         timer: Callable[[], float] = time.monotonic,
         *,
         busy: Callable[[], bool] = lambda: False,
+        behind: Callable[[], bool] = lambda: False,
     ) -> None:
         self._share = share
         self._timer = timer
         self._busy = busy
+        self._behind = behind
         self._since = timer()
 
     def begin(self) -> None:
@@ -46,9 +54,13 @@ class Pace:
         """Rest if there was enough work since the last time."""
         worked = self._timer() - self._since
         if worked >= SLICE_SECONDS:
-            share = BUSY_SHARE if self._busy() else self._share
-            await asyncio.sleep(min(worked * (1 / share - 1), MAX_REST_SECONDS))
+            await asyncio.sleep(min(worked * (1 / self._share_now() - 1), MAX_REST_SECONDS))
             self._since = self._timer()
+
+    def _share_now(self) -> float:
+        if self._busy():
+            return BUSY_SHARE
+        return max(self._share, BEHIND_SHARE) if self._behind() else self._share
 
 
 async def aside(size: int, work: Callable[..., T], *args: object) -> T:
