@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sensorpipe_schema.intervals import IntervalSet, join
@@ -11,7 +12,7 @@ from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.partial import Origin, Partial, Summary, encode, read
 from sensorpipe_schema.sketch import Sketch
 from sensorpipe_server.storage.documents import WindowKey, document, read_id
-from sensorpipe_server.storage.fold import Window, fold, folded
+from sensorpipe_server.storage.fold import Window, fold, fold_only, folded
 from sensorpipe_server.storage.summaries import add_sketches, intervals_of, moments_of
 
 KEY = WindowKey("hall_1", 1_700_000_000_000, 10_000)
@@ -142,3 +143,12 @@ def test_documents_in_order_fall_into_windows_and_what_is_none_of_ours_is_left_o
     assert (window.key, window.unreadable) == (KEY, 1)
     assert moments_of(window.sensors["t"]).count == 1
     assert list(folded([one], sensors=["other"])) == []
+
+
+@pytest.mark.parametrize("wrong", ["2026-01-01T00:00:00Z", 1_700_000_000, None])
+def test_a_document_whose_time_of_storing_is_no_date_is_unreadable(wrong: object):
+    one, other = stored(1, [("a", 1)]), {**stored(2, [("a", 2)]), "received_at": wrong}
+    assert fold_only(KEY, other) is None
+    window = fold(KEY, [one, other])
+    assert window is not None
+    assert (window.received_at, window.unreadable) == (one["received_at"], 1)

@@ -107,6 +107,14 @@ def unix_ms(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 
 
+def read_received_at(stored: Document) -> datetime:
+    """Return when a document was stored; raise KeyError or TypeError where it does not say so."""
+    moment = stored["received_at"]
+    if not isinstance(moment, datetime):
+        raise TypeError(f"received_at is {type(moment).__name__}, not a date")
+    return moment
+
+
 def document(checked: Checked, value: bytes, received_at: datetime) -> Document:
     """Return the document of a partial whose Kafka message has this value."""
     facility, start, end, (_, run, number, _), sensors, itemized = checked

@@ -18,7 +18,13 @@ from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.partial import Summary, fill_summary, pairs
 from sensorpipe_schema.sketch import Sketch
 
-from sensorpipe_server.storage.documents import Document, DocumentKey, WindowKey, read_id
+from sensorpipe_server.storage.documents import (
+    Document,
+    DocumentKey,
+    WindowKey,
+    read_id,
+    read_received_at,
+)
 from sensorpipe_server.storage.summaries import held, intervals_of
 
 Seqs = dict[str, IntervalSet]
@@ -90,7 +96,7 @@ def fold_only(
     """
     try:
         message = CompactedReading.FromString(document["partial"])
-        window = Window(key, document["received_at"])
+        window = Window(key, read_received_at(document))
     except (DecodeError, KeyError, TypeError, ValueError):
         return None
     if message.itemized:
@@ -121,7 +127,7 @@ def _read(documents: Iterable[Document]) -> tuple[list[_Stored], int]:
         try:
             key = read_id(each["_id"])
             message = CompactedReading.FromString(each["partial"])
-            stored.append(_Stored(key, each["received_at"], message))
+            stored.append(_Stored(key, read_received_at(each), message))
         except (DecodeError, KeyError, TypeError, ValueError):
             unreadable += 1
     if len(stored) > 1:

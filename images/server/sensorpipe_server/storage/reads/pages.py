@@ -11,7 +11,12 @@ from typing import Any, Final, NamedTuple
 
 from sensorpipe_schema.moments import Moments
 
-from sensorpipe_server.storage.documents import Document, DocumentKey, WindowKey
+from sensorpipe_server.storage.documents import (
+    Document,
+    DocumentKey,
+    WindowKey,
+    read_received_at,
+)
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.queries import (
     folded_of,
@@ -103,7 +108,7 @@ def _row(key: WindowKey, documents: _Documents) -> Row | None:
     moments: dict[str, Moments] = {}
     for _, document in sorted(documents, key=lambda each: each[0]):
         try:
-            received.append(document["received_at"])
+            received.append(read_received_at(document))
             for name, some in document["sensors"].items():
                 _add(moments, name, _moments(some))
         except (AttributeError, KeyError, TypeError):
