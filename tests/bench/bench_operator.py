@@ -21,8 +21,9 @@ from sensorpipe_operator.names import Kind
 from sensorpipe_operator.settings import Settings
 from sensorpipe_schema.sensor import API_VERSION, Sensor
 from support.kube import operator_process
-from support.kube.operator_process import Namespace, Operator, eventually
+from support.kube.operator_process import Namespace, Operator
 from support.kube.operator_proxy import spoilable
+from support.waiting import eventually, until
 
 SENSORS_EACH = int(os.environ.get("BENCH_SENSORS", "1000"))
 AT_ONCE = 20
@@ -90,7 +91,7 @@ def _alone(cluster: Cluster) -> Iterator[str]:
     """Yield a namespace; wait afterwards until all in it is gone, which keeps a cluster busy."""
     with cluster.namespace() as name:
         yield name
-    operator_process.until(Namespace(cluster, name).gone, _GONE_SECONDS)
+    until(Namespace(cluster, name).gone, seconds=_GONE_SECONDS)
 
 
 def _aims(operator: Operator) -> list[Aim]:

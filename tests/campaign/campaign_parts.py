@@ -19,8 +19,9 @@ from pymongo.errors import PyMongoError
 from sensorpipe_cli.runner import embedded
 from sensorpipe_cli.runner.child import Child, free_port
 from support import services
-from support.pipeline import addresses, ask, ask_status, until
+from support.pipeline import addresses, ask, ask_status
 from support.stepped_clock import FAKETIME
+from support.waiting import eventually, in_thread
 
 _DISK: Final = "size=900m"
 _SETTLE_SECONDS: Final = 10.0
@@ -85,7 +86,7 @@ class Parts:
 
     async def ready(self) -> None:
         """Wait until the compactor takes readings; raise AssertionError after 90 s."""
-        await until(self._is_ready, "the compactor is ready", self.children["compactor"].tail)
+        await eventually(in_thread(self._is_ready), state=self.children["compactor"].tail)
 
     def _is_ready(self) -> bool:
         return ask_status(f"http://127.0.0.1:{self.children['compactor'].port}/readyz") == 200

@@ -16,8 +16,8 @@ from sensorpipe_compactor.broker_drops import BrokerDrops
 from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from support import services
 from support.chart.render import Object, one, render
-from support.pipeline import until
 from support.services import running
+from support.waiting import eventually, in_thread
 
 NAME = "demo-sensorpipe-mosquitto"
 TOPIC = "sensor_readings/hall_1/boiler"
@@ -168,12 +168,14 @@ async def test_the_compactor_is_told_at_once_how_many_messages_were_dropped(tmp_
         def told(number: int) -> bool:
             return watched.messages is not None and watched.messages >= number
 
-        async with asyncio.timeout(30):  # the watcher may come after the first of these
-            while not told(1):
-                await made.publish("generator", "reading")
+        async def told_of_another() -> bool:  # the watcher may come after the first of these
+            await made.publish("generator", "reading")
+            return told(1)
+
+        await eventually(told_of_another)
         before = watched.messages or 0
         await made.publish("generator", "reading")
-        await until(lambda: told(before + 1), "the next one is told as well")
+        await eventually(lambda: told(before + 1))
         task.cancel()
 
 
@@ -204,9 +206,7 @@ async def test_no_more_connect_than_may(tmp_path: Path):
         async def again() -> bool:
             return await made.publish("generator", "reading") == ""
 
-        async with asyncio.timeout(30):
-            while not await again():
-                pass
+        await eventually(again)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
@@ -215,7 +215,7 @@ async def test_what_waits_survives_the_broker(broker: Broker, end: str):
         await broker.subscribe("compactor", *SESSION, "-E")
         await broker.publish("generator", "reading-1")
         if end == "kill":
-            await until(lambda: broker.holds("reading-1"), "the broker saves")
+            await eventually(in_thread(lambda: broker.holds("reading-1")))
             await child.kill()
     async with running(broker.child()):
         assert await broker.subscribe("compactor", *SESSION, "-C", "1") == ["reading-1"]

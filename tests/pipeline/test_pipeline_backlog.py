@@ -5,8 +5,9 @@ import random
 import time
 from pathlib import Path
 
-from support.pipeline import pipeline, until
+from support.pipeline import pipeline
 from support.pipeline_parts import metrics, publishing
+from support.waiting import eventually, in_thread
 
 READINGS = 500_000
 BATCH = 1_000
@@ -22,7 +23,7 @@ async def test_a_backlog_is_counted_once_whenever_the_compactor_is_killed(tmp_pa
         await parts.compactor.stop()
         async with publishing(parts.mqtt, "backlog") as publisher:
             for first in range(1, READINGS + 1, BATCH):
-                await until(lambda: publisher.room >= BATCH, "room for a batch")
+                await eventually(in_thread(lambda: publisher.room >= BATCH))
                 publisher.publish(
                     "sensor_readings/backlog/level",
                     [
@@ -35,7 +36,7 @@ async def test_a_backlog_is_counted_once_whenever_the_compactor_is_killed(tmp_pa
         compactor = parts.compactor
         kills = 0
         while kills < KILLS:
-            await until(lambda: metrics(compactor).get("received", 0) > 0, "it drains")
+            await eventually(in_thread(lambda: metrics(compactor).get("received", 0) > 0))
             await asyncio.sleep(chance.uniform(0, 0.1))  # a random moment of the drain
             if metrics(compactor).get("held", 0) == 0:
                 break  # drained before the last kill

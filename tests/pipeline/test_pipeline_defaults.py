@@ -8,8 +8,9 @@ import pytest
 from sensorpipe_cli.runner import embedded
 from sensorpipe_cli.runner.child import Child, free_port
 from support import services
-from support.pipeline import Pipeline, pipeline, sensor, until
+from support.pipeline import Pipeline, pipeline, sensor
 from support.pipeline_parts import counted, metrics, settled
+from support.waiting import eventually, in_thread
 
 READINGS = 20_000
 DROPPED = "$SYS/broker/publish/messages/dropped"
@@ -23,10 +24,8 @@ async def load(parts: Pipeline) -> Child:
     load = {"name": "load", "signal": {"linear": {"start": 0, "perHour": 3600}}}
     manifest["spec"]["measurements"].append(load)
     generator = await parts.generate(manifest)
-    await until(
-        lambda: metrics(generator).get("published", 0) >= READINGS,
-        f"{READINGS} readings published",
-        generator.tail,
+    await eventually(
+        in_thread(lambda: metrics(generator).get("published", 0) >= READINGS), state=generator.tail
     )
     await parts.finish_generators()
     return generator

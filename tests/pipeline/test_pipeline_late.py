@@ -16,8 +16,9 @@ from sensorpipe_cli.runner.child import Child, free_port
 from sensorpipe_runtime.mqtt.publisher import Publisher
 from sensorpipe_schema.names import reading_topic
 from sensorpipe_schema.reading import Reading, encode
-from support.pipeline import Pipeline, pipeline, until
+from support.pipeline import Pipeline, pipeline
 from support.pipeline_parts import Value, check, counted, metrics, publishing, settled
+from support.waiting import eventually, in_thread
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -141,10 +142,8 @@ async def kill(parts: Pipeline, what: Kill) -> None:
     """Kill a program and start it; do not wait until it is ready."""
     compactor = parts.compactor
     if what.acknowledged:
-        await until(
-            lambda: metrics(compactor).get("acknowledged", 0) > 0,
-            "the compactor has acknowledged something",
-            compactor.tail,
+        await eventually(
+            in_thread(lambda: metrics(compactor).get("acknowledged", 0) > 0), state=compactor.tail
         )
     await parts.kill(compactor if what.program == "compactor" else parts.server)
 

@@ -7,8 +7,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from sensorpipe_runtime.kafka.client import PARTITIONS
 from sensorpipe_schema.names import COMPACTED
-from support.pipeline import Pipeline, pipeline, sensor, until
+from support.pipeline import Pipeline, pipeline, sensor
 from support.pipeline_parts import metrics
+from support.waiting import eventually, in_thread
 
 MORE = 3 * PARTITIONS
 
@@ -39,21 +40,19 @@ async def test_partitions_raised_while_readings_flow_lose_and_double_nothing(tmp
         ]
         for generator in generators:
             await parts.ready(generator)
-        await until(lambda: metrics(parts.compactor).get("partials", 0) >= 6, "partials before")
+        await eventually(in_thread(lambda: metrics(parts.compactor).get("partials", 0) >= 6))
         await parts.stored(1)
         await parts.server.stop(60)  # it is behind when it sees them
         await raise_partitions(parts)
-        await until(
-            lambda: "New partitions are fenced" in parts.compactor.log.read_text(),
-            "the compactor sees them",
-            parts.compactor.tail,
+        await eventually(
+            in_thread(lambda: "New partitions are fenced" in parts.compactor.log.read_text()),
+            state=parts.compactor.tail,
             seconds=180,
         )
         before = metrics(parts.compactor).get("partials", 0)
-        await until(
-            lambda: metrics(parts.compactor).get("partials", 0) >= before + 12,
-            "partials after",
-            parts.compactor.tail,
+        await eventually(
+            in_thread(lambda: metrics(parts.compactor).get("partials", 0) >= before + 12),
+            state=parts.compactor.tail,
         )
         await parts.finish_generators()
         published = sum(

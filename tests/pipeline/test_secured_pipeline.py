@@ -29,7 +29,7 @@ from sensorpipe_schema.names import (
     DEAD_READINGS,
     SERVER_GROUP,
 )
-from support.pipeline import sensor, until
+from support.pipeline import sensor
 from support.pipeline_parts import metrics
 from support.secured_parts import (
     COMPACTOR_ACLS,
@@ -47,6 +47,7 @@ from support.secured_parts import (
     waits,
     warnings_of,
 )
+from support.waiting import eventually, in_thread
 
 UNAUTHORIZED = 13
 
@@ -75,7 +76,7 @@ async def test_each_does_its_part_with_the_least_rights_and_nothing_else(tmp_pat
 
 async def restarts_and_dead_letters(parts: Secured) -> None:
     """What only some moments need of a right: to restore, to commit, to refuse."""
-    await until(lambda: metrics(parts.compactor).get("partials", 0) >= 3, "partials")
+    await eventually(in_thread(lambda: metrics(parts.compactor).get("partials", 0) >= 3))
     for child in (parts.compactor, parts.server):
         await parts.restart(child)
         await parts.ready(child)
@@ -86,15 +87,13 @@ async def restarts_and_dead_letters(parts: Secured) -> None:
         assert (link.acknowledged, link.refused) == (1, 0)
     async with producer(parts, "admin") as other:
         await other.send_and_wait(COMPACTED, b"not a partial")
-    await until(
-        lambda: metrics(parts.compactor).get('dead_letters{reason="not_json"}') == 1,
-        "a dead letter of the compactor",
-        lambda: str(metrics(parts.compactor)) + parts.compactor.tail(),
+    await eventually(
+        in_thread(lambda: metrics(parts.compactor).get('dead_letters{reason="not_json"}') == 1),
+        state=lambda: str(metrics(parts.compactor)) + parts.compactor.tail(),
     )
-    await until(
-        lambda: any(name.startswith("dead_letters") for name in metrics(parts.server)),
-        "a dead letter of the server",
-        parts.server.tail,
+    await eventually(
+        in_thread(lambda: any(name.startswith("dead_letters") for name in metrics(parts.server))),
+        state=parts.server.tail,
     )
     assert any(name.startswith("consumer_lag_records") for name in metrics(parts.server))
 
@@ -144,9 +143,9 @@ async def mosquitto_keeps_them_apart(parts: Secured) -> None:
     eavesdropper = Subscriber(endpoint, "eavesdropper", ["sensor_readings/#"], received)
     running = asyncio.create_task(eavesdropper.run())
     # Mosquitto grants a subscription whatever its ACL, and delivers nothing
-    await until(lambda: eavesdropper.connections > 0, "the eavesdropper is connected")
+    await eventually(in_thread(lambda: eavesdropper.connections > 0))
     before = metrics(parts.compactor)["received"]
-    await until(lambda: metrics(parts.compactor)["received"] > before + 10, "readings flow")
+    await eventually(in_thread(lambda: metrics(parts.compactor)["received"] > before + 10))
     await eavesdropper.close()
     await running
     assert received.messages == 0
@@ -177,7 +176,7 @@ async def test_what_is_missing_is_reported_once_and_used_as_soon_as_it_is_there(
         await told(parts.compactor, COMPACTED, DEAD_READINGS, "'compactor'", "KafkaTopic")
         await told(parts.server, COMPACTED, DEAD_COMPACTED, "'server'", "KafkaTopic")
         for child in (parts.compactor, parts.server):
-            await until(partial(waits, child), f"{child.name} waits", child.tail)
+            await eventually(in_thread(partial(waits, child)), state=child.tail)
         await create(parts.kafka, *TOPICS)
         await allow(parts.kafka, "compactor", COMPACTOR_ACLS)
         without_group = {what: how for what, how in SERVER_ACLS.items() if what[0] != "group"}
@@ -208,7 +207,7 @@ async def test_wrong_passwords_are_reported_and_neither_kill_nor_satisfy(tmp_pat
         await told(parts.compactor, kafka, "'compactor'", "SENSORPIPE_KAFKA_PASSWORD")
         await told(parts.server, mongodb, "'sensorpipe-server'", "SENSORPIPE_MONGODB_URI")
         for child in (parts.compactor, parts.server):
-            await until(partial(waits, child), f"{child.name} waits", child.tail)
+            await eventually(in_thread(partial(waits, child)), state=child.tail)
             await child.stop()
         parts.secret("kafka-compactor", KAFKA_USERS["compactor"])
         parts.secret("mqtt-compactor", parts.mqtt_url("compactor", "wrong"))
@@ -220,7 +219,7 @@ async def test_wrong_passwords_are_reported_and_neither_kill_nor_satisfy(tmp_pat
         await told(parts.compactor, mosquitto, "'compactor'", "SENSORPIPE_MQTT_URL")
         await told(parts.server, kafka, "'server'", "SENSORPIPE_KAFKA_PASSWORD")
         for child in (parts.compactor, parts.server):
-            await until(partial(waits, child), f"{child.name} waits", child.tail)
+            await eventually(in_thread(partial(waits, child)), state=child.tail)
             assert "Traceback" not in child.log.read_text()
             assert "wrong" not in child.log.read_text()
 

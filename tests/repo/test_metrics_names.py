@@ -1,6 +1,5 @@
 """Each metric that a rule or the dashboard asks for is told by a program, really scraped."""
 
-import asyncio
 import json
 import os
 import re
@@ -20,6 +19,7 @@ from support.chart import go as chart_go
 from support.chart.render import CHART
 from support.pipeline import monitoring_url, own_monitoring
 from support.services import ROOT, running
+from support.waiting import eventually, in_thread
 
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 KUBECONFIG = {
@@ -67,13 +67,16 @@ def scrape(port: int | None) -> str:
 
 async def scraped(port: int | None, wanted: str) -> str:
     """Return a scrape that has a name."""
-    async with asyncio.timeout(60):
-        while True:
-            with suppress(OSError):  # it does not listen there yet
-                text = await asyncio.to_thread(scrape, port)
-                if wanted in told(text):
-                    return text
-            await asyncio.sleep(0.2)
+    text = ""
+
+    def has_it() -> bool:
+        nonlocal text
+        with suppress(OSError):  # it does not listen there yet
+            text = scrape(port)
+        return wanted in told(text)
+
+    await eventually(in_thread(has_it), state=lambda: text)
+    return text
 
 
 def program(name: str, folder, **settings: str) -> Child:

@@ -1,8 +1,7 @@
 """What tests of the compactor with a real Kafka share: its settings, and what the topic holds."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -18,16 +17,11 @@ from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.names import COMPACTED
 from sensorpipe_schema.partial import Origin, Partial, Summary
 from sensorpipe_schema.sketch import Sketch
+from support.waiting import eventually
 
 
 def kafka_settings(child: Child) -> KafkaSettings:
     return KafkaSettings(f"127.0.0.1:{child.port}", "PLAINTEXT", "PLAIN", None, None, None)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  what it waits for happens in other processes
-            await asyncio.sleep(0.02)
 
 
 async def remake(settings: KafkaSettings) -> None:
@@ -36,17 +30,22 @@ async def remake(settings: KafkaSettings) -> None:
     await admin.start()
     try:
         await admin.delete_topics([COMPACTED])
-        async with asyncio.timeout(60):
-            while COMPACTED in await admin.list_topics():  # noqa: ASYNC110  Kafka says nothing
-                await asyncio.sleep(0.05)
+
+        async def is_gone() -> bool:
+            return COMPACTED not in await admin.list_topics()
+
+        await eventually(is_gone)
     finally:
         await admin.close()
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                return await ensure_topics(settings, COMPACTED)
-            except UnknownTopicOrPartitionError:
-                await asyncio.sleep(0.05)
+
+    async def is_made() -> bool:
+        try:
+            await ensure_topics(settings, COMPACTED)
+        except UnknownTopicOrPartitionError:
+            return False
+        return True
+
+    await eventually(is_made)
 
 
 def record(origin: Origin, seqs: Iterable[int], facility: str = "f") -> Record:

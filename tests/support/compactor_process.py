@@ -15,6 +15,7 @@ from sensorpipe_runtime.mqtt.publisher import Publisher
 from sensorpipe_schema.reading import Reading, encode
 from support.compactor_parts import counted, kafka_settings, written
 from support.services import running
+from support.waiting import eventually
 
 
 class Process(Child):
@@ -56,10 +57,11 @@ class Process(Child):
         return await asyncio.to_thread(ask)
 
     async def is_ready(self) -> None:
-        async with asyncio.timeout(60):
-            while (await self.get("/readyz"))[0] != 200:
-                assert self.returncode is None, self.exit_report()
-                await asyncio.sleep(0.05)
+        async def answers() -> bool:
+            assert self.returncode is None, self.exit_report()
+            return (await self.get("/readyz"))[0] == 200
+
+        await eventually(answers, state=self.tail)
 
     async def metrics(self) -> dict[str, float]:
         """Return the compactor's metrics by their short names."""
@@ -69,9 +71,13 @@ class Process(Child):
         return {n.removeprefix(prefix).removesuffix("_total"): float(v) for n, v in lines}
 
     async def reaches(self, metric: str, value: float) -> None:
-        async with asyncio.timeout(60):
-            while (await self.metrics())[metric] < value:  # noqa: ASYNC110  another process
-                await asyncio.sleep(0.02)
+        found: dict[str, float] = {}
+
+        async def reached() -> bool:
+            found.update(await self.metrics())
+            return found[metric] >= value
+
+        await eventually(reached, state=lambda: f"{metric} is {found.get(metric)}")
 
 
 @asynccontextmanager
@@ -133,3 +139,22 @@ async def source(port: int | None, name: str) -> AsyncIterator[Source]:
 
 async def counts(kafka: Child, name: str) -> dict[tuple[str, str, int], int]:
     return counted(await written(kafka_settings(kafka), name))
+
+
+async def eventually_counts(
+    kafka: Child, name: str, expected: dict[tuple[str, str, int], int]
+) -> None:
+    """Return once each reading counts as often as is expected."""
+    found: dict[tuple[str, str, int], int] = {}
+
+    async def are_expected() -> bool:
+        nonlocal found
+        found = await counts(kafka, name)
+        return found == expected
+
+    def differences() -> str:
+        keys = sorted(found.keys() | expected.keys())
+        wrong = [key for key in keys if found.get(key, 0) != expected.get(key, 0)]
+        return f"{len(wrong)} of {len(keys)} readings count otherwise, first {wrong[:9]}"
+
+    await eventually(are_expected, state=differences)

@@ -116,12 +116,6 @@ async def running(one: Link) -> AsyncIterator[asyncio.Task[None]]:
         assert not left
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  what it waits for has no event
-            await asyncio.sleep(0.005)
-
-
 async def wait_for_the_end(client: Client) -> None:
     with suppress(EOFError, ConnectionError):
         while True:

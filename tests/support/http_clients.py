@@ -4,8 +4,7 @@ import asyncio
 import json
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -86,14 +85,6 @@ def poured(client: socket.socket, start: bytes, piece: bytes, most: int) -> int:
     except ConnectionError:
         pass
     return sent
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so, which nothing tells."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def get(path: bytes = b"/", *, close: bool = True, more: bytes = b"") -> bytes:

@@ -1,15 +1,13 @@
 """The whole pipeline on loopback, of real parts, with everything a test may do to it."""
 
-import asyncio
 import json
 import os
 import signal
 import statistics
 import sys
-import time
 import urllib.request
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from sensorpipe_generator.schedule import Schedule
 from sensorpipe_generator.signal import Series
 from sensorpipe_schema.sensor import Sensor
 from support import services
+from support.waiting import eventually, in_thread
 
 WINDOW_MS = 10_000
 
@@ -68,7 +67,7 @@ class Pipeline:
 
     async def ready(self, child: Child) -> None:
         """Wait until a program says that it is ready."""
-        await until(lambda: self._is_ready(child), f"{child.name} is ready", child.tail)
+        await eventually(in_thread(lambda: self._is_ready(child)), state=child.tail)
 
     def _is_ready(self, child: Child) -> bool:
         if child.returncode is not None:
@@ -137,7 +136,7 @@ class Pipeline:
             audit.update(self.integrity())
             return bool(audit["totals"]["count"] >= count)
 
-        await until(enough, f"{count} readings stored", lambda: str(audit.get("totals")), 240)
+        await eventually(in_thread(enough), state=lambda: str(audit.get("totals")), seconds=240)
         return audit
 
 
@@ -234,20 +233,6 @@ def summary(values: list[float]) -> dict[str, float]:
         "max": max(values),
         "stdev": statistics.stdev(values) if len(values) > 1 else 0.0,
     }
-
-
-async def until(
-    condition: Callable[[], bool],
-    what: str,
-    state: Callable[[], str] = str,
-    seconds: float = 90,
-) -> None:
-    """Poll until a condition holds; say what did not and how things stood."""
-    deadline = time.monotonic() + seconds
-    while not await asyncio.to_thread(condition):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}\n{state()}")
-        await asyncio.sleep(0.1)
 
 
 def windows(server: str, facility: str) -> list[dict[str, Any]]:

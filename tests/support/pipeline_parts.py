@@ -17,7 +17,8 @@ from sensorpipe_runtime.kafka.client import PARTITIONS
 from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from sensorpipe_runtime.mqtt.publisher import Publisher
 from sensorpipe_schema.names import COMPACTED, DEAD_READINGS, SERVER_GROUP
-from support.pipeline import WINDOW_MS, Pipeline, ask, ask_status, monitoring_url, summary, until
+from support.pipeline import WINDOW_MS, Pipeline, ask, ask_status, monitoring_url, summary
+from support.waiting import eventually, in_thread
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
@@ -84,17 +85,19 @@ def metrics(program: Child) -> dict[str, float]:
 
 async def settled(parts: Pipeline) -> None:
     """Wait until nothing is on its way: all acknowledged, stored, and committed."""
-    await until(
-        lambda: metrics(parts.compactor).get("held") == 0,
-        "the compactor holds nothing",
-        lambda: str(metrics(parts.compactor)),
+    await eventually(
+        in_thread(lambda: metrics(parts.compactor).get("held") == 0),
+        state=lambda: str(metrics(parts.compactor)),
     )
-    async with asyncio.timeout(60), _consumer(parts.kafka, SERVER_GROUP) as consumer:
+    async with _consumer(parts.kafka, SERVER_GROUP) as consumer:
         partitions = [TopicPartition(COMPACTED, number) for number in range(PARTITIONS)]
         ends = await consumer.end_offsets(partitions)
-        for partition, end in ends.items():
-            while (await consumer.committed(partition) or 0) < end:  # noqa: ASYNC110  another process commits
-                await asyncio.sleep(0.05)
+
+        async def is_committed() -> bool:
+            done = [(await consumer.committed(one) or 0) >= end for one, end in ends.items()]
+            return all(done)
+
+        await eventually(is_committed, state=lambda: ends)
 
 
 async def dead_letters(kafka: Child, count: int) -> list[DeadLetter]:
@@ -139,7 +142,7 @@ async def counted(parts: Pipeline, facility: str, count: int) -> dict[str, Any]:
             totals.update(ask(f"{url}/api/integrity?facility={facility}")["totals"])
         return bool(totals) and totals["count"] + totals["unidentified"] >= count
 
-    await until(enough, f"{count} readings of {facility}", lambda: str(totals), 120)
+    await eventually(in_thread(enough), state=lambda: str(totals))
     return totals
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -11,7 +11,7 @@ from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_runtime.mqtt.subscriber import Subscriber
 from sensorpipe_schema.names import READINGS_FILTER
 from sensorpipe_schema.reading import Reading
-from support.kube.operator_process import eventually
+from support.waiting import eventually
 
 
 class Received:
@@ -51,9 +51,6 @@ class Received:
                 )
         return found
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        await eventually(condition, seconds)
-
 
 @asynccontextmanager
 async def receiving(port: int, name: str) -> AsyncIterator[Received]:
@@ -62,7 +59,7 @@ async def receiving(port: int, name: str) -> AsyncIterator[Received]:
     received.link = Subscriber(Endpoint("127.0.0.1", port), name, [READINGS_FILTER], received)
     task = asyncio.create_task(received.link.run(), name="receiving")
     try:
-        await received.until(lambda: received.connected)
+        await eventually(lambda: received.connected)
         yield received
     finally:
         task.cancel()

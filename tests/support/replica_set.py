@@ -7,8 +7,8 @@ from pathlib import Path
 from pymongo import AsyncMongoClient
 from sensorpipe_cli.runner import embedded
 from sensorpipe_cli.runner.child import Child, free_port
-from support.server_parts import eventually
 from support.services import running
+from support.waiting import eventually
 
 NAME = "three"
 

@@ -21,8 +21,8 @@ from sensorpipe_schema.names import (
     SERVER_GROUP,
 )
 from support import services
-from support.pipeline import Pipeline, ask_status, monitoring_url, own_monitoring, until
-from support.waiting import eventually
+from support.pipeline import Pipeline, ask_status, monitoring_url, own_monitoring
+from support.waiting import eventually, in_thread
 
 KAFKA_USERS = {"admin": "kafka-admin", "compactor": "kafka-compactor", "server": "kafka-server"}
 MQTT_USERS = {"generator": "mqtt-generator", "compactor": "mqtt-compactor"}
@@ -209,7 +209,7 @@ async def told(child: Child, *texts: str) -> None:
     def found() -> bool:
         return any(all(text in str(line) for text in texts) for line in warnings_of(child))
 
-    await until(found, f"{child.name} warns of {texts}", child.tail)
+    await eventually(in_thread(found), state=child.tail)
 
 
 def waits(child: Child) -> bool:

@@ -1,8 +1,7 @@
 """What the tests of the server are made of: partials, records, batches, databases."""
 
-import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -82,15 +81,6 @@ def batch_of(
     if records:
         batch.add(records, log or Log(PLACE, None), received_at)
     return batch
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
-    """Return once a condition holds; fail if it does not in time."""
-    async with asyncio.timeout(seconds):
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

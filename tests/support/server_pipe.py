@@ -9,7 +9,8 @@ from sensorpipe_runtime.kafka.client import PARTITIONS, KafkaSettings
 from sensorpipe_runtime.settings import Environment
 from sensorpipe_server.ingest import metrics
 from sensorpipe_server.ingest.consume import Ingest, Route
-from support.server_parts import counts, eventually
+from support.server_parts import counts
+from support.waiting import eventually
 
 
 class Pipe:
@@ -68,7 +69,7 @@ class Pipe:
         stop, ingest = asyncio.Event(), Ingest(self.settings, db, self.route)
         task = asyncio.create_task(ingest.run(stop))
         try:
-            await eventually(lambda: now(ingest.assigned or task.done()))
+            await eventually(lambda: ingest.assigned or task.done())
             yield task
         finally:
             stop.set()
@@ -76,18 +77,19 @@ class Pipe:
                 await task
 
 
-async def now(value):
-    return bool(value)
-
-
 async def failures(count):
     """Return once so many more attempts to write have failed."""
     before = metrics.WRITE_FAILURES._value.get()
-    await eventually(lambda: now(metrics.WRITE_FAILURES._value.get() >= before + count))
+    await eventually(lambda: metrics.WRITE_FAILURES._value.get() >= before + count)
 
 
-def expect(db, expected):
-    async def stored():
-        return await counts(db) == expected
+async def expect(db, expected):
+    """Return once the windows hold so many readings each."""
+    seen = None
 
-    return eventually(stored)
+    async def are_stored():
+        nonlocal seen
+        seen = await counts(db)
+        return seen == expected
+
+    await eventually(are_stored, state=lambda: seen)

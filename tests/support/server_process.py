@@ -14,7 +14,7 @@ from sensorpipe_cli.runner.child import Child
 from sensorpipe_cli.runner.ports import free_port, free_ports
 from sensorpipe_runtime.kafka.client import PARTITIONS
 from sensorpipe_schema.names import COMPACTED, SERVER_GROUP
-from support.server_parts import eventually
+from support.waiting import eventually
 
 
 class Server:

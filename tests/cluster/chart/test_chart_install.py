@@ -15,9 +15,9 @@ from sensorpipe_schema.sensor import API_VERSION
 from support.chart import broker as chart_broker
 from support.chart.release import NAME, Release, chart_images, flows, rest, resume, windows
 from support.kube import client_pod
-from support.kube.operator_process import until
 from support.services import ROOT
 from support.strimzi.stand_in import StandIn, strimzi
+from support.waiting import until
 
 FACILITIES = ("facility_1", "facility_2", "facility_3")
 LOAD = {
@@ -218,7 +218,7 @@ def test_kafkas_authority_gets_another_key_under_load(loaded: Release, kafka: St
         reached = int(there["metadata"]["annotations"][generation])
         return reached == before + 1 and list(there["data"]) == ["ca.crt"]
 
-    until(replaced, 240)
+    until(replaced, seconds=240)
     kafka.restart()  # ends the connections that were made with the former one
     flows(loaded, "load")
 
@@ -266,7 +266,7 @@ def test_sensors_and_data_survive_an_uninstall(loaded: Release):
     loaded.uninstall()
     sensors = {one["metadata"]["name"] for one in loaded.get("sensors")["items"]}
     assert sensors == {"facility-1", "facility-2", "facility-3", "load"}
-    until(lambda: not loaded.pods("server"), 60)
+    until(lambda: not loaded.pods("server"))
     loaded.install()
     assert windows(loaded, "load") == stored
     assert passwords(loaded) == held
@@ -278,7 +278,7 @@ def test_sensors_and_data_survive_an_uninstall(loaded: Release):
 
 def test_nothing_hangs_when_the_definition_of_sensors_is_removed(loaded: Release):
     loaded.cluster.kubectl("delete", "crd", "sensors.sensorpipe.dev", "--wait", "--timeout=60s")
-    until(lambda: not loaded.pods("generator"), 60)
+    until(lambda: not loaded.pods("generator"))
     loaded.upgrade()  # brings it back, to an operator that has gone on running
     loaded.cluster.apply(LOAD, namespace=loaded.namespace)
     loaded.kubectl("wait", "--for=condition=Ready", "sensor/load", "--timeout=120s")

@@ -12,9 +12,9 @@ import yaml
 from cluster_client import Cluster
 from support.chart.render import one, render
 from support.kube import client_pod
-from support.kube.operator_process import until
 from support.strimzi import labels as strimzi_labels
 from support.strimzi.stand_in import StandIn, strimzi
+from support.waiting import until
 
 SECRETS = {"ca": "pipe-cluster-ca-cert", "writer": "writer", "reader": "reader"}
 _READY = ("--for=condition=Ready", "--timeout=120s")
@@ -250,7 +250,7 @@ def test_data_survives_the_pod(pipe: Pipe):
 def test_an_authority_that_is_renewed_keeps_its_key(pipe: Pipe):
     before = pipe.authority()
     pipe.kubectl("annotate", "secret/pipe-cluster-ca-cert", "strimzi.io/force-renew=true")
-    until(lambda: pipe.generations() == ("1", "0"), 120)
+    until(lambda: pipe.generations() == ("1", "0"))
     after = pipe.authority()
     assert after.pop("ca.key") == before.pop("ca.key")
     assert list(after) == list(before) == ["ca.crt"]
@@ -268,12 +268,12 @@ def test_clients_see_an_authority_with_another_key(pipe: Pipe):
         return pipe.generations() == ("2", "1") and set(pipe.authority()) == set(before)
 
     # the former one is trusted until the broker has a certificate of the new one
-    until(replaced, 180)
+    until(replaced, seconds=180)
     assert [name[:3] + name[-5:] for name in former] == ["ca-Z.crt"]
     after = pipe.authority()
     assert after["ca.key"] != before["ca.key"]
     mounted = ("exec", "client", "--", "cat", "/secrets/ca/ca.crt")
-    until(lambda: pipe.kubectl(*mounted) == after["ca.crt"], 150)
+    until(lambda: pipe.kubectl(*mounted) == after["ca.crt"], seconds=150)
     assert pipe.attempt("write:writer:compacted_summaries") == ["ok"]
 
 

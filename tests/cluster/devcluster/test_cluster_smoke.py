@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from cluster_client import Cluster, KubectlError
-from support.kube.operator_process import until
+from support.waiting import until
 
 SENSOR = """\
 apiVersion: sensorpipe.dev/v1alpha1

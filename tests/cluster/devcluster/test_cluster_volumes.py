@@ -1,7 +1,6 @@
 """The volumes of a cluster of our own: as many as there are, and each again and again."""
 
 import json
-import time
 from pathlib import Path
 
 import cluster_volumes
@@ -9,6 +8,7 @@ from cluster_client import Cluster
 from cluster_home import UnavailableError
 from cluster_own import OwnCluster
 from support.kube import part_images, restricted_pod
+from support.waiting import until
 
 
 def claimant(image: str, volumes: int) -> list[dict[str, object]]:
@@ -39,10 +39,12 @@ def test_a_volume_that_nobody_claims_any_more_is_empty_for_the_next(cluster: Clu
         bound = {path for path, phase in state(cluster).items() if phase == "Bound"}
         assert len([path for path in bound if Path(path, "old").is_dir()]) == 6
         cluster.kubectl("delete", "pods,pvc", "--all", "-n", namespace, "--timeout=60s")
-    deadline = time.monotonic() + 60
-    while any(Path(path, "old").exists() or state(cluster)[path] != "Available" for path in bound):
-        assert time.monotonic() < deadline, state(cluster)
-        time.sleep(0.2)
+
+    def are_available() -> bool:
+        found = state(cluster)
+        return all(not Path(path, "old").exists() and found[path] == "Available" for path in bound)
+
+    until(are_available, state=lambda: state(cluster))
 
 
 def test_what_is_emptied_is_the_folder_and_nothing_that_it_points_to(tmp_path: Path):

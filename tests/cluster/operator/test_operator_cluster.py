@@ -6,10 +6,11 @@ from itertools import pairwise
 from cluster_client import Cluster
 from sensorpipe_operator.names import MANAGER
 from sensorpipe_schema.sensor import API_VERSION
-from support.kube.operator_process import Namespace, Operator, frozen, until
+from support.kube.operator_process import Namespace, Operator, frozen
 from support.kube.operator_sensors import sensor, settled
 from support.received_readings import receiving
 from support.services import ROOT
+from support.waiting import eventually, until
 
 pytest_plugins = ["support.kube.operator_fixtures"]
 
@@ -26,16 +27,16 @@ async def test_sensors_publish_and_a_change_loses_nothing(
     async with receiving(broker, "test") as received:
         namespace.apply(sensor("boiler", count=4))
         namespace.kubectl("wait", "--for=condition=Ready", "sensor/boiler", "--timeout=60s")
-        await received.until(lambda: sum(map(len, received.of("boiler").values())) >= 40)
+        await eventually(lambda: sum(map(len, received.of("boiler").values())) >= 40)
         (readings,) = received.of("boiler").values()
         times = [reading.ts for reading in readings]
         assert {later - earlier for earlier, later in zip(times, times[4:], strict=False)} == {500}
         for number, change in enumerate(({"interval": "250ms"}, {"count": 6}, {"seed": 7}), 2):
             patch = json.dumps({"spec": change})
             namespace.kubectl("patch", "sensor/boiler", "--type=merge", "-p", patch)
-            await received.until(lambda n=number: len(received.of("boiler")) == n)  # type: ignore[misc]
+            await eventually(lambda n=number: len(received.of("boiler")) == n)  # type: ignore[misc]
             *_, newest = received.of("boiler").values()
-            await received.until(lambda new=newest: len(new) > 48)  # type: ignore[misc]
+            await eventually(lambda new=newest: len(new) > 48)  # type: ignore[misc]
         assert received.faults("boiler") == []
         *former, last = received.of("boiler").values()
         times = [reading.ts for reading in last]
@@ -47,11 +48,11 @@ async def test_sensors_publish_and_a_change_loses_nothing(
 async def test_pods_share_the_devices_at_every_scale(namespace: Namespace, broker: int) -> None:
     async with receiving(broker, "test") as received:
         namespace.apply(sensor("boiler", count=6))
-        await received.until(lambda: bool(received.of("boiler")))
+        await eventually(lambda: bool(received.of("boiler")))
         for replicas in (3, 2):
             former = set(received.of("boiler"))
             namespace.kubectl("scale", "sensor/boiler", f"--replicas={replicas}")
-            await received.until(
+            await eventually(
                 lambda n=replicas, old=former: (  # type: ignore[misc]
                     [
                         len(held) > 20
@@ -76,7 +77,7 @@ async def test_pods_share_the_devices_at_every_scale(namespace: Namespace, broke
         namespace.kubectl("scale", "sensor/boiler", "--replicas=0")
         namespace.wait_reason("boiler", "ScaledToZero")
         chosen = ["-l", "sensorpipe.dev/sensor=boiler"]
-        until(lambda: not namespace.get("pods", *chosen)["items"], 90)
+        until(lambda: not namespace.get("pods", *chosen)["items"])
         assert received.faults("boiler") == []
         namespace.kubectl("scale", "sensor/boiler", "--replicas=1")
         namespace.kubectl("wait", "--for=condition=Ready", "sensor/boiler", "--timeout=60s")
@@ -114,7 +115,7 @@ async def test_the_samples_publish_what_they_say(namespace: Namespace, broker: i
     async with receiving(broker, "test") as received:
         namespace.kubectl("apply", "-f", str(ROOT / "manifests/samples"))
         namespace.kubectl("wait", "--for=condition=Ready", "sensors", "--all", "--timeout=90s")
-        await received.until(
+        await eventually(
             lambda: (
                 [
                     len(held) > 2
@@ -190,7 +191,7 @@ def test_nothing_is_left_of_a_deleted_sensor(namespace: Namespace) -> None:
     namespace.kubectl("delete", "sensor/a")
     until(lambda: namespace.names("deployments") == ["b", "b.1"])
     namespace.kubectl("delete", "sensors", "--all")
-    until(lambda: namespace.ours() == [], 90)
+    until(lambda: namespace.ours() == [])
 
 
 def test_deletion_needs_no_operator(

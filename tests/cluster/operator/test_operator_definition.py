@@ -10,9 +10,10 @@ from cluster_client import Cluster, KubectlError
 from sensorpipe_operator.kube_api import ApiError
 from sensorpipe_schema.sensor import API_VERSION, Sensor, SensorError
 from support.kube import operator_process
-from support.kube.operator_process import Namespace, until
+from support.kube.operator_process import Namespace
 from support.kube.operator_sensors import sensor
 from support.sensors import GOOD, WRONG, changed
+from support.waiting import until
 
 pytest_plugins = ["support.kube.operator_fixtures"]
 

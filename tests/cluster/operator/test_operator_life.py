@@ -10,8 +10,9 @@ from cluster_client import Cluster, KubectlError
 from sensorpipe_operator.names import MANAGER
 from support.chart import render as chart_render
 from support.kube import operator_process
-from support.kube.operator_process import Namespace, Operator, frozen, until
+from support.kube.operator_process import Namespace, Operator, frozen
 from support.kube.operator_sensors import sensor, settled
+from support.waiting import until
 
 pytest_plugins = ["support.kube.operator_fixtures"]
 
@@ -140,7 +141,7 @@ def test_the_operator_runs_as_a_pod(
             chosen = ["-n", home, "-l", "app.kubernetes.io/component=operator"]
             until(lambda: cluster.kubectl("get", "pods", *chosen) == "")
             namespace.kubectl("delete", "sensor/boiler")
-            until(lambda: [one for one in namespace.ours() if "boiler" in one] == [], 90)
+            until(lambda: [one for one in namespace.ours() if "boiler" in one] == [])
             cluster.kubectl("delete", "namespace", namespace.name, "--timeout=90s")
             assert namespace.gone()
         finally:

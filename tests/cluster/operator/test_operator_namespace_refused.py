@@ -8,9 +8,10 @@ import pytest
 import yaml
 from cluster_client import Cluster
 from support.kube import broker_pod, operator_process
-from support.kube.operator_process import Namespace, Operator, frozen, until
+from support.kube.operator_process import Namespace, Operator, frozen
 from support.kube.operator_proxy import spoilable
 from support.kube.operator_sensors import sensor, settled
+from support.waiting import until
 
 pytest_plugins = ["support.kube.operator_fixtures"]
 
@@ -65,7 +66,7 @@ def test_one_namespace_that_goes_stops_nothing_in_the_other(
         if told_by == "watch":
             proxy.expire_watches()
         said = f"no access to these namespaces: {other.name}\n"
-        until(lambda: mine.get("/readyz") == (503, said), 120)
+        until(lambda: mine.get("/readyz") == (503, said))
         assert mine.metric("sensorpipe_operator_refused_namespaces") == 1
         assert mine.metric("sensorpipe_operator_sensors") == 1
         namespace.apply(sensor("boiler", replicas=0, seed=5))

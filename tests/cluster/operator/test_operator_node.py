@@ -13,8 +13,9 @@ from cluster_client import Cluster
 from cluster_home import UnavailableError
 from cluster_own import OwnCluster
 from support.kube import broker_pod, operator_process
-from support.kube.operator_process import Namespace, Operator, until
+from support.kube.operator_process import Namespace, Operator
 from support.kube.operator_sensors import sensor
+from support.waiting import until
 
 SHARES = ("boiler", "boiler.1")
 

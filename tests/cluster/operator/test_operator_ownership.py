@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from sensorpipe_operator.names import MANAGER, labels
-from support.kube.operator_process import Namespace, until
+from support.kube.operator_process import Namespace
 from support.kube.operator_sensors import sensor, settled
+from support.waiting import until
 
 pytest_plugins = ["support.kube.operator_fixtures"]
 

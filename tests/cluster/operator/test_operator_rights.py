@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from cluster_client import Cluster, KubectlError
 from support.kube import operator_process
-from support.kube.operator_process import Namespace, until
+from support.kube.operator_process import Namespace
+from support.waiting import until
 
 pytest_plugins = ["support.kube.operator_fixtures"]
 

@@ -12,6 +12,7 @@ from support.kube.operator_process import Namespace, Operator, frozen
 from support.kube.operator_sensors import sensor
 from support.received_readings import receiving
 from support.services import MOSQUITTO_TUNED
+from support.waiting import eventually
 
 pytest_plugins = ["support.kube.operator_fixtures"]
 
@@ -93,7 +94,7 @@ async def test_a_broker_with_an_authority_of_ones_own(
     namespace.kubectl("delete", "pods", "-l", "sensorpipe.dev/sensor=boiler", "--wait=false")
     with cluster.port_forward("deployment/mosquitto", PLAIN, namespace.name) as port:
         async with receiving(port, "test") as received:
-            await received.until(lambda: sum(map(len, received.of("boiler").values())) >= 5)
+            await eventually(lambda: sum(map(len, received.of("boiler").values())) >= 5)
             assert received.faults("boiler") == []
     namespace.kubectl("wait", "--for=condition=Ready", "sensor/boiler", "--timeout=60s")
     namespace.kubectl("delete", "sensor/boiler")

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from cluster_client import Cluster
 from support.kube import broker_pod, operator_process
-from support.kube.operator_process import Namespace, Operator, frozen, until
+from support.kube.operator_process import Namespace, Operator, frozen
 from support.kube.operator_sensors import sensor
+from support.waiting import until
 
 pytest_plugins = ["support.kube.operator_fixtures"]
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from cluster_client import Cluster
 from support.kube import broker_pod, operator_process
-from support.kube.operator_process import Namespace, Operator, until
+from support.kube.operator_process import Namespace, Operator
 from support.kube.operator_proxy import Proxy, spoilable
 from support.kube.operator_sensors import sensor, settled
+from support.waiting import until
 
 pytest_plugins = ["support.kube.operator_fixtures"]
 
@@ -64,7 +65,7 @@ def test_an_api_server_in_trouble_for_long_ends_nothing(
     proxy.refuse = 503
     proxy.expire_watches()
     until(lambda: operator.get("/readyz")[0] == 503)
-    until(lambda: "The watches ended" in operator.log.read_text(), 90)
+    until(lambda: "The watches ended" in operator.log.read_text())
     assert operator.get("/healthz")[0] == 200  # another start would not help
     namespace.apply(sensor("a", replicas=0, seed=5))
     proxy.refuse = 0

@@ -1,11 +1,11 @@
 """A child process: how it ends, and what is told of it."""
 
-import asyncio
 import signal
 import sys
 
 import pytest
 from sensorpipe_cli.runner.child import Child, ChildError, free_port
+from support.waiting import eventually
 
 
 def child(tmp_path, program, **options):
@@ -30,9 +30,7 @@ async def test_what_ignores_the_signal_is_killed(tmp_path):
     ignore = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
     part = child(tmp_path, f"{ignore}; print('ready', flush=True); time.sleep(600)")
     await part.start()
-    while "ready" not in part.tail():
-        assert part.returncode is None
-        await asyncio.sleep(0.02)
+    await eventually(lambda: "ready" in part.tail() or part.returncode is not None)
     assert await part.stop(0.1) == -signal.SIGKILL
     assert part.exit_report().startswith("part was killed by SIGKILL")
 

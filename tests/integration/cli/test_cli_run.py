@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from support.waiting import until
 
 # Answers as server, compactor and generator do, and notes when it starts and is told to stop.
 STAND_IN = """
@@ -149,13 +149,8 @@ def listening(connections: Iterable[Any]) -> set[int]:
     return {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
 
 
-def gone(processes: list[psutil.Process], seconds: float = 30) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes):
-            return True
-        time.sleep(0.05)
-    return False
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
 
 
 def test_starts_and_stops_in_order_and_leaves_nothing(up, notes, tmp_path):
@@ -172,7 +167,7 @@ def test_starts_and_stops_in_order_and_leaves_nothing(up, notes, tmp_path):
     assert [line.split(":")[0] for line in states[:3]] == ["generator hall", "compactor", "server"]
     assert {line.split(":")[0] for line in states[3:]} == {"mqtt-broker", "kafka-broker", "mongodb"}
     assert len(children) == 6
-    assert gone(children, 0.1)
+    until(lambda: gone(children))
     assert len(ports) >= 6
     assert not ports & listening(psutil.net_connections())
     assert list((tmp_path / "tmp").iterdir()) == []
@@ -205,7 +200,7 @@ def test_a_crash_stops_everything_and_shows_the_last_log_lines(up, notes, tmp_pa
     stops = [line for line in notes.read_text().splitlines() if line.startswith("stop")]
     order = ["stop generator", "stop compactor", "stop server"]
     assert stops == [stop for stop in order if not stop.endswith(part)]
-    assert gone(children, 0.1)
+    until(lambda: gone(children))
     (kept,) = (tmp_path / "tmp").iterdir()
     assert str(kept / "logs") in output
     assert list((kept / "logs").glob(f"{part}*.log"))
@@ -219,7 +214,7 @@ def test_a_service_that_crashes_stops_everything(up, notes):
     assert process.returncode == 1
     assert "mongodb was killed by SIGKILL" in output
     assert notes.read_text().splitlines()[-1] == "stop server"
-    assert gone(children, 0.1)
+    until(lambda: gone(children))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -234,21 +229,19 @@ def test_an_interrupt_ends_the_run_in_order(up, notes, number):
         "stop compactor",
         "stop server",
     ]
-    assert gone(children, 0.1)
+    until(lambda: gone(children))
 
 
 def test_a_second_interrupt_stops_at_once(up, notes):
     process = up(STAND_IN_STUBBORN="generator")
     children = running(process)
     process.send_signal(signal.SIGINT)
-    deadline = time.monotonic() + 30
-    while "stop generator" not in notes.read_text() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: "stop generator" in notes.read_text())
     process.send_signal(signal.SIGINT)
     output = finished(process)
     assert process.returncode == 130, output
     assert "stop compactor" not in notes.read_text()
-    assert gone(children, 0.1)
+    until(lambda: gone(children))
 
 
 def test_interrupted_while_starting_it_leaves_nothing(up, tmp_path):
@@ -259,7 +252,7 @@ def test_interrupted_while_starting_it_leaves_nothing(up, tmp_path):
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
-    assert gone(children, 0.1)
+    until(lambda: gone(children))
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
@@ -269,7 +262,7 @@ def test_killed_it_takes_all_its_processes_with_it(up):
     assert len(children) == 6
     process.kill()
     process.wait()
-    assert gone(children)
+    until(lambda: gone(children))
 
 
 def test_a_reader_that_goes_away_ends_the_run_in_order(up, notes):
@@ -279,7 +272,7 @@ def test_a_reader_that_goes_away_ends_the_run_in_order(up, notes):
     process.stdout.close()
     assert process.wait(timeout=60) == 0
     assert notes.read_text().splitlines()[-1] == "stop server"
-    assert gone(children, 0.1)
+    until(lambda: gone(children))
 
 
 def test_data_and_logs_stay_where_the_user_wants_them(up, tmp_path):

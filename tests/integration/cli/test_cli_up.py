@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 
@@ -16,6 +15,7 @@ import pytest
 from sensorpipe_cli.runner import embedded
 from sensorpipe_cli.runner.ports import free_port, is_free
 from support import services
+from support.waiting import until
 
 FACILITIES = ["facility_1", "facility_2", "facility_3"]
 
@@ -46,22 +46,25 @@ def ask(port: int, path: str):
         return json.load(answer)
 
 
-def stored(port: int, seconds: float = 90) -> dict[str, int]:
-    """Wait until each facility has a window; return how many each has."""
-    deadline, counts = time.monotonic() + seconds, dict.fromkeys(FACILITIES, 0)
-    while time.monotonic() < deadline and not all(counts.values()):
-        time.sleep(0.3)
-        try:
-            for name in FACILITIES:
-                counts[name] = ask(port, f"/api/sensors/{name}?limit=1")["pagination"]["total"]
-        except OSError:
-            continue
-    return counts
+def stored(port: int) -> dict[str, int]:
+    """Return how many windows each facility has; none while nobody answers."""
+    try:
+        pages = {name: ask(port, f"/api/sensors/{name}?limit=1") for name in FACILITIES}
+    except OSError:
+        return {}
+    return {name: page["pagination"]["total"] for name, page in pages.items()}
+
+
+def is_stored(port: int) -> bool:
+    """Whether each facility has a window."""
+    counts = stored(port)
+    return bool(counts) and all(counts.values())
 
 
 def test_the_demo_is_stored_exactly_once_and_leaves_nothing(up, tmp_path):
     process, port = up
-    assert all(stored(port).values()), process.stdout.read() if process.poll() else "no windows"
+    until(lambda: is_stored(port) or process.poll() is not None, state=lambda: stored(port))
+    assert process.poll() is None, process.stdout.read()
     item = ask(port, "/api/sensors/facility_1?limit=1")["data"][0]
     for sensor, mean in (("humidity", 50), ("pressure", 1013), ("temperature", 20)):
         assert item[f"count_{sensor}"] >= 1

@@ -12,8 +12,8 @@ from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from sensorpipe_runtime.mqtt.publisher import Publisher
 from sensorpipe_runtime.mqtt.subscribing import subscribe
 from support import services
-from support.compactor_parts import until
 from support.services import running
+from support.waiting import eventually
 
 SETTINGS = "max_queued_messages 10\nsys_interval 1\nretain_available false\n"
 
@@ -54,12 +54,12 @@ async def test_what_was_dropped_while_no_compactor_ran_is_known_to_the_next(tmp_
         former, other, later = (BrokerDrops(endpoint, name) for name in ("it", "other", "it"))
         async with watching(other):
             async with watching(former):
-                await until(lambda: former.connected and other.connected)
+                await eventually(lambda: former.connected and other.connected)
                 await drop(publisher, 25)
-                await until(lambda: former.messages == 15)
+                await eventually(lambda: former.messages == 15)
             await drop(publisher, 30)
-            await until(lambda: other.messages == 45)  # the broker has told it
+            await eventually(lambda: other.messages == 45)  # the broker has told it
         async with watching(later):
-            await until(lambda: later.messages == 45)  # once it was None until the next drop
+            await eventually(lambda: later.messages == 45)  # once it was None until the next drop
         await publisher.close()
         await publishing

@@ -1,14 +1,14 @@
 """The topic of dead letters is deleted under a running compactor."""
 
-import asyncio
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
 from sensorpipe_schema.names import DEAD_READINGS
 from support import services
-from support.compactor_parts import kafka_settings, until
-from support.compactor_process import Process, counts, ready, source
+from support.compactor_parts import kafka_settings
+from support.compactor_process import Process, eventually_counts, ready, source
 from support.services import running
+from support.waiting import eventually
 
 
 async def test_readings_go_on_without_the_topic_and_it_is_created_again(tmp_path: Path, mosquitto):
@@ -25,12 +25,10 @@ async def test_readings_go_on_without_the_topic_and_it_is_created_again(tmp_path
             readings.publisher.publish(f"sensor_readings/{name}/s", [b"online"])
             readings.publish(40)
             await process.reaches("readings", 40)
-            await until(lambda: readings.publisher.unacknowledged == 0)
+            await eventually(lambda: readings.publisher.unacknowledged == 0)
             await process.reaches("acknowledged", 41)
             assert "Dead letters cannot be written" in process.tail(50)
             assert DEAD_READINGS in await admin.list_topics()
         finally:
             await admin.close()
-        async with asyncio.timeout(60):
-            while await counts(kafka, name) != readings.expected():  # noqa: ASYNC110  another process
-                await asyncio.sleep(0.2)
+        await eventually_counts(kafka, name, readings.expected())

@@ -20,8 +20,9 @@ from sensorpipe_runtime.kafka.client import KafkaSettings
 from sensorpipe_schema.partial import Origin
 from sensorpipe_schema.reading import MAX_AHEAD_MS
 from support import services
-from support.compactor_parts import counted, kafka_settings, record, seqs_of, until, written
+from support.compactor_parts import counted, kafka_settings, record, seqs_of, written
 from support.services import running
+from support.waiting import eventually
 
 NOW = 1_800_000_000_000
 END = 10_000
@@ -151,7 +152,7 @@ async def held(settings: KafkaSettings, name: str) -> set[int]:
 async def freeze(child: Child) -> None:
     child.send(signal.SIGSTOP)
     process = psutil.Process(child.pid)
-    await until(lambda: process.status() == psutil.STATUS_STOPPED)
+    await eventually(lambda: process.status() == psutil.STATUS_STOPPED)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -163,7 +164,7 @@ async def test_an_append_outlasts_a_frozen_and_a_restarted_kafka(tmp_path: Path)
             await freeze(child)
             try:
                 appending = asyncio.create_task(one.append(3, 4))
-                await until(lambda: one.journal.retries >= 2)
+                await eventually(lambda: one.journal.retries >= 2)
                 assert not appending.done()
             finally:
                 child.send(signal.SIGCONT)
@@ -172,12 +173,12 @@ async def test_an_append_outlasts_a_frozen_and_a_restarted_kafka(tmp_path: Path)
             await child.stop()
             retries = one.journal.retries
             appending = asyncio.create_task(one.append(5))
-            await until(lambda: one.journal.retries > retries)
+            await eventually(lambda: one.journal.retries > retries)
             await child.start()
             await child.listening()
             await asyncio.wait_for(appending, 60)
             assert await held(settings, "patient") == {1, 2, 3, 4, 5}
-            await until(lambda: not closing._closing)  # no producer goes on behind our back
+            await eventually(lambda: not closing._closing)  # no producer goes on behind our back
         assert set(await counted_seqs(settings, "patient")) == {1, 2, 3, 4, 5}
 
 
@@ -189,7 +190,7 @@ async def test_without_kafka_a_start_waits_and_leaves_nothing_behind(
     before = asyncio.all_tasks()
     one = Run(nowhere, "lonely")
     opening = asyncio.create_task(one.journal.open())
-    await until(lambda: one.journal.retries >= 3)
+    await eventually(lambda: one.journal.retries >= 3)
     opening.cancel()
     await asyncio.gather(opening, return_exceptions=True)
     await one.journal.close()
@@ -207,7 +208,7 @@ async def test_a_producer_that_cannot_start_is_closed(
         nowhere = KafkaSettings(f"127.0.0.1:{free_port()}", "PLAINTEXT", "PLAIN", None, None, None)
         one.journal._producer._settings = nowhere
         appending = asyncio.create_task(one.append(1))
-        await until(lambda: one.journal.retries >= 2)
+        await eventually(lambda: one.journal.retries >= 2)
         one.journal._producer._settings = kafka_settings(tansu)
         await asyncio.wait_for(appending, 30)
     assert not [record for record in caplog.records if "Unclosed" in record.getMessage()]

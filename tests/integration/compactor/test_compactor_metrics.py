@@ -17,9 +17,10 @@ from sensorpipe_compactor.broker_drops import TOPIC, BrokerDrops
 from sensorpipe_runtime.backoff import Backoff
 from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from support import services
-from support.fake_broker import CONNACK, Client, until, wait_for_the_end
+from support.fake_broker import CONNACK, Client, wait_for_the_end
 from support.fake_broker import broker as fake_broker
 from support.services import running
+from support.waiting import eventually
 
 SPARING = "max_queued_messages 10\nmax_inflight_messages 20\nsys_interval 1\n"
 
@@ -68,22 +69,22 @@ async def overflow(child: Child, messages: int = 100) -> None:
 async def test_the_broker_counts_what_it_dropped_and_we_hear_of_it(tmp_path):
     async with running(services.mosquitto(tmp_path, SPARING)) as broker:
         async with watching(endpoint(broker)) as made:
-            await until(lambda: made.messages == 0)
+            await eventually(lambda: made.messages == 0)
             await overflow(broker)
-            await until(lambda: made.messages == 100 - 10)
+            await eventually(lambda: made.messages == 100 - 10)
         async with watching(endpoint(broker)) as later:
-            await until(lambda: later.messages == 90)
+            await eventually(lambda: later.messages == 90)
 
 
 async def test_the_count_begins_anew_when_the_broker_does(tmp_path):
     broker = services.mosquitto(tmp_path, SPARING)
     async with running(broker), watching(endpoint(broker)) as made:
         await overflow(broker)
-        await until(lambda: made.messages == 90)
+        await eventually(lambda: made.messages == 90)
         await broker.stop()
         assert made.messages == 90
         await broker.start()
-        await until(lambda: made.messages == 0)
+        await eventually(lambda: made.messages == 0)
 
 
 async def test_a_broker_without_such_a_topic_leaves_the_number_unknown(rumqttd):
@@ -100,7 +101,7 @@ async def test_the_compactors_user_may_read_just_this_topic(tmp_path, acl, heard
         at = Endpoint("127.0.0.1", broker.port or 0, username="compactor", password="secret")
         async with watching(at) as made:
             if heard:
-                await until(lambda: made.messages == 0)
+                await eventually(lambda: made.messages == 0)
             else:
                 await asyncio.sleep(1)  # nothing tells that nothing comes
                 assert made.messages is None
@@ -124,7 +125,7 @@ async def test_a_refused_subscription_or_connection_is_borne(caplog):
 
     caplog.set_level("INFO")
     async with fake_broker(refuse) as at, watching(at) as made:
-        await until(lambda: calls >= 3)
+        await eventually(lambda: calls >= 3)
         assert made.messages is None
     told = [line for line in caplog.messages if "not watched" in line]
     assert len(told) == 1
@@ -144,7 +145,7 @@ async def test_what_is_no_number_is_passed_over():
         await wait_for_the_end(client)
 
     async with fake_broker(nonsense) as at, watching(at) as made:
-        await until(lambda: made.messages is not None)
+        await eventually(lambda: made.messages is not None)
         assert made.messages == 7
 
 
@@ -172,9 +173,13 @@ async def test_the_program_reports_drops_and_dead_letters_and_acknowledges_undis
                 return float(found[1]) if found else None
 
             async def reaches(name: str, least: float) -> None:
-                async with asyncio.timeout(30):
-                    while (await value(name) or -1) < least:  # noqa: ASYNC110  another process
-                        await asyncio.sleep(0.1)
+                seen: list[float] = []
+
+                async def reached() -> bool:
+                    seen.append(await value(name) or -1)
+                    return seen[-1] >= least
+
+                await eventually(reached, state=lambda: f"{name} was {seen[-3:]}")
 
             await reaches("connected", 1)
             await overflow(broker)

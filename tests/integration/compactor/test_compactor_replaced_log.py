@@ -12,9 +12,10 @@ from sensorpipe_runtime.kafka.client import ensure_topics
 from sensorpipe_schema.names import COMPACTED
 from sensorpipe_schema.partial import Origin
 from support import services
-from support.compactor_parts import kafka_settings, record, remake, until
-from support.compactor_process import Process, counts, ready, source
+from support.compactor_parts import kafka_settings, record, remake
+from support.compactor_process import Process, eventually_counts, ready, source
 from support.services import running
+from support.waiting import eventually
 
 
 async def test_an_append_to_a_log_made_anew_says_so_and_a_start_learns_of_it(tmp_path: Path):
@@ -77,10 +78,8 @@ async def test_the_process_ends_with_an_error_and_its_next_start_loses_nothing(
         async with ready(Process(tmp_path, name, mosquitto.port, kafka.port)) as process:
             await readings.drained()
             readings.publish(1)
-            await until(lambda: readings.publisher.unacknowledged == 0)
+            await eventually(lambda: readings.publisher.unacknowledged == 0)
             expected = {key: 1 for key in readings.expected() if key not in before}
-            async with asyncio.timeout(60):
-                while await counts(kafka, name) != expected:  # noqa: ASYNC110  another process
-                    await asyncio.sleep(0.2)
+            await eventually_counts(kafka, name, expected)
             assert len(expected) == readings.sent - lost
             assert await process.stop(30) == 0

@@ -9,9 +9,9 @@ from sensorpipe_cli.runner.child import Child, free_port
 from sensorpipe_compactor.settings import Settings
 from sensorpipe_runtime.settings import SettingsError
 from support import services
-from support.compactor_parts import until
-from support.compactor_process import Process, counts, ready, source, started
+from support.compactor_process import Process, counts, eventually_counts, ready, source, started
 from support.services import running
+from support.waiting import eventually
 
 
 @pytest.fixture(params=["embedded", "real"])
@@ -156,10 +156,9 @@ async def test_killed_in_the_middle_each_reading_counts_once(
         await readings.drained()
         async with ready(Process(tmp_path, name, mqtt.port, kafka.port)) as process:
             readings.publish(1)
-            await until(lambda: readings.publisher.unacknowledged == 0)
+            await eventually(lambda: readings.publisher.unacknowledged == 0)
             await process.reaches("readings", 1)
-            while await counts(kafka, name) != readings.expected():  # noqa: ASYNC110  another process
-                await asyncio.sleep(0.2)
+            await eventually_counts(kafka, name, readings.expected())
             assert await process.stop(30) == 0
     assert await counts(kafka, name) == readings.expected()
 
@@ -184,9 +183,7 @@ async def test_a_second_compactor_of_the_name_takes_over(
             assert "Another compactor took over" in first.tail()
             await second.is_ready()
             await readings.drained()
-            async with asyncio.timeout(120):
-                while await counts(kafka, name) != readings.expected():  # noqa: ASYNC110  as above
-                    await asyncio.sleep(0.2)
+            await eventually_counts(kafka, name, readings.expected())
             assert await second.stop(30) == 0
     assert await counts(kafka, name) == readings.expected()
 
@@ -211,9 +208,7 @@ async def test_sigterm_without_kafka_ends_within_its_bound_and_loses_nothing(tmp
         await kafka.listening()
         async with ready(Process(tmp_path, name, mqtt.port, kafka.port)) as process:
             await readings.drained()
-            async with asyncio.timeout(90):
-                while await counts(kafka, name) != readings.expected():  # noqa: ASYNC110  as above
-                    await asyncio.sleep(0.2)
+            await eventually_counts(kafka, name, readings.expected())
             assert await process.stop(30) == 0
         assert await counts(kafka, name) == readings.expected()
 
@@ -221,7 +216,7 @@ async def test_sigterm_without_kafka_ends_within_its_bound_and_loses_nothing(tmp
 async def test_sigterm_before_kafka_was_ever_there_exits_at_once(tmp_path: Path, rumqttd: Child):
     process = Process(tmp_path, "early", rumqttd.port, free_port())
     async with started(process):
-        await until(lambda: "Kafka did not take it" in process.tail())
+        await eventually(lambda: "Kafka did not take it" in process.tail())
         assert (await process.get("/readyz"))[0] == 503
         assert (await process.get("/healthz"))[0] == 200
         assert await process.stop(15) == 0
@@ -231,7 +226,7 @@ async def test_sigterm_before_kafka_was_ever_there_exits_at_once(tmp_path: Path,
 async def test_sigterm_without_an_mqtt_broker_exits_at_once(tmp_path: Path, tansu: Child):
     process = Process(tmp_path, "unheard", free_port(), tansu.port)
     async with started(process):
-        await until(lambda: "MQTT connection ended" in process.tail())
+        await eventually(lambda: "MQTT connection ended" in process.tail())
         assert (await process.get("/readyz"))[0] == 503
         assert await process.stop(15) == 0
     assert "Kafka is unavailable" not in process.tail(50)

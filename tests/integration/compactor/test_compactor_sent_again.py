@@ -20,10 +20,11 @@ from sensorpipe_schema.reading import Reading, encode
 from sensorpipe_server.storage.documents import Document, document
 from sensorpipe_server.storage.fold import folded
 from support import services
-from support.compactor_parts import kafka_settings, remake, until, written
+from support.compactor_parts import kafka_settings, remake, written
 from support.compactor_process import Process, Source, ready, source
 from support.services import running
 from support.stepped_clock import SteppedClock
+from support.waiting import eventually
 
 COUNT = 600
 HOUR = 3600
@@ -136,7 +137,7 @@ async def test_sources_beyond_what_is_remembered_count_once_with_a_kill_in_betwe
         process = Process(tmp_path, name, mosquitto.port, kafka.port, environ)
         async with ready(process):
             publish(one, payloads * 2)
-            await until(lambda: one.publisher.unacknowledged == 0)
+            await eventually(lambda: one.publisher.unacknowledged == 0)
             await process.reaches("acknowledged", len(payloads))
             assert (await process.metrics())["forgotten"] > 0
             await process.kill()
@@ -144,7 +145,7 @@ async def test_sources_beyond_what_is_remembered_count_once_with_a_kill_in_betwe
         async with ready(process):
             publish(one, payloads)
             await process.reaches("received", len(payloads))
-            await until(lambda: one.publisher.unacknowledged == 0)
+            await eventually(lambda: one.publisher.unacknowledged == 0)
             assert await process.stop(30) == 0
     await store.read()
     assert store.counted()[0] == {(src, seq): 1 for src in sources for seq in range(1, 6)}

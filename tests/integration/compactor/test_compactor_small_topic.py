@@ -23,6 +23,7 @@ from support import services
 from support.compactor_parts import kafka_settings, record, seqs_of, written
 from support.compactor_process import Process, counts, ready, source
 from support.services import running
+from support.waiting import eventually
 
 LIMITS = {COMPACTED: 20_000, DEAD_READINGS: 4_000}
 SOURCES = 1_000
@@ -113,9 +114,7 @@ async def test_a_limit_that_was_raised_is_reported_when_asked_again(small: Child
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, raised)])
     finally:
         await admin.close()
-    async with asyncio.timeout(30):
-        while not await limit.look_again():  # noqa: ASYNC110  another process
-            await asyncio.sleep(0.1)
+    await eventually(limit.look_again)
     assert (limit.max_bytes, limit.batch_bytes) == (200_000, 200_000)
 
 

@@ -8,7 +8,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from sensorpipe_schema.sensor import API_VERSION, Sensor
 from support import services
 from support.services import running
 from support.signal_values import value_of_seq
+from support.waiting import eventually
 
 PERSISTENT = f"{services.MOSQUITTO_TUNED}persistence true\npersistence_location {{folder}}/\n"
 
@@ -101,9 +102,13 @@ class Generator(Child):
 
     async def counts(self, name: str, at_least: int) -> dict[str, float]:
         """Return the metrics once this one has come so far."""
-        async with asyncio.timeout(60):
-            while (metrics := await self.metrics())[name] < at_least:  # noqa: ASYNC110  as below
-                await asyncio.sleep(0.02)
+        metrics: dict[str, float] = {}
+
+        async def reached() -> bool:
+            metrics.update(await self.metrics())
+            return metrics[name] >= at_least
+
+        await eventually(reached, state=lambda: metrics)
         return metrics
 
 
@@ -155,12 +160,6 @@ def watching(port: int, facility: str) -> Iterator[Watcher]:
         watcher.client.loop_stop()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  what it waits for happens in other processes
-            await asyncio.sleep(0.02)
-
-
 def check(generator: Generator, watcher: Watcher) -> None:
     """All that was published arrived, in order, numbered without gaps, as the seed says."""
     made, start = generator.sensor, generator.said("Generator started")
@@ -191,12 +190,12 @@ async def test_every_reading_is_what_the_seed_says(tmp_path: Path, port: int) ->
     generator = Generator(sensor("seeded", count=50, interval="100ms"), tmp_path, port)
     with watching(port, "seeded") as watcher:
         async with running(generator):
-            await until(lambda: watcher.count >= 1500)
+            await eventually(lambda: watcher.count >= 1500)
             assert (await generator.get("/readyz"))[0] == 200
             assert (await generator.get("/healthz"))[0] == 200
             assert await generator.stop() == 0
         end = generator.said("Generator stopped")
-        await until(lambda: watcher.count >= end["published"])
+        await eventually(lambda: watcher.count >= end["published"])
         check(generator, watcher)
     assert "secret" not in generator.log.read_text()
 
@@ -207,14 +206,14 @@ async def test_sigterm_waits_for_the_last_acknowledgement(tmp_path: Path) -> Non
         generator = Generator(sensor("drained", 20, "20ms"), tmp_path, broker.port)
         with watching(broker.port, "drained") as watcher:
             async with running(generator):
-                await until(lambda: watcher.count >= 100)
+                await eventually(lambda: watcher.count >= 100)
                 broker.send(signal.SIGSTOP)
                 await generator.counts("unacknowledged", 200)
                 generator.send(signal.SIGTERM)
                 broker.send(signal.SIGCONT)
                 assert await generator.wait() == 0
             end = generator.said("Generator stopped")
-            await until(lambda: watcher.count >= end["published"])
+            await eventually(lambda: watcher.count >= end["published"])
             check(generator, watcher)
 
 
@@ -225,17 +224,19 @@ async def test_a_restart_of_the_broker_loses_nothing(tmp_path: Path) -> None:
         generator = Generator(sensor("restarted", 20, "20ms"), tmp_path, broker.port)
         with watching(broker.port, "restarted") as watcher:
             async with running(generator):
-                await until(lambda: watcher.count >= 500)
+                await eventually(lambda: watcher.count >= 500)
                 await broker.stop()
                 await generator.counts("unacknowledged", 1000)
                 assert (await generator.get("/readyz"))[0] == 503
                 await broker.start()
                 before = watcher.count
-                await until(lambda: watcher.count >= before + 3000)
+                await eventually(lambda: watcher.count >= before + 3000)
                 assert await generator.stop() == 0
             end = generator.said("Generator stopped")
             topics = list(watcher.readings)
-            await until(lambda: sum(len(watcher.distinct(t)) for t in topics) >= end["published"])
+            await eventually(
+                lambda: sum(len(watcher.distinct(t)) for t in topics) >= end["published"]
+            )
             check(generator, watcher)
 
 
@@ -251,10 +252,10 @@ async def test_with_a_full_buffer_readings_are_given_up_but_no_number(tmp_path: 
                 assert counted["published"] == counted["unacknowledged"] == 120
                 assert (await generator.get("/readyz"))[0] == 503
                 broker.send(signal.SIGCONT)
-                await until(lambda: watcher.count >= 600)
+                await eventually(lambda: watcher.count >= 600)
                 assert await generator.stop() == 0
             end = generator.said("Generator stopped")
-            await until(lambda: watcher.count >= end["published"])
+            await eventually(lambda: watcher.count >= end["published"])
     start = generator.said("Generator started")["first_reading_ms"]
     assert end["acknowledged"] == end["published"]
     for measurement in made.spec.measurements:

@@ -22,9 +22,9 @@ from support.fake_broker import (
     publish,
     running,
     subscriber,
-    until,
     wait_for_the_end,
 )
+from support.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -49,12 +49,12 @@ async def test_messages_in_the_segment_of_the_connack_are_taken_and_acknowledged
     async with broker(behave) as endpoint:
         one = subscriber(endpoint, handler)
         async with running(one):
-            await until(lambda: one.ready)
+            await eventually(lambda: one.ready)
             assert handler.payloads == [b"x", b"x"]
             assert handler.sessions == [True]
             assert one.inbox.unacknowledged == 2
             one.acknowledge(2)
-            await until(lambda: acknowledged == [3, 2])
+            await eventually(lambda: acknowledged == [3, 2])
 
 
 async def test_pubacks_go_out_in_the_order_of_receipt():
@@ -74,11 +74,11 @@ async def test_pubacks_go_out_in_the_order_of_receipt():
     async with broker(behave) as endpoint:
         one = subscriber(endpoint, handler)
         async with running(one):
-            await until(lambda: len(handler.payloads) == 5)
+            await eventually(lambda: len(handler.payloads) == 5)
             one.acknowledge(2)
             one.acknowledge(1)
             one.acknowledge(5)
-            await until(lambda: acknowledged == ids)
+            await eventually(lambda: acknowledged == ids)
 
 
 async def test_acknowledging_what_an_old_connection_brought_does_nothing():
@@ -97,10 +97,10 @@ async def test_acknowledging_what_an_old_connection_brought_does_nothing():
     async with broker(first, again) as endpoint:
         one = subscriber(endpoint, handler)
         async with running(one):
-            await until(lambda: len(handler.payloads) == 4 and one.ready)
+            await eventually(lambda: len(handler.payloads) == 4 and one.ready)
             one.acknowledge(2)
             one.acknowledge(3)
-            await until(lambda: bool(second))
+            await eventually(lambda: bool(second))
             await one.close()
     (puback,) = [packet for packet in second if isinstance(packet, mqtt5.PubAckPacket)]
     assert puback.packet_id == 1
@@ -168,7 +168,7 @@ async def test_a_broker_that_says_no_or_nonsense_is_tried_again(
     async with broker(refuse, accept) as endpoint:
         one = subscriber(endpoint, Handler())
         async with running(one):
-            await until(lambda: one.ready)
+            await eventually(lambda: one.ready)
     assert any(reason in getattr(record, "error", "") for record in caplog.records)
 
 
@@ -198,10 +198,11 @@ async def test_pings_go_on_while_nobody_reads():
     async with broker(behave) as endpoint:
         one = subscriber(endpoint, Handler())
         async with running(one):
-            await until(lambda: one.ready)
+            await eventually(lambda: one.ready)
             one.pause()
             begun = pings
-            await until(lambda: pings >= begun + 10)  # three times as long as a silence may last
+            # three times as long as a silence may last
+            await eventually(lambda: pings >= begun + 10)
             assert one.connected
             assert one.connections == 1
             one.resume()
@@ -212,7 +213,7 @@ async def test_a_broker_that_fell_silent_is_given_up(caplog: pytest.LogCaptureFi
     async with broker(silent) as endpoint:
         one = subscriber(endpoint, Handler())
         async with running(one):
-            await until(lambda: one.connections >= 2)
+            await eventually(lambda: one.connections >= 2)
     assert any("has sent nothing for" in getattr(r, "error", "") for r in caplog.records)
 
 
@@ -226,7 +227,7 @@ async def test_a_broker_that_does_not_answer_is_given_up(caplog: pytest.LogCaptu
     async with broker(wait_for_the_end, silent) as endpoint:
         one = subscriber(endpoint, Handler())
         async with running(one):
-            await until(lambda: one.ready)
+            await eventually(lambda: one.ready)
     assert any("did not answer" in getattr(r, "error", "") for r in caplog.records)
 
 
@@ -271,7 +272,7 @@ async def test_who_stops_reading_before_the_subscription_is_answered_keeps_the_c
             await asyncio.wait_for(asked.wait(), 10)
             assert not one.ready
             one.resume()
-            await until(lambda: one.ready)
+            await eventually(lambda: one.ready)
             assert one.connections == 1
 
 
@@ -285,7 +286,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_closing_wakes_a_link_that_waits_to_try_again(caplog: pytest.LogCaptureFixture):
     one = subscriber(Endpoint("127.0.0.1", free_port()), Handler())
     async with running(one) as run:
-        await until(lambda: bool(caplog.records))
+        await eventually(lambda: bool(caplog.records))
         await one.close()
         await asyncio.wait_for(run, 10)
 
@@ -325,11 +326,11 @@ async def test_closing_says_goodbye_behind_the_last_acknowledgements():
     async with broker(behave) as endpoint:
         one = subscriber(endpoint, Handler())
         async with running(one) as run:
-            await until(lambda: one.ready)
+            await eventually(lambda: one.ready)
             one.acknowledge(1)
             await one.close()
             await asyncio.wait_for(run, 10)
-            await until(lambda: len(last) == 2)
+            await eventually(lambda: len(last) == 2)
     assert [type(packet) for packet in last] == [mqtt5.PubAckPacket, mqtt5.DisconnectPacket]
 
 
@@ -351,7 +352,7 @@ async def test_closing_with_something_unread_loses_no_acknowledgement(
     async with broker(behave) as endpoint:
         one = subscriber(endpoint, Handler())
         async with running(one) as run:
-            await until(lambda: one.ready)
+            await eventually(lambda: one.ready)
             one.pause()
             paused.set()
             one.acknowledge(1)
@@ -384,5 +385,5 @@ async def test_a_link_logs_no_password(caplog: pytest.LogCaptureFixture):
     endpoint = Endpoint("127.0.0.1", free_port(), username="me", password="hunter2")
     one = subscriber(endpoint, Handler())
     async with running(one):
-        await until(lambda: len(caplog.records) > 1)
+        await eventually(lambda: len(caplog.records) > 1)
     assert "hunter2" not in str([vars(record) for record in caplog.records])

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from sensorpipe_runtime.mqtt.publisher import Publisher
 from sensorpipe_runtime.mqtt.subscriber import Subscriber
 from support import services
 from support.services import running
+from support.waiting import eventually
 
 PERSISTENT = f"{services.MOSQUITTO_TUNED}persistence true\npersistence_location {{folder}}/\n"
 
@@ -49,12 +50,6 @@ async def live(one: Link) -> AsyncIterator[asyncio.Task[None]]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  what it waits for happens in other processes
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +90,7 @@ async def test_messages_come_in_order_and_are_acknowledged(broker: Endpoint):
     handler = Handler()
     subscriber = reader(broker, "ordered", handler)
     async with live(subscriber):
-        await until(lambda: subscriber.ready)
+        await eventually(lambda: subscriber.ready)
         expected = await send(broker, "ordered", 0, 5_000)
         while len(handler.received) < 5_000:
             subscriber.acknowledge(len(handler.received))
@@ -109,16 +104,16 @@ async def test_after_a_reconnect_exactly_the_unacknowledged_come_again(broker: E
     first = Handler()
     subscriber = reader(broker, "again", first)
     async with live(subscriber):
-        await until(lambda: subscriber.ready)
+        await eventually(lambda: subscriber.ready)
         expected = await send(broker, "again", 0, 50)
-        await until(lambda: len(first.received) == 50)
+        await eventually(lambda: len(first.received) == 50)
         subscriber.acknowledge(20)
     assert first.received == expected
     second = Handler()
     subscriber = reader(broker, "again", second)
     async with live(subscriber):
         expected += await send(broker, "again", 50, 10)
-        await until(lambda: len(second.received) == 40)
+        await eventually(lambda: len(second.received) == 40)
         subscriber.acknowledge(40)
     assert second.received == expected[20:]
     assert second.sessions == [True]
@@ -126,7 +121,7 @@ async def test_after_a_reconnect_exactly_the_unacknowledged_come_again(broker: E
     subscriber = reader(broker, "again", third)
     async with live(subscriber):
         expected += await send(broker, "again", 60, 1)
-        await until(lambda: len(third.received) == 1)
+        await eventually(lambda: len(third.received) == 1)
     assert third.received == expected[60:]
 
 
@@ -136,14 +131,14 @@ async def test_within_one_run_a_lost_connection_brings_them_again_under_new_numb
     handler = Handler()
     subscriber = reader(broker, "lost", handler)
     async with live(subscriber):
-        await until(lambda: subscriber.ready)
+        await eventually(lambda: subscriber.ready)
         expected = await send(broker, "lost", 0, 30)
-        await until(lambda: len(handler.received) == 30)
+        await eventually(lambda: len(handler.received) == 30)
         subscriber.acknowledge(10)
         assert subscriber._connection
         # the PUBACKs are on their way to the kernel already; nothing else is lost
         subscriber._connection.abort()
-        await until(lambda: subscriber.connections == 2 and len(handler.received) >= 50)
+        await eventually(lambda: subscriber.connections == 2 and len(handler.received) >= 50)
         subscriber.acknowledge(30)  # of the old connection: does nothing
         assert subscriber.inbox.unacknowledged == len(handler.received) - 30
         subscriber.acknowledge(len(handler.received))
@@ -158,15 +153,15 @@ async def test_a_restart_of_the_broker_loses_nothing(tmp_path: Path):
     async with running(services.mosquitto(tmp_path, extra)) as child:
         subscriber = reader(endpoint(child), "kept", handler)
         async with live(subscriber):
-            await until(lambda: subscriber.ready)
+            await eventually(lambda: subscriber.ready)
             await send(endpoint(child), "kept", 0, 100)
-            await until(lambda: len(handler.received) == 100)
+            await eventually(lambda: len(handler.received) == 100)
             await child.stop()
-            await until(lambda: not subscriber.connected)
+            await eventually(lambda: not subscriber.connected)
             await child.start()
-            await until(lambda: subscriber.ready)
+            await eventually(lambda: subscriber.ready)
             await send(endpoint(child), "kept", 100, 100)
-            await until(lambda: len(set(handler.received)) == 200)
+            await eventually(lambda: len(set(handler.received)) == 200)
             subscriber.acknowledge(len(handler.received))
     assert handler.received[-200:] == [b"%d" % number for number in range(200)]
     assert handler.sessions[-1] is True
@@ -176,7 +171,7 @@ async def test_cancelling_leaves_no_task_and_no_socket(broker: Endpoint):
     before = asyncio.all_tasks()
     subscriber = reader(broker, "cancelled", Handler())
     run = asyncio.create_task(subscriber.run())
-    await until(lambda: subscriber.ready)
+    await eventually(lambda: subscriber.ready)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run
@@ -210,13 +205,13 @@ async def test_a_wrong_password_is_reported_and_tried_again(
         subscriber = reader(wrong, "secret", Handler())
         async with live(subscriber):
             # said once; that it is tried again is for those who look closely
-            await until(lambda: sum("refused" in error for error in errors(caplog)) >= 2)
+            await eventually(lambda: sum("refused" in error for error in errors(caplog)) >= 2)
             assert subscriber.connections == 0
         assert any("NOT_AUTHORIZED" in e or "BAD_USER_NAME" in e for e in errors(caplog))
         right = Endpoint.parse(f"mqtt://us%40er:p%2Fw%23@127.0.0.1:{child.port}")
         subscriber = reader(right, "secret", Handler())
         async with live(subscriber):
-            await until(lambda: subscriber.ready)
+            await eventually(lambda: subscriber.ready)
 
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -259,16 +254,16 @@ async def test_tls_with_an_authority_of_one_s_own(
         url = f"mqtts://127.0.0.1:{child.port}"
         stranger = reader(Endpoint.parse(url), "stranger", Handler())
         async with live(stranger):
-            await until(lambda: sum("verify failed" in e for e in errors(caplog)) >= 2)
+            await eventually(lambda: sum("verify failed" in e for e in errors(caplog)) >= 2)
             assert stranger.connections == 0
         assert any(f"cannot connect to {url}" in error for error in errors(caplog))
         trusted = Endpoint.parse(url, str(certificates / "ca.pem"))
         handler = Handler()
         subscriber = reader(trusted, "friend", handler)
         async with live(subscriber):
-            await until(lambda: subscriber.ready)
+            await eventually(lambda: subscriber.ready)
             expected = await send(trusted, "friend", 0, 2_000)
-            await until(lambda: len(handler.received) == 2_000)
+            await eventually(lambda: len(handler.received) == 2_000)
             subscriber.acknowledge(2_000)
         assert handler.received == expected
         assert subscriber.connections == 1
@@ -280,12 +275,12 @@ async def test_a_name_that_the_certificate_does_not_have_is_refused(
     async with running(services.mosquitto(tmp_path / "broker", tls(certificates))) as child:
         wrong = Endpoint.parse(f"mqtts://localhost:{child.port}", str(certificates / "ca.pem"))
         async with live(reader(wrong, "misled", Handler())):
-            await until(lambda: any("verify failed" in error for error in errors(caplog)))
+            await eventually(lambda: any("verify failed" in error for error in errors(caplog)))
 
 
 async def test_nobody_there_is_reported_and_tried_again(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG)
     port = free_port()
     async with live(reader(Endpoint("127.0.0.1", port), "alone", Handler())):
-        await until(lambda: len(errors(caplog)) >= 2)
+        await eventually(lambda: len(errors(caplog)) >= 2)
     assert f"cannot connect to mqtt://127.0.0.1:{port}" in errors(caplog)[0]

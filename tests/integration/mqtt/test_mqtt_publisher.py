@@ -9,7 +9,8 @@ from sensorpipe_runtime.backoff import Backoff
 from sensorpipe_runtime.mqtt import connection, link
 from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from sensorpipe_runtime.mqtt.publisher import Publisher
-from support.fake_broker import Client, broker, running, until, wait_for_the_end
+from support.fake_broker import Client, broker, running, wait_for_the_end
+from support.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +74,7 @@ async def test_a_broker_that_acknowledges_slowly_is_named(
     async with broker(take) as endpoint:
         one = Publisher(endpoint, "me", capacity=9, clock=lambda: now)
         async with running(one):
-            await until(lambda: one.connected)
+            await eventually(lambda: one.connected)
             one.publish("t", [b"1"])
             await asyncio.wait_for(one.drained(), 10)
             assert one.puback_seconds == 6

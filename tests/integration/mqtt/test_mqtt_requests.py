@@ -6,8 +6,9 @@ import mqtt5
 import pytest
 from sensorpipe_runtime.backoff import Backoff
 from sensorpipe_runtime.mqtt import connection, link
-from support.fake_broker import CONNACK, Client, Handler, broker, running, subscriber, until
+from support.fake_broker import CONNACK, Client, Handler, broker, running, subscriber
 from support.fake_broker import wait_for_the_end as wait
+from support.waiting import eventually
 
 IN_USE = mqtt5.SubAckReasonCode.PACKET_ID_IN_USE
 GRANTED = mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
@@ -53,7 +54,7 @@ async def test_a_subscription_takes_a_packet_id_that_no_message_has(
     async with broker(mochi) as endpoint:
         one = subscriber(endpoint, Handler())
         async with running(one):
-            await until(lambda: one.ready)
+            await eventually(lambda: one.ready)
     assert mochi.asked == asked
 
 
@@ -64,7 +65,7 @@ async def test_a_present_session_goes_on_where_every_packet_id_is_in_use(
     async with broker(mochi) as endpoint:
         one = subscriber(endpoint, Handler())
         async with running(one):
-            await until(lambda: one.ready)
+            await eventually(lambda: one.ready)
             assert one.connections == 1
     assert any("no free packet id" in line for line in caplog.messages)
 
@@ -94,7 +95,7 @@ async def test_a_broker_without_mqtt_5_is_reported(said: bytes, caplog: pytest.L
     async with broker(old, new) as endpoint:
         one = subscriber(endpoint, Handler())
         async with running(one):
-            await until(lambda: one.ready)
+            await eventually(lambda: one.ready)
     (error,) = [r.error for r in caplog.records if "reconnecting" in r.message]  # type: ignore[attr-defined]
     if said:
         assert error == "the broker does not speak MQTT 5, which sensorpipe needs"
@@ -115,7 +116,7 @@ async def test_a_connection_lost_later_says_nothing_of_mqtt_5(caplog: pytest.Log
     async with broker(once, then) as endpoint:
         one = subscriber(endpoint, Handler())
         async with asyncio.timeout(20), running(one):
-            await until(lambda: one.ready)
+            await eventually(lambda: one.ready)
     assert not any("MQTT 5" in getattr(record, "error", "") for record in caplog.records)
 
 
@@ -154,7 +155,7 @@ async def test_former_filters_end_once_the_new_ones_are_subscribed(code: CODES):
         one = subscriber(endpoint, Handler())
         one.former_filters = {"b/#", "a/#"}
         async with running(one):
-            await until(lambda: one.ready)
+            await eventually(lambda: one.ready)
             assert one.former_filters == set()
     assert remembering.asked == ["t", ["a/#", "b/#"]]
 
@@ -165,7 +166,7 @@ async def test_a_new_session_has_no_former_filters():
         one = subscriber(endpoint, Handler())
         one.former_filters = {"a/#"}
         async with running(one):
-            await until(lambda: one.ready)
+            await eventually(lambda: one.ready)
             assert one.former_filters == set()
     assert remembering.asked == ["t"]
 
@@ -180,6 +181,6 @@ async def test_a_broker_that_keeps_a_former_filter_stops_nothing(
         one = subscriber(endpoint, Handler())
         one.former_filters = {"a/#"}
         async with running(one):
-            await until(lambda: one.ready)
+            await eventually(lambda: one.ready)
             assert one.former_filters == {"a/#"}
     assert any("does not end subscriptions" in line for line in caplog.messages)

@@ -1,9 +1,8 @@
 """The id that tells a topic from another of the same name, asked of real brokers."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from sensorpipe_runtime.kafka.topic_queries import TopicQueries, topic_id
 from support import services
 from support.secured_parts import KAFKA_USERS, allow, create, kafka_settings
 from support.services import running
+from support.waiting import eventually
 
 
 def plain(port: int | None) -> KafkaSettings:
@@ -44,22 +44,24 @@ async def test_a_topic_made_anew_has_another_id(settings: KafkaSettings):
     name = f"id_{uuid.uuid4().hex}"
     async with administering(settings) as admin:
         with closing(TopicQueries(settings)) as queries:
-            assert await queries.topic_id(name) is None
+
+            async def is_gone() -> bool:
+                return await queries.topic_id(name) is None
+
+            assert await is_gone()
             await admin.create_topics([NewTopic(name, 2, 1)])
-            async with asyncio.timeout(60):
-                while (first := await queries.topic_id(name)) is None:  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
+            await eventually(lambda: queries.topic_id(name))
+            first = await queries.topic_id(name)
+            assert first is not None
             assert uuid.UUID(first).int
             assert await queries.topic_id(name) == await topic_id(settings, name) == first
 
             await admin.delete_topics([name])
-            async with asyncio.timeout(60):
-                while await queries.topic_id(name) is not None:  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
+            await eventually(is_gone)
             await admin.create_topics([NewTopic(name, 2, 1)])
-            async with asyncio.timeout(60):
-                while (second := await queries.topic_id(name)) is None:  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
+            await eventually(lambda: queries.topic_id(name))
+            second = await queries.topic_id(name)
+            assert second is not None
     assert uuid.UUID(second).int
     assert second != first
 
@@ -93,21 +95,12 @@ async def test_a_question_goes_to_whichever_server_answers(kafka: Child):
         await topic_id(plain(dead), "never_made")
 
 
-async def once_allowed(queries: TopicQueries, topic: str) -> str | None:
-    """Return the id of a topic; Kafka heeds a new ACL somewhat later than it acknowledges it."""
-    async with asyncio.timeout(30):
-        while True:
-            with suppress(TopicAuthorizationFailedError):
-                return await queries.topic_id(topic)
-            await asyncio.sleep(0.1)
-
-
 async def test_with_users_and_after_an_outage(tmp_path: Path):
     async with running(services.secured_kafka(tmp_path, KAFKA_USERS)) as kafka:
         await create(kafka, "seen", "unseen")
         await allow(kafka, "server", {("topic", "seen"): ["Describe"]})
         with closing(TopicQueries(kafka_settings(kafka, "server"))) as queries:
-            before = await once_allowed(queries, "seen")
+            before = await queries.topic_id("seen")
             assert before
             with pytest.raises(TopicAuthorizationFailedError, match="about the topic unseen"):
                 await queries.topic_id("unseen")

@@ -19,9 +19,10 @@ from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.rollups.rolling import Rolling
 from sensorpipe_server.storage.store import Store
 from support import services
-from support.pipeline import ask_status, until
+from support.pipeline import ask_status
 from support.server_parts import NOW, batch_of, one
 from support.services import running
+from support.waiting import eventually, in_thread
 
 ADMIN, SERVER = "the administrator's", "the server's p@ss/word"
 
@@ -79,7 +80,7 @@ async def pod(tmp_path: Path) -> AsyncIterator[Pod]:
 
 
 async def ready(program: Child) -> None:
-    await until(lambda: status(program, "readyz") == 200, "provisioned", program.tail)
+    await eventually(in_thread(lambda: status(program, "readyz") == 200), state=program.tail)
 
 
 def status(program: Child, path: str) -> int:
@@ -89,7 +90,7 @@ def status(program: Child, path: str) -> int:
 
 async def said(program: Child, text: str) -> dict[str, Any]:
     """Wait until a log line holds this text, and return it."""
-    await until(lambda: text in program.tail(), text, program.tail)
+    await eventually(in_thread(lambda: text in program.tail()), state=program.tail)
     lines = [line for line in program.tail().splitlines() if text in line]
     found: dict[str, Any] = json.loads(lines[-1])
     return found
@@ -145,7 +146,7 @@ async def test_a_mongod_restarted_beside_it_is_watched_and_taken_up_again(pod):
     async with running(pod.provision()) as program:
         await ready(program)
         await pod.mongod.stop()
-        await until(lambda: status(program, "readyz") == 503, "not ready", program.tail)
+        await eventually(in_thread(lambda: status(program, "readyz") == 503), state=program.tail)
         assert status(program, "healthz") == 200
         line = await said(program, "MongoDB is unavailable; trying again")
         assert f"127.0.0.1:{pod.mongod.port}" in line["error"]

@@ -12,17 +12,9 @@ from sensorpipe_schema.partial import encode
 from sensorpipe_server.storage import queries
 from sensorpipe_server.storage.documents import date
 from sensorpipe_server.storage.mongodb import database
-from support.server_parts import (
-    T0,
-    client_of,
-    eventually,
-    fresh_database,
-    one,
-    partial,
-    store,
-    summary,
-)
+from support.server_parts import T0, client_of, fresh_database, one, partial, store, summary
 from support.services import running
+from support.waiting import eventually
 
 pytest_plugins = ["support.server_fixtures"]
 

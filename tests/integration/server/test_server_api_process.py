@@ -11,10 +11,10 @@ from aiokafka import AIOKafkaProducer
 from sensorpipe_cli.runner.ports import LOOPBACK, accepts
 from sensorpipe_schema.names import COMPACTED
 from sensorpipe_server.storage.mongodb import database
-from support.server_parts import eventually, one
-from support.server_pipe import now
+from support.server_parts import one
 from support.server_process import Server, answered, api_of
 from support.services import running
+from support.waiting import eventually
 
 
 @pytest.fixture
@@ -69,10 +69,10 @@ async def test_a_request_in_flight_is_answered_before_both_end(server):
             before = connections(program, server.mongod)
             asking = [asyncio.create_task(client.get(path)) for _ in range(before + 1)]
             # one more than there were connections: each has a request
-            await eventually(lambda: now(connections(program, server.mongod) > before))
+            await eventually(lambda: connections(program, server.mongod) > before)
             api_of(program).terminate()  # which it leaves to the other process
             program.send(signal.SIGTERM)
-            await eventually(lambda: now(not accepts(LOOPBACK, server.port)))
+            await eventually(lambda: not accepts(LOOPBACK, server.port))
         finally:
             server.mongod.send(signal.SIGCONT)
         for answer in await asyncio.gather(*asking):
@@ -153,6 +153,6 @@ async def test_clients_that_leave_at_any_moment_leave_nothing_behind(server):
         # A find that is cancelled under way leaves a cursor whose id nobody has learnt: MongoDB
         # keeps it for ten minutes. No scan goes on.
         await eventually(lambda: no_scan_was_read_on(mongodb))
-        await eventually(lambda: now(api_of(program).num_fds() < before + 50))
+        await eventually(lambda: api_of(program).num_fds() < before + 50)
         for path in PATHS:
             assert (await client.get(path)).status_code == 200

@@ -14,9 +14,10 @@ from sensorpipe_runtime.kafka.client import PARTITIONS
 from sensorpipe_server.ingest import consume
 from sensorpipe_server.ingest.consume import Ingest
 from sensorpipe_server.storage.mongodb import database
-from support.server_parts import eventually, fence_message, fresh_database, one
-from support.server_pipe import Pipe, expect, failures, now
+from support.server_parts import fence_message, fresh_database, one
+from support.server_pipe import Pipe, expect, failures
 from support.services import running
+from support.waiting import eventually
 
 
 @pytest.fixture(params=["tansu", "kafka"])
@@ -198,10 +199,10 @@ async def test_a_broker_that_comes_late_is_waited_for(mongod, tmp_path, caplog):
     async with fresh_database(mongod) as db:
         ingest = Ingest(pipe.settings, db, pipe.route)
         task = asyncio.create_task(ingest.run(stop))
-        await eventually(lambda: now("Kafka is unavailable; trying again" in caplog.text))
+        await eventually(lambda: "Kafka is unavailable; trying again" in caplog.text)
         assert not task.done()
         async with running(embedded.kafka_broker(port, tmp_path)):
-            await eventually(lambda: now(ingest.assigned))
+            await eventually(lambda: ingest.assigned)
             await pipe.send(one([(1, 1.0)]))
             await expect(db, [1])
             stop.set()

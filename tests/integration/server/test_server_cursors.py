@@ -16,7 +16,7 @@ from sensorpipe_server.storage.queries import (
 )
 from sensorpipe_server.storage.reads.facility_list import listed
 from sensorpipe_server.storage.rollups.state import RollupState
-from support.server_parts import eventually
+from support.waiting import eventually
 
 pytest_plugins = ["support.server_fixtures"]
 
@@ -100,7 +100,7 @@ async def test_a_read_cancelled_under_way_leaves_no_cursor(db, mongod, read, com
             now_opened, now_open = await cursors(db)
             return now_opened > opened and now_open <= still_open
 
-        await eventually(is_closed, 20)
+        await eventually(is_closed)
 
 
 async def one_state(db):

@@ -11,8 +11,8 @@ from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
 from sensorpipe_runtime.settings import Environment
 from sensorpipe_server.api import dead_letter_counts
 from sensorpipe_server.api.dead_letter_counts import DeadLetterCounter, DeadLetterCounts
-from support.server_parts import eventually
 from support.services import running
+from support.waiting import eventually
 
 
 def settings_of(port):

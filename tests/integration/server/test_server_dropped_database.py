@@ -13,8 +13,9 @@ from sensorpipe_schema.names import COMPACTED
 from sensorpipe_server.audit.audit import Audit
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.store import Store
-from support.server_parts import T0, batch_of, client_of, eventually, fresh_database, one
+from support.server_parts import T0, batch_of, client_of, fresh_database, one
 from support.services import running
+from support.waiting import eventually
 
 
 async def drop(db):

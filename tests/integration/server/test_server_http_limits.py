@@ -15,8 +15,8 @@ from support.http_clients import (
     poured,
     received,
     serving,
-    until,
 )
+from support.waiting import until
 
 KIB = 1024
 MIB = 1024 * KIB

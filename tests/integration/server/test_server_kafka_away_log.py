@@ -10,8 +10,9 @@ import pytest
 from sensorpipe_cli.runner import embedded
 from sensorpipe_cli.runner.child import Child, free_port
 from support import services
-from support.pipeline import ask_status, monitoring_url, own_monitoring, until
+from support.pipeline import ask_status, monitoring_url, own_monitoring
 from support.services import running
+from support.waiting import eventually, in_thread
 
 END = "The library has stopped logging warnings"
 
@@ -37,20 +38,19 @@ async def test_one_line_at_the_beginning_one_a_minute_and_one_at_the_end(tmp_pat
     async with running(mongod), running(server):
         async with running(kafka):
             url = f"{monitoring_url(server)}/readyz"
-            await until(lambda: ask_status(url) == 200, "it is ready", server.tail)
+            await eventually(in_thread(lambda: ask_status(url) == 200), state=server.tail)
         before = len(of_library(server))
-        await until(
-            lambda: any("hidden" in line for line in of_library(server)[before:]),
-            "a minute's line",
-            server.tail,
-            120,
+        await eventually(
+            in_thread(lambda: any("hidden" in line for line in of_library(server)[before:])),
+            state=server.tail,
         )
         async with running(kafka):
-            await until(lambda: ask_status(url) == 200, "it is ready again", server.tail)
-            await until(
-                lambda: any(line["message"] == END for line in of_library(server)[before:]),
-                "the end's line",
-                server.tail,
+            await eventually(in_thread(lambda: ask_status(url) == 200), state=server.tail)
+            await eventually(
+                in_thread(
+                    lambda: any(line["message"] == END for line in of_library(server)[before:])
+                ),
+                state=server.tail,
             )
     lines = of_library(server)[before:]
     end = next(number for number, line in enumerate(lines) if line["message"] == END)

@@ -2,8 +2,9 @@
 
 from sensorpipe_server.storage.mongodb import database
 from support.replica_set import replica_set
-from support.server_parts import counts, eventually, one
+from support.server_parts import counts, one
 from support.server_pipe import Pipe, expect, failures
+from support.waiting import eventually
 
 
 async def test_what_is_there_already_is_committed_only_once_a_majority_has_it(

@@ -14,8 +14,9 @@ from sensorpipe_cli.runner.child import Child, free_port
 from sensorpipe_schema.names import COMPACTED
 from sensorpipe_schema.partial import encode
 from sensorpipe_schema.reading import MAX_SRC
-from support.server_parts import eventually, fresh_database, partial, summary
+from support.server_parts import fresh_database, partial, summary
 from support.services import running
+from support.waiting import eventually
 
 SOURCES = 130_000
 IN_ONE_PARTIAL = 5_000

@@ -24,6 +24,7 @@ from sensorpipe_server.storage.source_seqs import Settling
 from support.exact_audit import ExactAudit
 from support.server_parts import NOW as STORED_AT
 from support.server_parts import T0, fresh_database, one, store
+from support.waiting import eventually
 
 NOW = T0 / 1000 + 3600
 WINDOW_MS = 10_000
@@ -369,9 +370,7 @@ async def test_it_goes_on_when_mongodb_is_away(monkeypatch, caplog):
     monkeypatch.setattr(audits, "ROUND_SECONDS", 0.0)
     async with database.connect("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50") as client:
         running = asyncio.create_task(Audit(database.database(client), lambda: True).run())
-        async with asyncio.timeout(20):
-            while not any("audit is waiting" in line for line in caplog.messages):  # noqa: ASYNC110  no event
-                await asyncio.sleep(0.02)
+        await eventually(lambda: any("audit is waiting" in line for line in caplog.messages))
         assert not running.done()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -1,7 +1,5 @@
 """What MongoDB never takes stops nobody else: its record becomes a dead letter."""
 
-import asyncio
-
 import pytest
 from pymongo import GEOSPHERE
 from sensorpipe_server.storage import logs
@@ -9,6 +7,7 @@ from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.store import Store
 from support.server_parts import PLACE, batch_of, fence_message, fresh_database, one
 from support.server_pipe import Pipe, expect
+from support.waiting import eventually
 
 FULL = 16 * 1024 * 1024 - 60
 """Bytes of a text that leaves a document no room for a name."""
@@ -27,9 +26,13 @@ async def pipe(tansu):
 
 async def committed(pipe, offset):
     """Return once so much of partition 0 is committed."""
-    async with asyncio.timeout(60):
-        while (await pipe.committed())[0] != offset:
-            pass
+    seen = []
+
+    async def reached():
+        seen.append((await pipe.committed())[0])
+        return seen[-1] == offset
+
+    await eventually(reached, state=lambda: seen[-1])
 
 
 async def validated(db, name):

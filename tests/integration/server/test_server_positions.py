@@ -12,9 +12,10 @@ from sensorpipe_runtime.kafka.client import ensure_topics
 from sensorpipe_server.storage import logs
 from sensorpipe_server.storage.mongodb import database
 from support import services
-from support.server_parts import counts, eventually, fence_message, fresh_database, one
-from support.server_pipe import Pipe, expect, now
+from support.server_parts import counts, fence_message, fresh_database, one
+from support.server_pipe import Pipe, expect
 from support.services import running
+from support.waiting import eventually
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ async def test_a_topic_remade_under_a_running_server_is_read_from_its_beginning(
         await remake(pipe)
         await pipe.send(*partials(40, run=3, window=2))
         await expect(db, [5, 5, 40])
-        await eventually(lambda: now("the topic was created again" in caplog.text))
+        await eventually(lambda: "the topic was created again" in caplog.text)
     assert (await pipe.committed())[0] == 40
     assert await logs.fenced_total(database.logs(db)) == 0
 
@@ -149,7 +150,7 @@ async def test_what_is_fenced_is_said_and_counted(kafka, db, caplog):
     async with pipe.ingesting(db):
         await pipe.send(fence_message(2), *partials(3), *partials(4, run=2))
         await expect(db, [4])
-        await eventually(lambda: now("partials are not counted" in caplog.text))
+        await eventually(lambda: "partials are not counted" in caplog.text)
     (said,) = [r for r in caplog.records if r.message.startswith("partials are not counted")]
     assert (said.partition, said.partials, said.first_offset, said.last_offset) == (0, 3, 1, 3)
     assert await logs.fenced_total(database.logs(db)) == 3

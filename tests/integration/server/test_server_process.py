@@ -14,9 +14,10 @@ from sensorpipe_runtime.settings import SettingsError
 from sensorpipe_schema.names import COMPACTED
 from sensorpipe_server.settings import Settings
 from sensorpipe_server.storage.mongodb.watch import explain
-from support.server_parts import eventually, one
+from support.server_parts import one
 from support.server_process import Server, answered
 from support.services import running
+from support.waiting import eventually
 
 
 @pytest.fixture

@@ -22,13 +22,13 @@ from support.server_parts import (
     T0,
     batch_of,
     client_of,
-    eventually,
     fence_message,
     fresh_database,
     one,
     summary,
 )
 from support.server_pipe import Pipe
+from support.waiting import eventually
 
 Copy = dict[str, list[dict[str, Any]]]
 """The documents of each collection."""

@@ -11,7 +11,8 @@ from sensorpipe_server.storage.rollups.past import Past
 from sensorpipe_server.storage.rollups.rolling import MARGIN_MS, Rolling
 from sensorpipe_server.storage.rollups.state import RollupState
 from sensorpipe_server.storage.store import Store
-from support.server_parts import NOW, T0, batch_of, eventually, one
+from support.server_parts import NOW, T0, batch_of, one
+from support.waiting import eventually
 
 pytest_plugins = ["support.server_fixtures"]
 
@@ -45,7 +46,7 @@ async def test_a_round_begins_early_after_many_windows(db, monkeypatch):
         await eventually(lambda: _is(db, first))
         later = await put(BUCKET_WINDOWS + 21, 5 * BUCKET_WINDOWS + 20)
         assert later > first
-        await eventually(lambda: _is(db, later), 20)  # by the clock it takes 150 s
+        await eventually(lambda: _is(db, later))  # by the clock it takes 150 s
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -12,9 +12,9 @@ from sensorpipe_server.api.routes import application
 from sensorpipe_server.storage.mongodb import database
 from starlette.applications import Starlette
 from starlette.routing import Route
-from support.http_clients import Gated, answers_of, asked, connect, get, received, serving, until
-from support.server_parts import eventually, one, store
-from support.server_pipe import now
+from support.http_clients import Gated, answers_of, asked, connect, get, received, serving
+from support.server_parts import one, store
+from support.waiting import eventually, until
 
 pytest_plugins = ["support.server_fixtures"]
 
@@ -128,7 +128,7 @@ async def test_a_client_that_leaves_ends_its_scan_of_the_database(db, mongod, pa
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         commands.at_more = writer.close
         writer.write(get(path.encode()))
-        await eventually(lambda: now("killCursors" in commands.names))
+        await eventually(lambda: "killCursors" in commands.names)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(get(b"/api/sensors/facility_1?limit=1"))
         assert b"200 OK" in await reader.readline()

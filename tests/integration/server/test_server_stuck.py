@@ -11,9 +11,10 @@ from sensorpipe_cli.runner.child import free_port
 from sensorpipe_server.ingest import fetch_watch
 from sensorpipe_server.ingest.consume import Ingest
 from sensorpipe_server.storage.store import Store
-from support.server_parts import eventually, fresh_database, one
-from support.server_pipe import Pipe, expect, now
+from support.server_parts import fresh_database, one
+from support.server_pipe import Pipe, expect
 from support.services import running
+from support.waiting import eventually
 
 
 @pytest.fixture
@@ -36,9 +37,7 @@ async def test_a_broker_that_no_longer_answers_ends_the_session(db, tmp_path, mo
         os.kill(broker.pid, signal.SIGSTOP)
         try:
             said = "no fetch from the partitions [0, 1, 2] was answered for 2 s"
-            await eventually(
-                lambda: now(any(said in getattr(r, "error", "") for r in caplog.records))
-            )
+            await eventually(lambda: any(said in getattr(r, "error", "") for r in caplog.records))
         finally:
             monkeypatch.undo()
             os.kill(broker.pid, signal.SIGCONT)
@@ -57,10 +56,10 @@ async def test_a_write_that_never_ends_is_seen_by_the_probe_after_a_minute(tansu
     monkeypatch.setattr("sensorpipe_server.ingest.consume.STOP_SECONDS", 0.5)
     task = asyncio.create_task(ingest.run(stop))
     try:
-        await eventually(lambda: now(ingest.assigned))
+        await eventually(lambda: ingest.assigned)
         assert ingest.is_moving()
         await pipe.send(one([(1, 1.0)]))
-        await eventually(lambda: now(ingest._membership.is_behind()))
+        await eventually(ingest._membership.is_behind)
         assert ingest.is_moving()
         clock[0] += 61
         assert not ingest.is_moving()

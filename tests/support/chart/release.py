@@ -13,7 +13,7 @@ from cluster_client import Cluster
 from sensorpipe_cli.client.http import get
 from support.chart.render import CHART, image
 from support.kube import part_images
-from support.kube.operator_process import until
+from support.waiting import until
 
 NAME = "sensorpipe"
 _APPS = ("operator", "generator", "compactor", "server")
@@ -108,7 +108,7 @@ class Release:
             found = {item["_id"] for item in self.ask("/api/stats?sensors=temperature,level")}
             return found >= set(names)
 
-        until(there, 120)
+        until(there)
 
     def _helm(self, verb: str, *arguments: str) -> str:
         images = [f"--set={one}" for one in self.images]
@@ -139,7 +139,7 @@ def windows(release: Release, facility: str) -> int:
 def flows(release: Release, facility: str) -> None:
     """Wait until a further window of a facility is stored."""
     before = windows(release, facility)
-    until(lambda: windows(release, facility) > before, 120)
+    until(lambda: windows(release, facility) > before)
 
 
 def rest(release: Release) -> None:
@@ -148,7 +148,7 @@ def rest(release: Release) -> None:
         patch = json.dumps({"spec": {"suspend": True}})
         name = sensor["metadata"]["name"]
         release.kubectl("patch", "sensor", name, "--type=merge", "-p", patch)
-    until(lambda: not release.pods("generator"), 120)
+    until(lambda: not release.pods("generator"))
 
 
 def resume(release: Release, *names: str) -> None:

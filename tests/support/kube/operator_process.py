@@ -1,13 +1,11 @@
 """The operator as a process beside the cluster, with the rights of its service account."""
 
-import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from kubernetes.aio import client, config
 from sensorpipe_cli.runner.child import free_port
 from sensorpipe_operator.kube_api import KubeApi
 from support.chart.render import Object, render
+from support.waiting import until
 
 NAMESPACE = "sensorpipe"
 ACCOUNT = "sensorpipe-operator"
@@ -105,7 +104,7 @@ def running(
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environ)
     operator = Operator(process, port, log)
     try:
-        until(lambda: operator.get("/readyz")[0] == 200 or process.poll() is not None, 30)
+        until(lambda: operator.get("/readyz")[0] == 200 or process.poll() is not None)
         assert process.poll() is None, log.read_text()
         yield operator
     finally:
@@ -121,22 +120,6 @@ def frozen(operator: Operator) -> Iterator[None]:
         yield
     finally:
         operator.process.send_signal(signal.SIGCONT)
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
-
-
-async def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait on the loop until something is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.05)
 
 
 @dataclass(slots=True)
@@ -172,7 +155,7 @@ class Namespace:
     def wait_reason(
         self, sensor: str, reason: str, kind: str = "Ready", seconds: float = 60
     ) -> None:
-        until(lambda: self.condition(sensor, kind).get("reason") == reason, seconds)
+        until(lambda: self.condition(sensor, kind).get("reason") == reason, seconds=seconds)
 
     def gone(self) -> bool:
         try:

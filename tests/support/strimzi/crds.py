@@ -1,18 +1,17 @@
 """Strimzi's own definitions of Kafka, KafkaNodePool, KafkaTopic and KafkaUser, in a cluster."""
 
 import json
-import time
 from pathlib import Path
 
 from cluster_client import Cluster
 from cluster_home import UnavailableError
+from support.waiting import until
 
 CRDS = Path(__file__).parents[3] / ".cache/strimzi/crds"
 _NAMES = {
     f"{plural}.kafka.strimzi.io"
     for plural in ("kafkas", "kafkanodepools", "kafkatopics", "kafkausers")
 }
-_PATIENCE = 60.0
 
 
 def install(cluster: Cluster) -> None:
@@ -25,11 +24,7 @@ def install(cluster: Cluster) -> None:
     # server-side: they are longer than what a client-side apply may note in an annotation
     paths = [word for file in files for word in ("-f", str(file))]
     cluster.kubectl("apply", "--server-side", *paths)
-    deadline = time.monotonic() + _PATIENCE
-    while lacking := _NAMES - _established(cluster):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not established after {_PATIENCE:.0f} s: {sorted(lacking)}")
-        time.sleep(0.2)
+    until(lambda: not _NAMES - _established(cluster), state=lambda: _established(cluster))
 
 
 def has_operator(cluster: Cluster) -> bool:

@@ -7,7 +7,6 @@ else Strimzi can do it refuses in the resource's status, as Strimzi does what is
 """
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from support.strimzi.properties import ADMIN_PORT, UnknownError
 from support.strimzi.topics import Topics
 from support.strimzi.users import Users
 from support.strimzi.wire import connected
+from support.waiting import until
 
 _INTERVAL = 0.5
 _PATIENCE = 120.0
@@ -58,15 +58,15 @@ class StandIn:
         where = ("-n", self.namespace, f"pod/{pod}")
         old = self.cluster.kubectl("get", *where, "-o", "jsonpath={.metadata.uid}")
         self.cluster.kubectl("delete", *where, *arguments)
-        deadline = time.monotonic() + _PATIENCE
         shown = "jsonpath={.metadata.uid} {.status.conditions[?(@.type=='Ready')].status}"
-        while True:
+        found = ""
+
+        def is_back() -> bool:
+            nonlocal found
             found = self.cluster.kubectl("get", *where, "-o", shown, "--ignore-not-found")
-            if old not in found and found.endswith(" True"):
-                return
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{pod} is not back after {_PATIENCE:.0f} s: {found!r}")
-            time.sleep(_INTERVAL)
+            return old not in found and found.endswith(" True")
+
+        until(is_back, state=lambda: f"{pod} is {found!r}", seconds=_PATIENCE)
 
     def explain(self) -> str:
         """Return what may be wrong when something waited for Kafka in vain."""

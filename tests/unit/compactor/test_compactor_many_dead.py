@@ -7,6 +7,7 @@ import pytest
 from sensorpipe_compactor import compactor as compactor_module
 from sensorpipe_compactor.output.records import Record
 from support.compactor_bench import BAD, Bench
+from support.waiting import eventually
 from support.window_parts import NOW, message, when, windows
 
 TAKEN = 2_000
@@ -27,9 +28,7 @@ def sizes(bench: Bench) -> list[int]:
 
 async def run_until_acknowledged(bench: Bench, count: int) -> None:
     running = asyncio.create_task(bench.compactor.run())
-    async with asyncio.timeout(30):
-        while bench.acknowledged < count:  # noqa: ASYNC110  what it waits for is a count
-            await asyncio.sleep(0)
+    await eventually(lambda: bench.acknowledged >= count)
     bench.compactor.stop()
     await running
 

@@ -11,6 +11,7 @@ from sensorpipe_operator.names import Body, Kind
 from sensorpipe_operator.watch import resync
 from sensorpipe_operator.workqueue import WorkQueue
 from support.kube.operator_parts import KEY, sensor_body
+from support.waiting import eventually
 
 
 class Api:
@@ -55,11 +56,10 @@ async def test_it_is_done_when_asked_for_until_it_succeeds(
         every_seconds=3600,
         requested=requested,
     )
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(listing), tasks.create_task(queue.run_worker(do))]
         requested.set()
-        while not seen:  # noqa: ASYNC110  it is for others to change
-            await asyncio.sleep(0.001)
+        await eventually(lambda: seen)
         for task in running:
             task.cancel()
     assert seen == [KEY]

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given
@@ -11,16 +10,10 @@ from sensorpipe_operator.cache import Cache, EventSink
 from sensorpipe_operator.names import Body, Key, Kind
 from sensorpipe_operator.workqueue import WorkQueue
 from support.kube.operator_parts import sensor_body
+from support.waiting import eventually
 
 A: Key = ("n", "a")
 B: Key = ("n", "b")
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    """Let the others run until something is so."""
-    async with asyncio.timeout(10):
-        while not reached():  # noqa: ASYNC110  it is for others to change
-            await asyncio.sleep(0.001)
 
 
 async def test_a_sensor_added_often_is_processed_once() -> None:
@@ -34,7 +27,7 @@ async def test_a_sensor_added_often_is_processed_once() -> None:
 
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(queue.run_worker(do))
-        await until(lambda: len(seen) == 2)
+        await eventually(lambda: len(seen) == 2)
         assert len(queue) == 0
         task.cancel()
     assert seen == [A, B]
@@ -57,7 +50,7 @@ async def test_a_sensor_added_while_processed_is_processed_again() -> None:
     queue.add(B)
     async with asyncio.TaskGroup() as tasks:
         workers = [tasks.create_task(queue.run_worker(do)) for _ in range(3)]
-        await until(lambda: seen.total() == 4)
+        await eventually(lambda: seen.total() == 4)
         for worker in workers:
             worker.cancel()
     assert seen == {A: 2, B: 2}
@@ -74,7 +67,7 @@ async def test_what_failed_is_tried_again_by_itself() -> None:
     queue.add(A)
     async with asyncio.TaskGroup() as tasks:
         worker = tasks.create_task(queue.run_worker(do))
-        await until(lambda: attempts == 2)
+        await eventually(lambda: attempts == 2)
         worker.cancel()
 
 
@@ -142,7 +135,7 @@ async def test_work_that_waits_while_no_worker_moves_is_no_progress() -> None:
         now += 60
         assert not queue.progress.is_made()
         free.set()
-        await until(lambda: not queue._waiting)
+        await eventually(lambda: not queue._waiting)
         assert queue.progress.is_made()
         task.cancel()
 
@@ -164,7 +157,7 @@ async def test_work_that_fails_and_is_tried_again_is_progress() -> None:
     queue.progress.look()
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(queue.run_worker(do))
-        await until(lambda: len(tried) >= 10)
+        await eventually(lambda: len(tried) >= 10)
         assert queue.progress.is_made()
         task.cancel()
     for timer in queue._timers.values():

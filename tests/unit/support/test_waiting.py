@@ -21,7 +21,7 @@ def test_a_condition_is_looked_at_even_where_no_time_is_left():
     until(lambda: True, seconds=0)
 
 
-async def test_what_does_not_come_is_told_with_what_was_compared():
+async def test_what_does_not_come_is_reported_with_what_was_compared():
     heard = [1, 2]
     with pytest.raises(AssertionError) as failure:
         await eventually(lambda: len(heard) == 3 and bool(heard), seconds=SOON)
@@ -48,19 +48,19 @@ def test_blocking_tells_the_same_with_how_things_stood():
     ]
 
 
-async def test_of_two_conditions_in_a_line_the_right_one_is_told():
+async def test_of_two_conditions_in_a_line_the_right_one_is_reported():
     one, other = (lambda: len("ab") == 1, lambda: len("abc") == 2)
     for condition, told in ((one, "len('ab') is 2"), (other, "len('abc') is 3")):
         with pytest.raises(AssertionError, match=told.replace("(", r"\(").replace(")", r"\)")):
             await eventually(condition, seconds=SOON)
 
 
-async def test_a_condition_in_a_thread_is_told_as_it_is_written():
+async def test_a_condition_in_a_thread_is_reported_as_it_is_written():
     with pytest.raises(AssertionError, match=r"not within 0.05 s: len\('a'\) == 2\n.* is 1"):
         await eventually(in_thread(lambda: len("a") == 2), seconds=SOON)
 
 
-async def test_a_condition_with_a_name_is_told_by_it():
+async def test_a_condition_with_a_name_is_reported_by_it():
     async def is_stored() -> bool:
         return False
 
@@ -84,7 +84,7 @@ async def test_what_a_condition_raises_is_raised():
         await eventually(fails)
 
 
-def test_a_long_value_is_told_by_its_end():
+def test_a_long_value_is_reported_by_its_end():
     log = "x" * 5_000 + "the end"
     with pytest.raises(AssertionError) as failure:
         until(lambda: "wanted" in log, seconds=0)
