@@ -1,4 +1,6 @@
+import gc
 import os
+import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,14 +11,16 @@ import pytest
 import pytest_asyncio
 from cluster_client import Cluster
 from cluster_home import UnavailableError
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from sensorpipe_cli.runner import embedded
 from sensorpipe_cli.runner.child import Child, free_port
 from support import isolation, services
 from support.services import running
 
-settings.register_profile("a busy machine", deadline=None)
-settings.register_profile("quick", deadline=None, max_examples=10)
+settings.register_profile(
+    "a busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("quick", settings.get_profile("a busy machine"), max_examples=10)
 settings.load_profile("a busy machine")
 
 _TESTS: Final = Path(__file__).parent
@@ -29,6 +33,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test the marker that its folder is named after."""
     for item in items:
         item.add_marker(item.path.relative_to(_TESTS).parts[0])
+
+
+def pytest_collection_finish() -> None:
+    """Leave out of later collections what was imported and collected: it stays."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Have what a test left unclosed fail this test, not the one in which it is collected."""
+    try:
+        return (yield)
+    finally:
+        if item.get_closest_marker("unit") is None:
+            _collect()
+
+
+def _collect() -> None:
+    left: list[str] = []
+    hook, sys.unraisablehook = sys.unraisablehook, lambda one: left.append(repr(one.exc_value))
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
+    if left:
+        pytest.fail("\n".join(["left behind:", *left]), pytrace=False)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
