@@ -46,7 +46,7 @@ async def live(one: Link) -> AsyncIterator[asyncio.Task[None]]:
     try:
         yield task
         await one.close()
-        await asyncio.wait_for(task, 20)
+        await asyncio.wait_for(task, 60)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -80,7 +80,7 @@ async def send(at: Endpoint, name: str, first: int, count: int) -> list[bytes]:
     publisher = Publisher(at, f"{name}-publisher", capacity=count)
     async with live(publisher):
         publisher.publish(f"{name}/x", payloads)
-        await asyncio.wait_for(publisher.drained(), 30)
+        await asyncio.wait_for(publisher.drained(), 120)
     assert publisher.acknowledged == count
     assert publisher.refused == publisher.unacknowledged == 0
     return payloads
