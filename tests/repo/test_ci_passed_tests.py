@@ -40,7 +40,7 @@ def run(folder: Path, *options: str, **environ: str) -> str:
     command = [sys.executable, "-m", "pytest", "-v", "-p", "passed_tests", *options]
     env = os.environ | {"PYTHONPATH": str(ROOT / ".ci")} | environ
     return subprocess.run(
-        command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=240, check=False
     ).stdout
 
 

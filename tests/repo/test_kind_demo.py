@@ -50,7 +50,7 @@ def demo(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"PATH": str(path), "TMPDIR": str(path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

@@ -120,7 +120,7 @@ class Source:
         return [encode(Reading(now, 1.0)) for _ in range(count)]
 
     async def drained(self) -> None:
-        await asyncio.wait_for(self.publisher.drained(), 60)
+        await asyncio.wait_for(self.publisher.drained(), 120)
 
     def expected(self) -> dict[tuple[str, str, int], int]:
         return {("s", "a", seq): 1 for seq in range(1, self.sent + 1)}

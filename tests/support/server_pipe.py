@@ -52,6 +52,17 @@ class Pipe:
                 for number in range(PARTITIONS)
             ]
 
+    async def commits(self, *expected):
+        """Return once these are the committed offsets of the first partitions."""
+        seen = None
+
+        async def are_committed():
+            nonlocal seen
+            seen = await self.committed()
+            return seen[: len(expected)] == [*expected]
+
+        await eventually(are_committed, state=lambda: seen)
+
     async def dead_letters(self, count):
         """Return the first `count` dead letters."""
         async with AIOKafkaConsumer(

@@ -193,7 +193,7 @@ async def running(child: Child) -> AsyncIterator[Child]:
     """Start a service, wait until it listens, and stop it afterwards."""
     await child.start()
     try:
-        await child.listening()
+        await child.listening(180)
         yield child
     finally:
         await child.stop()

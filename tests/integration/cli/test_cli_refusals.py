@@ -24,7 +24,7 @@ spec:
 def sensorpipe(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "sensorpipe_cli", *map(str, arguments)]
     return subprocess.run(
-        argv, capture_output=True, text=True, timeout=60, env=os.environ | environ, check=False
+        argv, capture_output=True, text=True, timeout=240, env=os.environ | environ, check=False
     )
 
 

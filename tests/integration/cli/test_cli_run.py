@@ -141,7 +141,7 @@ def finished(process: subprocess.Popen[str]) -> str:
     """Return the output that is left: what was read ahead, too, which communicate() passes over."""
     assert process.stdout
     output = process.stdout.read()
-    process.wait(60)
+    process.wait(240)
     return output
 
 
@@ -174,7 +174,7 @@ def test_starts_and_stops_in_order_and_leaves_nothing(up, notes, tmp_path):
 
 
 def test_says_in_plain_lines_what_became_of_the_run(up):
-    output = up("--duration", "1s").communicate(timeout=60)[0]
+    output = up("--duration", "1s").communicate(timeout=240)[0]
     assert all(line.isascii() and line.isprintable() for line in output.splitlines())
     words = dict(line.rsplit(maxsplit=1) for line in output.splitlines() if "  " in line)
     assert words["lost"] == words["duplicates"] == "0"
@@ -185,7 +185,7 @@ def test_says_in_plain_lines_what_became_of_the_run(up):
 @pytest.mark.parametrize("totals", ['{"lost": 1}', '{"duplicates": 1}'])
 def test_a_lost_or_duplicate_reading_is_a_failure(up, totals):
     process = up("--duration", "1s", STAND_IN_TOTALS=totals)
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     assert process.returncode == 1
 
 
@@ -250,7 +250,7 @@ def test_interrupted_while_starting_it_leaves_nothing(up, tmp_path):
     process.stdout.readline()
     children = everything(process)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     assert process.returncode == 130
     until(lambda: gone(children))
     assert list((tmp_path / "tmp").iterdir()) == []
@@ -270,7 +270,7 @@ def test_a_reader_that_goes_away_ends_the_run_in_order(up, notes):
     children = running(process)
     assert process.stdout
     process.stdout.close()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=240) == 0
     assert notes.read_text().splitlines()[-1] == "stop server"
     until(lambda: gone(children))
 
@@ -278,7 +278,7 @@ def test_a_reader_that_goes_away_ends_the_run_in_order(up, notes):
 def test_data_and_logs_stay_where_the_user_wants_them(up, tmp_path):
     folder = tmp_path / "mine"
     process = up("--duration", "1s", "--data", str(folder))
-    output = process.communicate(timeout=60)[0]
+    output = process.communicate(timeout=240)[0]
     assert process.returncode == 0, output
     assert (folder / "mongodb" / "WiredTiger").exists()
     assert (folder / "logs" / "generator-hall.log").exists()

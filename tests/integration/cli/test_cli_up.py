@@ -42,7 +42,7 @@ def up(tmp_path) -> Iterator[Up]:
 
 
 def ask(port: int, path: str):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
         return json.load(answer)
 
 
@@ -72,14 +72,14 @@ def test_the_demo_is_stored_exactly_once_and_leaves_nothing(up, tmp_path):
         assert item[f"avg_{sensor}"] == pytest.approx(mean, rel=0.5)
     url = f"http://127.0.0.1:{port}"
     argv = [sys.executable, "-m", "sensorpipe_cli", "verify", "--all", "--url", url]
-    verified = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    verified = subprocess.run(argv, capture_output=True, text=True, timeout=240, check=False)
     assert verified.returncode == 0, verified
     assert all(name in verified.stdout for name in FACILITIES)
 
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) == 9  # the server's API is a process of its own
     process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=120)[0]
+    output = process.communicate(timeout=240)[0]
     assert process.returncode == 0, output
     summary = {
         name.strip(): value.strip()

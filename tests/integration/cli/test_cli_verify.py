@@ -69,7 +69,7 @@ def verify(url: str, *options: str, **environ: str) -> subprocess.CompletedProce
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=240,
         env=os.environ | environ,
         check=False,
     )

@@ -81,7 +81,7 @@ def test_what_is_asked_meanwhile_is_answered_as_shown(demo, page):
             check=False,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         is_shown_by(example, done.stdout)

@@ -153,7 +153,7 @@ def watching(port: int, facility: str) -> Iterator[Watcher]:
     watcher = Watcher(port, facility)
     watcher.client.loop_start()
     try:
-        assert watcher.subscribed.wait(10)
+        assert watcher.subscribed.wait(60)
         yield watcher
     finally:
         watcher.client.disconnect()

@@ -22,7 +22,7 @@ async def test_what_is_there_already_is_committed_only_once_a_majority_has_it(
         async with pipe.ingesting(db):
             await pipe.send(messages[0])
             await expect(db, [1])
-        assert (await pipe.committed())[0] == 1
+            await pipe.commits(1)
         await mongods.replicate(on=False)
 
         async def is_on_the_primary():
@@ -36,9 +36,5 @@ async def test_what_is_there_already_is_committed_only_once_a_majority_has_it(
             assert (await pipe.committed())[0] == 1
             await mongods.members[0].kill()
             await mongods.replicate(on=True)
-
-            async def is_committed():
-                return (await pipe.committed())[0] == 4
-
-            await eventually(is_committed)
+            await pipe.commits(4)
         assert await counts(db) == [4]

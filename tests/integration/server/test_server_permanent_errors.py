@@ -7,7 +7,6 @@ from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.store import Store
 from support.server_parts import PLACE, batch_of, fence_message, fresh_database, one
 from support.server_pipe import Pipe, expect
-from support.waiting import eventually
 
 FULL = 16 * 1024 * 1024 - 60
 """Bytes of a text that leaves a document no room for a name."""
@@ -22,17 +21,6 @@ async def db(mongod):
 @pytest.fixture
 async def pipe(tansu):
     return Pipe(tansu.port)
-
-
-async def committed(pipe, offset):
-    """Return once so much of partition 0 is committed."""
-    seen = []
-
-    async def reached():
-        seen.append((await pipe.committed())[0])
-        return seen[-1] == offset
-
-    await eventually(reached, state=lambda: seen[-1])
 
 
 async def validated(db, name):
@@ -73,7 +61,7 @@ async def test_a_fence_that_mongodb_never_takes_is_left_out(pipe, db, how, caplo
         await pipe.send(one([(1, 1.0)], number=1), fence_message(2))
         await pipe.send(one([(2, 1.0)], run=2, number=1))
         await expect(db, [2])
-        await committed(pipe, 3)
+        await pipe.commits(3)
     said = [r.error for r in caplog.records if r.message.startswith("a fence, or a count")]
     code = {"no array": "MongoDB: 2: ", "validated": "MongoDB: 121: "}[how]
     assert said
@@ -100,9 +88,9 @@ async def test_an_error_that_nobody_foresaw_is_not_repeated_for_ever(pipe, db):
         )
         await expect(db, [1] * 40)
         (letter,) = await pipe.dead_letters(1)
-        await committed(pipe, 41)
+        await pipe.commits(41)
         await pipe.send(one([(41, 1.0)], window=1, number=41, sensor="pressure"))
-        await committed(pipe, 42)
+        await pipe.commits(42)
     headers = dict(letter.headers)
     assert (headers["reason"], headers["offset"]) == (b"refused_by_database", b"0")
     assert headers["detail"].startswith(b"MongoDB: 16755: ")
