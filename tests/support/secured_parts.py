@@ -93,10 +93,15 @@ async def _is_known(admin: AIOKafkaAdminClient, acl: DescribeAclsRequest) -> boo
 
 
 async def create(kafka: Child, *topics: str) -> None:
-    """Create topics, as Strimzi's topic operator does."""
+    """Create topics, as Strimzi's topic operator does; return once the broker knows them."""
     async with kafka_admin(kafka) as admin:
         answer = await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in topics])
         assert not [error for error in answer.topic_errors if error[1]]
+
+        async def are_known() -> bool:
+            return set(topics) <= set(await admin.list_topics())
+
+        await eventually(are_known)
 
 
 class Secured(Pipeline):

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from functools import partial
 
 import pytest
 from aiokafka.errors import GroupAuthorizationFailedError
@@ -92,10 +91,6 @@ async def test_a_stalled_compactors_late_partial_does_not_count_even_after_a_res
     assert entry["fences"] == [{"log": entry["log"], "compactor": "c", "run": 2, "offset": 1}]
     assert entry["fenced"] == 1
     assert await pipe.committed() == [4, 0, 0]
-
-
-async def has_committed(pipe, offsets):
-    return await pipe.committed() == offsets
 
 
 @pytest.mark.parametrize("how", ["stopped", "frozen"])
