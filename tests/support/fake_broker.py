@@ -122,5 +122,11 @@ async def wait_for_the_end(client: Client) -> None:
             await client.packet()
 
 
+async def accept(client: Client) -> None:
+    """Accept a connection and its subscription, and say nothing more."""
+    await client.welcome()
+    await wait_for_the_end(client)
+
+
 def subscriber(endpoint: Endpoint, handler: Handler) -> Subscriber:
     return Subscriber(endpoint, "me", ["t"], handler)

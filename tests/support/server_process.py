@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,27 @@ from sensorpipe_cli.runner.ports import free_port, free_ports
 from sensorpipe_runtime.kafka.client import PARTITIONS
 from sensorpipe_schema.names import COMPACTED, SERVER_GROUP
 from support.waiting import eventually
+
+
+def server_child(
+    folder: Path,
+    kafka: Child,
+    mongod: Child,
+    name: str,
+    environ: Mapping[str, str] | None = None,
+    *,
+    port: int | None = None,
+) -> Child:
+    """Return the program on these services, with a database of this name; not started yet."""
+    port = port or free_port()
+    ours = {
+        "SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka.port}",
+        "SENSORPIPE_MONGODB_URI": f"mongodb://127.0.0.1:{mongod.port}/{name}",
+        "SENSORPIPE_HTTP": f"127.0.0.1:{port}",
+    }
+    argv = [sys.executable, "-m", "sensorpipe_server"]
+    log = folder / "server.log"
+    return Child("server", argv, log, environ={**os.environ, **ours, **(environ or {})}, port=port)
 
 
 class Server:
@@ -31,17 +52,13 @@ class Server:
 
     def child(self, open_files: int | None = None, **environ: str) -> Child:
         """Return the program, not started yet."""
-        ours = {
-            "SENSORPIPE_KAFKA_BOOTSTRAP": self.bootstrap,
-            "SENSORPIPE_MONGODB_URI": f"mongodb://127.0.0.1:{self.mongod.port}/sensorpipe",
-            "SENSORPIPE_HTTP": f"127.0.0.1:{self.port}",
-            "SENSORPIPE_MONITORING": f"127.0.0.1:{self.monitoring}",
-        }
-        argv = [sys.executable, "-m", "sensorpipe_server"]
+        watched = {"SENSORPIPE_MONITORING": f"127.0.0.1:{self.monitoring}"}
+        child = server_child(
+            self.folder, self.kafka, self.mongod, "sensorpipe", watched | environ, port=self.port
+        )
         if open_files is not None:
-            argv = ["sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh", *argv]
-        log = self.folder / "server.log"
-        return Child("server", argv, log, environ={**os.environ, **ours, **environ}, port=self.port)
+            child._argv[:0] = ["sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh"]
+        return child
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[httpx2.AsyncClient]:

@@ -18,6 +18,7 @@ from support.fake_broker import (
     TAKEN_OVER,
     Client,
     Handler,
+    accept,
     broker,
     publish,
     running,
@@ -161,10 +162,6 @@ async def test_a_broker_that_says_no_or_nonsense_is_tried_again(
             await client.send(sent)
         await wait_for_the_end(client)
 
-    async def accept(client: Client) -> None:
-        await client.welcome()
-        await wait_for_the_end(client)
-
     async with broker(refuse, accept) as endpoint:
         one = subscriber(endpoint, Handler())
         async with running(one):
@@ -212,21 +209,16 @@ async def test_pings_go_on_while_nobody_reads():
 
 @pytest.mark.usefixtures("quick")
 async def test_a_broker_that_fell_silent_is_given_up(caplog: pytest.LogCaptureFixture):
-    async with broker(silent) as endpoint:
+    async with broker(accept) as endpoint:
         one = subscriber(endpoint, Handler())
         async with running(one):
             await eventually(lambda: one.connections >= 2)
     assert any("has sent nothing for" in getattr(r, "error", "") for r in caplog.records)
 
 
-async def silent(client: Client) -> None:
-    await client.welcome()
-    await wait_for_the_end(client)
-
-
 @pytest.mark.usefixtures("quick")
 async def test_a_broker_that_does_not_answer_is_given_up(caplog: pytest.LogCaptureFixture):
-    async with broker(wait_for_the_end, silent) as endpoint:
+    async with broker(wait_for_the_end, accept) as endpoint:
         one = subscriber(endpoint, Handler())
         async with running(one):
             await eventually(lambda: one.ready)

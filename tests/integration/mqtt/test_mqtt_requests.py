@@ -1,12 +1,10 @@
 """What brokers answer to CONNECT and SUBSCRIBE in ways that no broker of the tests does."""
 
-import asyncio
-
 import mqtt5
 import pytest
 from sensorpipe_runtime.backoff import Backoff
 from sensorpipe_runtime.mqtt import connection, link
-from support.fake_broker import CONNACK, Client, Handler, broker, running, subscriber
+from support.fake_broker import CONNACK, Client, Handler, accept, broker, running, subscriber
 from support.fake_broker import wait_for_the_end as wait
 from support.waiting import eventually
 
@@ -88,11 +86,7 @@ async def test_a_broker_without_mqtt_5_is_reported(said: bytes, caplog: pytest.L
         if said:
             await wait(client)
 
-    async def new(client: Client) -> None:
-        await client.welcome()
-        await wait(client)
-
-    async with broker(old, new) as endpoint:
+    async with broker(old, accept) as endpoint:
         one = subscriber(endpoint, Handler())
         async with running(one):
             await eventually(lambda: one.ready)
@@ -109,13 +103,9 @@ async def test_a_connection_lost_later_says_nothing_of_mqtt_5(caplog: pytest.Log
         await client.next(mqtt5.ConnectPacket)
         await client.send(CONNACK)
 
-    async def then(client: Client) -> None:
-        await client.welcome()
-        await wait(client)
-
-    async with broker(once, then) as endpoint:
+    async with broker(once, accept) as endpoint:
         one = subscriber(endpoint, Handler())
-        async with asyncio.timeout(20), running(one):
+        async with running(one):
             await eventually(lambda: one.ready)
     assert not any("MQTT 5" in getattr(record, "error", "") for record in caplog.records)
 

@@ -1,28 +1,15 @@
 """No program goes on with a topic that Kafka compacts."""
 
 import json
-import os
-import sys
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from sensorpipe_cli.runner.child import Child
-from sensorpipe_cli.runner.ports import free_port
 from sensorpipe_schema.names import COMPACTED
 from support import services
 from support.compactor_process import Process
+from support.server_process import server_child
 from support.services import running
-
-
-def server(folder: Path, kafka: Child, mongod: Child) -> Child:
-    port = free_port()
-    environ = {
-        "SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka.port}",
-        "SENSORPIPE_MONGODB_URI": f"mongodb://127.0.0.1:{mongod.port}/compacting",
-        "SENSORPIPE_HTTP": f"127.0.0.1:{port}",
-    }
-    argv = [sys.executable, "-m", "sensorpipe_server"]
-    return Child("server", argv, folder / "server.log", environ=os.environ | environ, port=port)
 
 
 async def test_compactor_and_server_end_and_say_what_to_do(
@@ -35,7 +22,7 @@ async def test_compactor_and_server_end_and_say_what_to_do(
         await admin.create_topics([NewTopic(COMPACTED, 1, 1, topic_configs=compacting)])
         await admin.close()
         compactor = Process(tmp_path, "compacting", mosquitto.port, kafka.port)
-        for program in (compactor, server(tmp_path, kafka, mongod)):
+        for program in (compactor, server_child(tmp_path, kafka, mongod, "compacting")):
             await program.start()
             assert await program.wait() == 1
             lines = [json.loads(line) for line in program.log.read_text().splitlines()]

@@ -18,16 +18,12 @@ from support.server_pipe import Pipe, expect, failures
 from support.services import running
 from support.waiting import eventually
 
+pytest_plugins = ["support.server_fixtures"]
+
 
 @pytest.fixture(params=["tansu", "kafka"])
 def pipe(request):
     return Pipe(request.getfixturevalue(request.param).port)
-
-
-@pytest.fixture
-async def db(mongod):
-    async with fresh_database(mongod) as fresh:
-        yield fresh
 
 
 async def test_everything_is_stored_and_then_committed(pipe, db):

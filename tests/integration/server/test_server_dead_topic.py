@@ -8,18 +8,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client import REGISTRY
 from sensorpipe_runtime.kafka.client import MissingTopicsError, ensure_topics
 from sensorpipe_server.ingest import consume
-from support.server_parts import fresh_database, one
+from support.server_parts import one
 from support.server_pipe import Pipe, expect
 from support.waiting import eventually
 
+pytest_plugins = ["support.server_fixtures"]
+
 WAIT = "dead letters cannot be written; partials are stored, their offsets not committed"
 AGAIN = "dead letters are written again"
-
-
-@pytest.fixture
-async def db(mongod):
-    async with fresh_database(mongod) as fresh:
-        yield fresh
 
 
 @pytest.fixture

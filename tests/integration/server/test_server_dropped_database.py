@@ -8,12 +8,12 @@ import uuid
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer
-from sensorpipe_cli.runner.child import Child, free_port
 from sensorpipe_schema.names import COMPACTED
 from sensorpipe_server.audit.audit import Audit
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.store import Store
 from support.server_parts import T0, batch_of, client_of, fresh_database, one
+from support.server_process import server_child
 from support.services import running
 from support.waiting import eventually
 
@@ -90,16 +90,8 @@ async def test_a_facility_whose_name_begins_like_anothers_is_found(mongod):
 
 @asynccontextmanager
 async def serving(tansu, mongod, name, folder):
-    port = free_port()
-    environ = {
-        "SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{tansu.port}",
-        "SENSORPIPE_MONGODB_URI": f"mongodb://127.0.0.1:{mongod.port}/{name}",
-        "SENSORPIPE_HTTP": f"127.0.0.1:{port}",
-    }
-    argv = [sys.executable, "-m", "sensorpipe_server"]
-    child = Child("server", argv, folder / "server.log", environ=environ, port=port)
-    async with running(child):
-        yield port
+    async with running(server_child(folder, tansu, mongod, name)) as child:
+        yield child.port
 
 
 async def verify(port):

@@ -1,8 +1,6 @@
 """What the log holds of a Kafka that is away for more than a minute and comes back."""
 
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from sensorpipe_cli.runner import embedded
 from sensorpipe_cli.runner.child import Child, free_port
 from support import services
 from support.pipeline import ask_status, monitoring_url, own_monitoring
+from support.server_process import server_child
 from support.services import running
 from support.waiting import eventually, in_thread
 
@@ -26,15 +25,8 @@ def of_library(child: Child) -> list[dict[str, Any]]:
 @pytest.mark.promise
 async def test_one_line_at_the_beginning_one_a_minute_and_one_at_the_end(tmp_path: Path):
     kafka = services.kafka(tmp_path / "kafka")
-    mongod, port = embedded.mongod(free_port(), tmp_path), free_port()
-    environ = os.environ | {
-        "SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka.port}",
-        "SENSORPIPE_MONGODB_URI": f"mongodb://127.0.0.1:{mongod.port}/sensorpipe",
-        "SENSORPIPE_HTTP": f"127.0.0.1:{port}",
-        **own_monitoring(),
-    }
-    argv = [sys.executable, "-m", "sensorpipe_server"]
-    server = Child("server", argv, tmp_path / "server.log", environ=environ, port=port)
+    mongod = embedded.mongod(free_port(), tmp_path)
+    server = server_child(tmp_path, kafka, mongod, "sensorpipe", own_monitoring())
     async with running(mongod), running(server):
         async with running(kafka):
             url = f"{monitoring_url(server)}/readyz"

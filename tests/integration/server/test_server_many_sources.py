@@ -10,11 +10,11 @@ from typing import Any
 import httpx2
 import pytest
 from aiokafka import AIOKafkaProducer
-from sensorpipe_cli.runner.child import Child, free_port
 from sensorpipe_schema.names import COMPACTED
 from sensorpipe_schema.partial import encode
 from sensorpipe_schema.reading import MAX_SRC
 from support.server_parts import fresh_database, partial, summary
+from support.server_process import server_child
 from support.services import running
 from support.waiting import eventually
 
@@ -49,15 +49,8 @@ async def test_every_source_of_a_window_is_stored_and_seen(tansu, mongod, tmp_pa
         for message in sent:
             await producer.send_and_wait(COMPACTED, message, key=facility.encode())
     async with fresh_database(mongod) as db:
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
-        environ = {
-            "SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{tansu.port}",
-            "SENSORPIPE_MONGODB_URI": f"mongodb://127.0.0.1:{mongod.port}/{db.name}",
-            "SENSORPIPE_HTTP": f"127.0.0.1:{port}",
-        }
-        argv = [sys.executable, "-m", "sensorpipe_server"]
-        server = Child("server", argv, tmp_path / "server.log", environ=environ, port=port)
+        server = server_child(tmp_path, tansu, mongod, db.name)
+        url = f"http://127.0.0.1:{server.port}"
         async with running(server), httpx2.AsyncClient(base_url=url, timeout=60) as client:
 
             async def page() -> Any:

@@ -5,18 +5,14 @@ from sensorpipe_runtime.kafka.client import KafkaSettings
 from sensorpipe_runtime.settings import Environment
 from sensorpipe_server.ingest import fetch_watch
 from support import services
-from support.server_parts import fresh_database, one
+from support.server_parts import one
 from support.server_pipe import Pipe, expect
+
+pytest_plugins = ["support.server_fixtures"]
 
 PASSWORD = "a password of the administrator"
 SECONDS = 240
 """For a Kafka with TLS to start on a busy machine."""
-
-
-@pytest.fixture
-async def db(mongod):
-    async with fresh_database(mongod) as fresh:
-        yield fresh
 
 
 class Secured(Pipe):

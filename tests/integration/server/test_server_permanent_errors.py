@@ -5,17 +5,13 @@ from pymongo import GEOSPHERE
 from sensorpipe_server.storage import logs
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.store import Store
-from support.server_parts import PLACE, batch_of, fence_message, fresh_database, one
+from support.server_parts import PLACE, batch_of, fence_message, one
 from support.server_pipe import Pipe, expect
+
+pytest_plugins = ["support.server_fixtures"]
 
 FULL = 16 * 1024 * 1024 - 60
 """Bytes of a text that leaves a document no room for a name."""
-
-
-@pytest.fixture
-async def db(mongod):
-    async with fresh_database(mongod) as fresh:
-        yield fresh
 
 
 @pytest.fixture

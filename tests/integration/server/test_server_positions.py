@@ -17,11 +17,7 @@ from support.server_pipe import Pipe, expect
 from support.services import running
 from support.waiting import eventually
 
-
-@pytest.fixture
-async def db(mongod):
-    async with fresh_database(mongod) as fresh:
-        yield fresh
+pytest_plugins = ["support.server_fixtures"]
 
 
 async def admin(pipe, work):

@@ -10,13 +10,9 @@ from sensorpipe_server.storage.facilities import Facilities
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.pending import RefusedRecord
 from sensorpipe_server.storage.store import Store
-from support.server_parts import NOW, T0, batch_of, counts, fresh_database, one
+from support.server_parts import NOW, T0, batch_of, counts, one
 
-
-@pytest.fixture
-async def db(mongod):
-    async with fresh_database(mongod) as fresh:
-        yield fresh
+pytest_plugins = ["support.server_fixtures"]
 
 
 async def test_each_partial_is_a_document_of_its_own(db):

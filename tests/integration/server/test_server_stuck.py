@@ -5,22 +5,17 @@ import logging
 import os
 import signal
 
-import pytest
 from sensorpipe_cli.runner import embedded
 from sensorpipe_cli.runner.child import free_port
 from sensorpipe_server.ingest import fetch_watch
 from sensorpipe_server.ingest.consume import Ingest
 from sensorpipe_server.storage.store import Store
-from support.server_parts import fresh_database, one
+from support.server_parts import one
 from support.server_pipe import Pipe, expect
 from support.services import running
 from support.waiting import eventually
 
-
-@pytest.fixture
-async def db(mongod):
-    async with fresh_database(mongod) as fresh:
-        yield fresh
+pytest_plugins = ["support.server_fixtures"]
 
 
 async def test_a_broker_that_no_longer_answers_ends_the_session(db, tmp_path, monkeypatch, caplog):
