@@ -55,7 +55,7 @@ async def run(folder: Path) -> list[Part]:
         Aim("MB of the compactor", compactor_mb, 200, at_most=True),
         Aim("MB of the server", server_mb, 200, at_most=True),
         Aim("readings lost", integrity["totals"]["lost"], 0, at_most=True),
-        Aim("readings doubled", integrity["totals"]["duplicates"], 0, at_most=True),
+        Aim("duplicate readings", integrity["totals"]["duplicates"], 0, at_most=True),
     ]
     return [part]
 

@@ -31,13 +31,13 @@ class Verdict:
 
     acknowledged: int
     lost: int = 0
-    doubled: int = 0
+    duplicates: int = 0
     wrong: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
         """Whether each acknowledged reading is counted exactly once, with its value."""
-        return not (self.lost or self.doubled or self.wrong)
+        return not (self.lost or self.duplicates or self.wrong)
 
 
 class Ledger:
@@ -79,7 +79,7 @@ def _compare(
 ) -> None:
     found = window[f"count_{sensor}"]
     verdict.lost += max(0, len(values) - found)
-    verdict.doubled += max(0, found - len(values))
+    verdict.duplicates += max(0, found - len(values))
     if found != len(values):
         return
     scale = max(map(abs, values))

@@ -108,7 +108,9 @@ def _problems(verdict: Verdict, code: int, totals: dict[str, Any], left: int) ->
         problems.append(f"{left} readings were never acknowledged")
     if not verdict.clean:
         wrong = verdict.wrong[:5]
-        problems.append(f"lost {verdict.lost}, doubled {verdict.doubled}, wrong values {wrong}")
+        problems.append(
+            f"lost {verdict.lost}, duplicates {verdict.duplicates}, wrong values {wrong}"
+        )
     if verdict.clean != (code == 0):
         problems.append(f"verify exited with {code} and {totals}")
     return problems

@@ -74,7 +74,7 @@ class Broker:
         return saved.exists() and text.encode() in saved.read_bytes()
 
     async def publish(self, role: str, payload: str, *options: str) -> str:
-        """Publish with QoS 1; return what mosquitto_pub complains of."""
+        """Publish with QoS 1; return what mosquitto_pub reports as an error."""
         login = self._login(role, self.password(role))
         given = ("-V", "5", *login, "-q", "1", "-t", TOPIC, "-m", payload, *options)
         return (await self.client("mosquitto_pub", *given))[1]
@@ -144,8 +144,8 @@ def test_an_empty_password_is_none(tmp_path: Path):
 
 @pytest.mark.parametrize("login", [(), ("-u", "generator", "-P", "guess"), ("-u", "compactor")])
 async def test_nobody_comes_in_without_a_password(live: Broker, login: tuple[str, ...]):
-    _, complaint = await live.client("mosquitto_pub", *login, "-t", TOPIC, "-m", "x")
-    assert "not authorised" in complaint.lower()
+    _, error = await live.client("mosquitto_pub", *login, "-t", TOPIC, "-m", "x")
+    assert "not authorised" in error.lower()
 
 
 async def test_each_role_may_do_its_part_only(live: Broker):

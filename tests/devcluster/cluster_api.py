@@ -20,7 +20,7 @@ class Api:
         )
 
     def get(self, path: str) -> bytes | None:
-        """Return what it answers; None if it does not, or complains."""
+        """Return what it answers; None for no answer or an error."""
         return self._ask(urllib.request.Request(self._server + path))
 
     def patch(self, path: str, change: object) -> None:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 _ROOT = Path("/sys/fs/cgroup")
-_PATIENCE = 20.0
+_WAIT_SECONDS = 20.0
 
 
 def create(name: str) -> None:
@@ -37,7 +37,7 @@ def processes(name: str) -> set[int]:
 
 def remove(name: str) -> None:
     """Kill what still runs in the group, and remove it."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _WAIT_SECONDS
     while any((hierarchy / name).is_dir() for hierarchy in _hierarchies()):
         for pid in processes(name):
             _kill(pid)

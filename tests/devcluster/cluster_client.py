@@ -52,11 +52,11 @@ class Cluster:
     loaded: dict[str, str] = field(default_factory=dict)
 
     def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
-        """Return what kubectl printed, or raise KubectlError with what it complained of."""
+        """Return what kubectl printed, or raise KubectlError with its error."""
         return self._run("kubectl", *arguments, stdin=stdin, timeout=timeout)
 
     def helm(self, *arguments: str, stdin: str | None = None, timeout: float = 300) -> str:
-        """Return what helm printed, or raise KubectlError with what it complained of."""
+        """Return what helm printed, or raise KubectlError with its error."""
         return self._run("helm", *arguments, stdin=stdin, timeout=timeout)
 
     def apply(self, *objects: object, namespace: str = "default") -> str:

@@ -38,7 +38,7 @@ _NEEDED = {
 """Programs and the Debian packages that bring them."""
 
 _CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
-_PATIENCE = 180.0
+_WAIT_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ def _launch(layout: Layout, programs: Path, lock: int, *, kept: bool) -> subproc
 
 
 def _await_ready(layout: Layout, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _WAIT_SECONDS
     while not layout.ready.exists():
         if process.poll() is not None or time.monotonic() > deadline:
             told = (layout.folder / "init.log").read_text(errors="replace")[-4000:]

@@ -11,7 +11,7 @@ from cluster_layout import Layout
 from cluster_network import ENTER
 from cluster_parts import Part
 
-_PATIENCE = 120.0
+_WAIT_SECONDS = 120.0
 _TAIL = 2000
 _MOST_RESTARTS = 20
 
@@ -44,13 +44,13 @@ class Supervisor:
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for it while all parts run, or raise StartError."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _WAIT_SECONDS
         while not condition():
             for part, process in self._running.values():
                 if process.poll() is not None:
                     raise StartError(f"{part.name} ended:\n{self._tail(part)}")
             if time.monotonic() > deadline:
-                raise StartError(f"no {what} within {_PATIENCE:.0f} s; the logs tell more")
+                raise StartError(f"no {what} within {_WAIT_SECONDS:.0f} s; the logs tell more")
             time.sleep(0.05)
 
     def run(self, *, owned: bool) -> None:

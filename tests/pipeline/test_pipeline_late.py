@@ -1,4 +1,4 @@
-"""Late, shuffled and doubled readings, with programs killed in between, equal a plain batch."""
+"""Late, shuffled and duplicate readings, with programs killed in between, equal a plain batch."""
 
 import random
 import time

@@ -39,7 +39,7 @@ class Received:
         return dict(found[0]) if found else {}
 
     def faults(self, facility: str) -> list[str]:
-        """Return what is lost or doubled."""
+        """Return what is lost or duplicate."""
         found = []
         for src, readings in self.of(facility).items():
             seqs = [reading.seq or 0 for reading in readings]
@@ -47,7 +47,7 @@ class Received:
                 counted = Counter(seqs)
                 lost = set(range(1, max(seqs) + 1)) - set(seqs)
                 found.append(
-                    f"{src}: lost {lost}, doubled {[s for s in counted if counted[s] > 1]}"
+                    f"{src}: lost {lost}, duplicates {[s for s in counted if counted[s] > 1]}"
                 )
         return found
 

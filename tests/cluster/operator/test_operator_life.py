@@ -1,4 +1,4 @@
-"""The operator itself: killed, doubled, without an API server, in a pod, in one namespace."""
+"""The operator itself: killed, run twice, without an API server, in a pod, in one namespace."""
 
 import json
 import signal

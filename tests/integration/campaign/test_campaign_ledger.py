@@ -46,11 +46,11 @@ def test_a_missing_window_is_lost_with_all_its_readings(ledger):
 
 
 def test_one_reading_too_many_is_a_duplicate(ledger):
-    assert ledger.judge({"hall": [window(count=4)]}).doubled == 1
+    assert ledger.judge({"hall": [window(count=4)]}).duplicates == 1
 
 
 def test_a_window_nobody_published_is_a_duplicate():
-    assert Ledger().judge({"hall": [window()]}).doubled == 3
+    assert Ledger().judge({"hall": [window()]}).duplicates == 3
 
 
 @pytest.mark.parametrize(

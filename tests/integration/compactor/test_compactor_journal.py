@@ -159,7 +159,7 @@ async def freeze(child: Child) -> None:
 async def test_an_append_outlasts_a_frozen_and_a_restarted_kafka(tmp_path: Path):
     async with running(services.kafka(tmp_path)) as child:
         settings = kafka_settings(child)
-        async with begun(settings, "patient") as one:
+        async with begun(settings, "frozen") as one:
             await one.append(1, 2)
             await freeze(child)
             try:
@@ -169,7 +169,7 @@ async def test_an_append_outlasts_a_frozen_and_a_restarted_kafka(tmp_path: Path)
             finally:
                 child.send(signal.SIGCONT)
             await asyncio.wait_for(appending, 60)
-            assert await held(settings, "patient") == {1, 2, 3, 4}
+            assert await held(settings, "frozen") == {1, 2, 3, 4}
             await child.stop()
             retries = one.journal.retries
             appending = asyncio.create_task(one.append(5))
@@ -177,9 +177,9 @@ async def test_an_append_outlasts_a_frozen_and_a_restarted_kafka(tmp_path: Path)
             await child.start()
             await child.listening()
             await asyncio.wait_for(appending, 60)
-            assert await held(settings, "patient") == {1, 2, 3, 4, 5}
+            assert await held(settings, "frozen") == {1, 2, 3, 4, 5}
             await eventually(lambda: not closing._closing)  # no producer goes on behind our back
-        assert set(await counted_seqs(settings, "patient")) == {1, 2, 3, 4, 5}
+        assert set(await counted_seqs(settings, "frozen")) == {1, 2, 3, 4, 5}
 
 
 @pytest.mark.usefixtures("hasty")

@@ -26,7 +26,7 @@ SPARING = "max_queued_messages 10\nmax_inflight_messages 20\nsys_interval 1\n"
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
+def quick_retries(monkeypatch):
     monkeypatch.setattr(broker_drops, "Backoff", lambda *_: Backoff(0.05, 0.1))
 
 

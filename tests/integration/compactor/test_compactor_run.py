@@ -224,7 +224,7 @@ async def test_sigterm_before_kafka_was_ever_there_exits_at_once(tmp_path: Path,
 
 
 async def test_sigterm_without_an_mqtt_broker_exits_at_once(tmp_path: Path, tansu: Child):
-    process = Process(tmp_path, "unheard", free_port(), tansu.port)
+    process = Process(tmp_path, "unanswered", free_port(), tansu.port)
     async with started(process):
         await eventually(lambda: "MQTT connection ended" in process.tail())
         assert (await process.get("/readyz"))[0] == 503

@@ -27,7 +27,7 @@ _PROGRAM = """\
 echo "$(basename "$0") $*" >>"{notes}"
 case "$*" in
 "get clusters"*) cat "{clusters}" ;;
-"{fails}"*) echo '{complaint}' >&2; exit 1 ;;
+"{fails}"*) echo '{error}' >&2; exit 1 ;;
 esac
 exit {status}
 """
@@ -44,9 +44,7 @@ class StandIns:
         path = self.folder / "notes"
         return path.read_text().splitlines() if path.exists() else []
 
-    def add(
-        self, *names: str, status: int = 0, fails: str = "nothing", complaint: str = ""
-    ) -> None:
+    def add(self, *names: str, status: int = 0, fails: str = "nothing", error: str = "") -> None:
         """Put programs on the PATH; `fails`: what the arguments of a failing call begin with."""
         for name in names:
             program = self.folder / name
@@ -55,7 +53,7 @@ class StandIns:
                 clusters=self.folder / "clusters",
                 status=status,
                 fails=fails,
-                complaint=complaint,
+                error=error,
             )
             program.write_text(text)
             program.chmod(program.stat().st_mode | stat.S_IXUSR)
@@ -113,7 +111,7 @@ _NO_IMAGE = 'ERROR: failed to create cluster: failed to pull image "kindest/node
 @pytest.fixture
 def kind_without_an_image(programs: StandIns) -> StandIns:
     programs.add("docker", "kubectl")
-    programs.add("kind", fails="create cluster", complaint=_NO_IMAGE)
+    programs.add("kind", fails="create cluster", error=_NO_IMAGE)
     return programs
 
 
@@ -193,13 +191,13 @@ def test_each_builder_is_told_the_same(programs: StandIns, tool: str):
 
 
 def test_a_docker_that_cannot_build_is_passed_over(programs: StandIns):
-    programs.add("docker", fails="build", complaint="the buildx component is missing or broken")
+    programs.add("docker", fails="build", error="the buildx component is missing or broken")
     programs.add("buildah")
     assert cluster_images.builder().tool == "buildah"
 
 
 def test_what_the_builders_that_are_here_lack_is_reported(programs: StandIns):
-    programs.add("docker", fails="build", complaint="the buildx component is missing or broken")
+    programs.add("docker", fails="build", error="the buildx component is missing or broken")
     with pytest.raises(UnavailableError, match="docker build failed with 1: the buildx component"):
         cluster_images.builder()
 

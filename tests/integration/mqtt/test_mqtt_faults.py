@@ -29,7 +29,7 @@ from support.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reconnect quickly, and say goodbye to a broker that does not listen."""
     monkeypatch.setattr(connection, "_CLOSE_SECONDS", 0.3)
     monkeypatch.setattr(link, "Backoff", lambda: Backoff(0.01, 0.02))
@@ -271,12 +271,12 @@ async def test_who_stops_reading_before_the_subscription_is_answered_keeps_the_c
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+def slow_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait so long before a second try that no test lives to see it."""
     monkeypatch.setattr(link, "Backoff", lambda: Backoff(10_000, 10_000))
 
 
-@pytest.mark.usefixtures("patient")
+@pytest.mark.usefixtures("slow_retries")
 async def test_closing_wakes_a_link_that_waits_to_try_again(caplog: pytest.LogCaptureFixture):
     one = subscriber(Endpoint("127.0.0.1", free_port()), Handler())
     async with running(one) as run:
@@ -285,7 +285,7 @@ async def test_closing_wakes_a_link_that_waits_to_try_again(caplog: pytest.LogCa
         await asyncio.wait_for(run, 60)
 
 
-@pytest.mark.usefixtures("patient")
+@pytest.mark.usefixtures("slow_retries")
 async def test_closing_ends_a_link_that_is_still_connecting():
     connecting = asyncio.Event()
 

@@ -53,7 +53,7 @@ async def live(one: Link) -> AsyncIterator[asyncio.Task[None]]:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reconnect quickly."""
     monkeypatch.setattr(link, "Backoff", lambda: Backoff(0.05, 0.1))
 

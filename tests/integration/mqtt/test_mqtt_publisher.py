@@ -14,7 +14,7 @@ from support.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reconnect quickly, and say goodbye to a broker that does not listen."""
     monkeypatch.setattr(connection, "_CLOSE_SECONDS", 0.3)
     monkeypatch.setattr(link, "Backoff", lambda: Backoff(0.01, 0.02))

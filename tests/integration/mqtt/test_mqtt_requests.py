@@ -13,7 +13,7 @@ GRANTED = mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reconnect quickly."""
     monkeypatch.setattr(link, "Backoff", lambda: Backoff(0.01, 0.02))
 

@@ -82,7 +82,7 @@ class DeafPeer:
         # what a closed socket has not read resets the connection, and cuts what it still sends
         self._context.num_tickets = 0
         self._listening = create_server(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._serve, name="deaf peer")
+        self._thread = threading.Thread(target=self._serve, name="silent peer")
         self._leave = threading.Event()
         self.port = self._listening.getsockname()[1]
         self.read = b""

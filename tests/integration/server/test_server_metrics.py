@@ -1,4 +1,4 @@
-"""What the server tells Prometheus of lost and doubled readings and of silent facilities."""
+"""What the server tells Prometheus of lost and duplicate readings and of silent facilities."""
 
 import asyncio
 import itertools

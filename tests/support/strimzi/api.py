@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from cluster_client import Cluster
 
 MANAGER = "strimzi-stand-in"
-_PATIENCE = 30.0
+_WAIT_SECONDS = 30.0
 _GROUPS = {"v1": "/api/v1", "apps/v1": "/apis/apps/v1"}
 _STRIMZI = "kafka.strimzi.io/v1"
 
@@ -71,7 +71,7 @@ class Api:
         if content:
             request.add_header("Content-Type", content)
         try:
-            with self._opener.open(request, timeout=_PATIENCE) as answer:
+            with self._opener.open(request, timeout=_WAIT_SECONDS) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -96,7 +96,7 @@ def proxied(cluster: Cluster, namespace: str) -> Iterator[Api]:
             assert process.stdout is not None
             said = process.stdout.readline()  # Starting to serve on 127.0.0.1:PORT
             if "127.0.0.1:" not in said:
-                raise ApiError(f"kubectl proxy said {said!r}; see above for its complaint")
+                raise ApiError(f"kubectl proxy said {said!r}; its error is above")
             yield Api(f"http://{said.split()[-1]}", namespace)
         finally:
             process.kill()

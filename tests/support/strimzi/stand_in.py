@@ -25,7 +25,7 @@ from support.strimzi.wire import connected
 from support.waiting import until
 
 _INTERVAL = 0.5
-_PATIENCE = 120.0
+_WAIT_SECONDS = 120.0
 
 _BROKERS = "strimzi.io/broker-role=true"
 _TROUBLES = (ApiError, KubectlError, OSError, UnknownError)
@@ -66,7 +66,7 @@ class StandIn:
             found = self.cluster.kubectl("get", *where, "-o", shown, "--ignore-not-found")
             return old not in found and found.endswith(" True")
 
-        until(is_back, state=lambda: f"{pod} is {found!r}", seconds=_PATIENCE)
+        until(is_back, state=lambda: f"{pod} is {found!r}", seconds=_WAIT_SECONDS)
 
     def explain(self) -> str:
         """Return what may be wrong when something waited for Kafka in vain."""

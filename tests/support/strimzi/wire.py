@@ -18,7 +18,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-_PATIENCE = 30.0
+_WAIT_SECONDS = 30.0
 
 
 class AlterUserScramCredentialsResponse(Response):  # type: ignore[misc]  # aiokafka is untyped
@@ -96,5 +96,5 @@ class Wire:
 @contextmanager
 def connected(port: int) -> Iterator[Wire]:
     """Yield a connection to a broker on a port of this machine."""
-    with socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=_WAIT_SECONDS) as connection:
         yield Wire(connection)

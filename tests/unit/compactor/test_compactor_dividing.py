@@ -1,4 +1,4 @@
-"""Windows divided so that Kafka takes the partial of each: nothing is lost or doubled by it."""
+"""Windows divided so that Kafka takes the partial of each: nothing is lost or counted twice."""
 
 from collections import Counter
 

@@ -88,7 +88,7 @@ def is_acknowledgeable(number: int, taken: Windows) -> bool:
 
 @st.composite
 def streams_of_readings(draw: st.DrawFn, *, identified: bool = False) -> list[Sent]:
-    """Readings of several publishers, numbered without gaps; then shuffled, doubled, late."""
+    """Readings of several publishers, numbered without gaps; then shuffled, repeated, late."""
     sent: list[Sent] = []
     value = itertools.count(1)
     for _ in range(draw(st.integers(1, 4))):
@@ -105,8 +105,8 @@ def streams_of_readings(draw: st.DrawFn, *, identified: bool = False) -> list[Se
             number = seq if src is not None else 0
             sent.append(Sent(facility, sensor, src, number, ts, float(next(value))))
             ts += step
-    doubled = draw(st.lists(st.sampled_from(sent), max_size=8))
-    everything = sent + [each for each in doubled if each.src is not None]
+    repeated = draw(st.lists(st.sampled_from(sent), max_size=8))
+    everything = sent + [each for each in repeated if each.src is not None]
     disorder = draw(st.sampled_from(["as sent", "shuffled", "swapped"]))
     if disorder == "shuffled":
         return draw(st.permutations(everything))

@@ -108,7 +108,7 @@ async def test_a_task_whose_cancellation_a_library_swallows_is_cancelled_again(
     monkeypatch.setattr(service, "CANCEL_AGAIN_SECONDS", 0.001)
     swallowed = 0
 
-    async def deaf() -> None:
+    async def stubborn() -> None:
         nonlocal swallowed
         while swallowed < 2:
             try:
@@ -120,7 +120,9 @@ async def test_a_task_whose_cancellation_a_library_swallows_is_cancelled_again(
     async def stop() -> None:
         await asyncio.sleep(0)
 
-    await asyncio.wait_for(supervise({"stop": stop()}, {"deaf": deaf()}, may_end=lambda: True), 30)
+    await asyncio.wait_for(
+        supervise({"stop": stop()}, {"stubborn": stubborn()}, may_end=lambda: True), 30
+    )
     assert swallowed == 2
     assert {record.getMessage() for record in caplog.records} == {"A cancelled task still runs"}
 

@@ -1,4 +1,4 @@
-"""A session with Kafka: no task of it ends unheard."""
+"""A session with Kafka: no task of it ends unnoticed."""
 
 import asyncio
 import logging

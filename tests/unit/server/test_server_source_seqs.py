@@ -1,4 +1,4 @@
-"""What is lost, pending and doubled of a source."""
+"""What is lost, pending and duplicate of a source."""
 
 import random
 from datetime import UTC, datetime
@@ -57,8 +57,8 @@ def test_a_window_settles_its_length_twice_the_lateness_and_the_storing_later():
     settling = Settling(lateness_ms=2_000)
     assert settles_at(settling, NOW) == NOW + 10 + 4 + STORING_SECONDS
     assert settles_at(settling, NOW, 60_000) == NOW + 60 + 4 + STORING_SECONDS
-    patient = Settling(lateness_ms=3_600_000)
-    assert settles_at(patient, NOW) == NOW + 10 + 7_200 + STORING_SECONDS
+    tolerant = Settling(lateness_ms=3_600_000)
+    assert settles_at(tolerant, NOW) == NOW + 10 + 7_200 + STORING_SECONDS
 
 
 def test_what_was_received_before_a_clock_was_set_back_is_old():
