@@ -45,6 +45,17 @@ UNREADABLE: list[dict[str, Any]] = [
     {"_id": f"facility_1/{START + 40_000:015d}/x"},
     {"_id": f"facility_1/{START + 2 * HOUR.length_ms:015d}:"},
     {"_id": f"facility_1/{START + 3 * DAY.length_ms:015d}/10000/run/1", "partial": b""},
+    # with a partial that is right, of a window that its `_id` does not name
+    {
+        "_id": f"facility_1/{START + DAY.length_ms + 10_000:015d}/10000/run/1",
+        "partial": stored(1, 90),
+        "received_at": NOW,
+    },
+    {
+        "_id": f"facility_1/{START + DAY.length_ms + 20_000:015d}/010000/{9:016x}/1",
+        "partial": stored(1, 91),
+        "received_at": NOW,
+    },
 ]  # fmt: skip
 
 
@@ -71,6 +82,9 @@ async def test_rollups_count_what_their_windows_had_that_cannot_be_read(db):
     [
         f"facility_1/{START + DAYS * DAY.length_ms + 1:015d}",
         "facility_1/x",
+        f"facility_1/17/10000/{9:016x}/1",
+        f"facility_1/{10**15 - 1}/10000/{9:016x}/1",
+        f"facility_1/{10**20 - 1}/10000/{9:016x}/1",
         "facility_1",
         "facility_9",
         ObjectId(),
@@ -80,7 +94,9 @@ async def test_rollups_count_what_their_windows_had_that_cannot_be_read(db):
 async def test_the_last_document_of_a_facility_holds_up_no_rollups(db, last):
     names = ["a", "facility_1", "facility_2"]
     await store(db, *(stored(day, day + 1, facility) for facility in names for day in (0, DAYS)))
-    await database.windows(db).insert_many([{"_id": last}, {"_id": name(START - 1)[:-20]}])
+    await database.windows(db).insert_many(
+        [{"_id": last, "received_at": NOW}, {"_id": name(START - 1)[:-20]}]
+    )
     await rolling(db).round()
     done_ms = FIVE_MINUTES.start(START + DAYS * DAY.length_ms - 122_000)
     for each in names:

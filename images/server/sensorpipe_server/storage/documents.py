@@ -11,6 +11,7 @@ query, and what is delivered again is refused. A window whose partials were merg
 background has one document `FACILITY/START/LENGTH/folded`, which names those that it holds.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -29,6 +30,12 @@ MAX_LISTED_SENSORS: Final = 10_000
 """Largest number of sensors listed of a facility; windows of others are stored as well."""
 
 _START_DIGITS: Final = 15
+_match: Final = re.compile(
+    r"([^/]+)/([0-9]{15})/([1-9][0-9]{0,14})"
+    r"/(?:folded|((?!0{16})[0-9a-f]{16})/(0|[1-9][0-9]{0,18}))"
+).fullmatch
+"""Takes an `_id` apart. One with the same numbers in another form is not a partial's, as it
+would not sort beside the others of its window."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -65,12 +72,14 @@ class DocumentKey(NamedTuple):
 
 def read_id(text: str) -> DocumentKey:
     """Return the parts of an `_id`, or raise ValueError if it is not a partial's."""
-    facility, start, length, run, *number = text.split("/")
+    found = _match(text)
+    if found is None:
+        raise ValueError("the _id is not that of a partial")
+    facility, start, length, run, number = found.groups()
     window = WindowKey(facility, int(start), int(length))
-    if run == FOLDED and not number:
-        return DocumentKey(window, 0, 0)
-    (last,) = number
-    return DocumentKey(window, int(run, 16), int(last))
+    if window.end_ms >= MAX_TIME_MS:
+        raise ValueError("the _id is of a time that no partial has")
+    return DocumentKey(window, int(run, 16), int(number)) if run else DocumentKey(window, 0, 0)
 
 
 def id_range(facility: str, from_ms: int = 0, to_ms: int = END_OF_TIME_MS) -> dict[str, str]:

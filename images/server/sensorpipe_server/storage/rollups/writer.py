@@ -31,7 +31,7 @@ from sensorpipe_server.storage.rollups.levels import (
     rollup_start,
 )
 from sensorpipe_server.storage.rollups.totals import Total
-from sensorpipe_server.storage.rollups.windows import StoredWindow, slices
+from sensorpipe_server.storage.rollups.windows import NO_WINDOW, StoredWindow, slices
 
 MAX_BULK: Final = 100
 """Largest number of rollups that are written at a time."""
@@ -162,6 +162,9 @@ class RollupWriter:
 
 def _add(total: Total, windows: Sequence[StoredWindow]) -> None:
     for key, documents in windows:
+        if key.length_ms == NO_WINDOW:
+            total.unreadable += len(documents)
+            continue
         window = fold_only(key, documents[0]) if len(documents) == 1 else None
         window = window or fold(key, documents)
         if window is None:
