@@ -4,11 +4,16 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from pymongo import ReadPreference
 from pymongo.errors import AutoReconnect, BulkWriteError
+from sensorpipe_runtime.kafka.client import KafkaSettings
+from sensorpipe_runtime.settings import Environment
+from sensorpipe_server.ingest.consume import Ingest
 from sensorpipe_server.ingest.membership import Membership
 from sensorpipe_server.ingest.positions import Positions
 from sensorpipe_server.ingest.reader import Reader
 from sensorpipe_server.storage.logs import Log
+from sensorpipe_server.storage.mongodb import database
 from support.server_parts import PLACE
 
 ZERO = TopicPartition(PLACE.topic, 0)
@@ -108,3 +113,12 @@ async def test_a_partition_of_which_less_is_stored_is_read_from_its_beginning(
 
 async def unexpected():
     raise AssertionError("the topics are there")
+
+
+async def test_positions_and_fences_are_read_from_the_primary_whatever_the_uri_prefers():
+    """A secondary that lags has older ones: a fence would be missed, or a restore imagined."""
+    kafka = KafkaSettings.read(Environment({}))
+    async with database.connect("mongodb://127.0.0.1/x?readPreference=secondary") as client:
+        ingest = Ingest(kafka, database.database(client))
+        assert ingest._logs.read_preference == ReadPreference.PRIMARY
+        assert ingest._logs.write_concern == database.DURABLE

@@ -86,7 +86,7 @@ class Ingest:
         self._settings = settings
         self._route = route
         self._store = Store(db, Past(db), edge)
-        self._logs = database.logs(db)
+        self._logs = database.on_primary(database.logs(db))
         self._membership = Membership()
 
     @property
