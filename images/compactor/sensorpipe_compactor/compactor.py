@@ -75,8 +75,8 @@ class Compactor:
         self.sessions_lost = 0
         """Connections at which the broker had forgotten our session."""
         self.clock_behind_s: int | None = None
-        """Seconds by which our clock was found behind most sources; their readings wait for it."""
-        self._clock_log = ThrottledLogger(log)
+        """Seconds by which our clock is behind most sources; their readings wait for it."""
+        self._clock_log = ThrottledLogger(log, on_change=False)
         self._itemizing_log = ItemizingLog(settings.window_ms)
         self._dead_backoff = Backoff(1.0, 30.0, least=0.5)
         self._dead_again_at = 0.0
@@ -214,10 +214,9 @@ class Compactor:
         if behind is None:
             self.clock_behind_s = None
             self._clock_log.resolved("This machine's clock agrees with the sources again")
-        elif self.clock_behind_s is None:
-            self.clock_behind_s = round(behind / 1000)
-        if self.clock_behind_s is not None:
-            self._clock_log.warning(_CLOCK_BEHIND, behind_seconds=self.clock_behind_s)
+            return
+        self.clock_behind_s = round(behind / 1000)
+        self._clock_log.warning(_CLOCK_BEHIND, behind_seconds=self.clock_behind_s)
 
     def _clock_ahead_s(self) -> int:
         """Return by how many seconds our clock is ahead of all sources; 0 if by few or none."""
