@@ -16,7 +16,7 @@ from bench_client import Client, p95
 from bench_history import LONG, History, Window
 from bench_offsets import Offsets
 from bench_partials import WINDOW_MS
-from bench_process import cpu_seconds, memory_mb, program
+from bench_process import children_cpu_seconds, memory_mb, program
 from bench_read_load import slowdown
 from bench_result import Aim, Figure, Part
 from pymongo import AsyncMongoClient
@@ -38,6 +38,11 @@ ROLLUP_SECONDS = float(os.environ.get("BENCH_ROLLUP_SECONDS", "300"))
 CLIENTS = 50
 
 _DAY_MS = 86_400_000
+_LATE_MS = 23 * 3_600_000 + 27 * 60_000
+"""The time of day when the history ends: then answers for all time read nearly the most rollups."""
+_REAL_SECONDS = 5.0
+_SKIPPED = 360
+"""Windows of each facility that are left out between the two feeds."""
 _FEED = Path(__file__).with_name("bench_feed.py")
 _FEW_SECONDS = 5.0
 _OPEN_MS = 600_000
@@ -113,16 +118,18 @@ async def _many_facilities(here: Services) -> Part:
 
 async def _much_data(here: Services) -> Part:
     """Ask about a long history while partials come in, alone and in a crowd."""
-    history = History(WINDOWS, _now_ms() - _DAY_MS)
+    now_ms = _now_ms()
+    history = History(WINDOWS, now_ms - now_ms % _DAY_MS - 2 * _DAY_MS + _LATE_MS, now_ms)
     days = history.counts[LONG] * WINDOW_MS / _DAY_MS
     part = Part(
         f"g. API on {history.windows:,} windows",
         f"{len(history.counts)} facilities of 3 sensors, one of them with {days:.3g} days of "
-        f"windows of {WINDOW_MS // 1000} s; when all have\nrollups, {RATE:,.0f} "
-        "partials a second come in through Kafka, the windows that follow: their time goes "
-        f"{RATE * WINDOW_MS / 1000 / len(history.counts):,.0f} times as fast\nas the clock, and "
-        "as much more of them is not in rollups yet. Ingestion takes from a partial's sending\n"
-        f"until it is found in MongoDB; {CLIENTS} clients ask all of these queries in turn.",
+        f"windows of {WINDOW_MS // 1000} s, all until 23:27;\nas they came, the newest have no "
+        f"rollups yet. Then the windows that follow come in through Kafka:\nfirst in real time, "
+        f"{_real_rate(history):.3g} a second; then {RATE:,.0f} a second, so that their time goes "
+        f"{RATE / _real_rate(history):,.0f} times\nas fast as the clock. Ingestion takes from a "
+        f"partial's sending until it is found in MongoDB;\n{CLIENTS} clients ask all of these "
+        "queries in turn.",
     )
     uri = f"{here.mongodb}/much"
     began = time.monotonic()
@@ -132,16 +139,32 @@ async def _much_data(here: Services) -> Part:
         part.figures.append(Figure("making the other rollups", await _rolled_up(uri, history), "s"))
         queries = await asyncio.to_thread(_queries, child.port or 0, history)
         await _ask(child, queries, "while nothing comes", part)
+        await _in_real_time(here, child, history, queries, part)
         await _while_partials_come(here, child, history, queries, part)
         part.figures.append(Figure("memory of the server", memory_mb(child.pid), "MB"))
     return part
+
+
+async def _in_real_time(
+    here: Services, child: Child, history: History, queries: list[Query], part: Part
+) -> None:
+    rate = _real_rate(history)
+    async with (
+        Offsets(here.kafka, SERVER_GROUP, COMPACTED) as offsets,
+        _feed(here, history, rate),
+    ):
+        await _stored(offsets, int(_REAL_SECONDS * rate))
+        await _ask(child, queries, "in real time", part)
 
 
 async def _while_partials_come(
     here: Services, child: Child, history: History, queries: list[Query], part: Part
 ) -> None:
     uri, paths = f"{here.mongodb}/much", [query.path for query in queries]
-    async with Offsets(here.kafka, SERVER_GROUP, COMPACTED) as offsets, _feed(here, history):
+    async with (
+        Offsets(here.kafka, SERVER_GROUP, COMPACTED) as offsets,
+        _feed(here, history, RATE, _SKIPPED),
+    ):
         await _stored(offsets, int(_FEW_SECONDS * RATE))
         before, began = await offsets.committed(), time.monotonic()
         await _ask(child, queries, "while partials come", part)
@@ -162,9 +185,11 @@ async def _while_partials_come(
 
 
 @asynccontextmanager
-async def _feed(here: Services, history: History) -> AsyncIterator[None]:
-    argv = [str(_FEED), str(here.kafka), str(WINDOWS), str(history.end_ms), str(RATE)]
-    feed = await asyncio.create_subprocess_exec(sys.executable, *argv)
+async def _feed(
+    here: Services, history: History, rate: float, steps: int = 0
+) -> AsyncIterator[None]:
+    argv = [_FEED, here.kafka, history.asked, history.end_ms, rate, steps]
+    feed = await asyncio.create_subprocess_exec(sys.executable, *map(str, argv))
     try:
         yield
     finally:
@@ -172,9 +197,10 @@ async def _feed(here: Services, history: History) -> AsyncIterator[None]:
         await feed.wait()
 
 
-async def _stored(offsets: Offsets, total: int) -> None:
-    """Wait until so many partials are stored; raise TimeoutError after two minutes."""
-    done = 0
+async def _stored(offsets: Offsets, more: int) -> None:
+    """Wait until so many more partials are stored; raise TimeoutError after two minutes."""
+    done = await offsets.committed()
+    total = done + more
     async with asyncio.timeout(120):
         while done < total:
             await asyncio.sleep(0.1)
@@ -182,13 +208,13 @@ async def _stored(offsets: Offsets, total: int) -> None:
 
 
 async def _ask(child: Child, queries: list[Query], when: str, part: Part) -> None:
-    """Ask one query after the other, so many times; the server's CPU says what a load hides."""
+    """Ask one query after the other, so many times; the API's CPU says what a load hides."""
     client = Client(child.port or 0)
     for query in queries:
-        cpu = cpu_seconds(child.pid)
+        cpu = children_cpu_seconds(child.pid)
         taken = await asyncio.to_thread(client.times, query.path, query.times, _BUDGET)
-        used = (cpu_seconds(child.pid) - cpu) / len(taken) * 1000
-        part.figures.append(Figure(f"{query.text} {when}, CPU of the server", used, "ms"))
+        used = (children_cpu_seconds(child.pid) - cpu) / len(taken) * 1000
+        part.figures.append(Figure(f"{query.text} {when}, CPU of the API", used, "ms"))
         text = f"{query.text} {when}, ms, p95 of {len(taken)}"
         part.aims.append(Aim(text, p95(taken), query.bound_ms, at_most=True))
 
@@ -232,6 +258,11 @@ async def _is_rollup_missing(database: AsyncDatabase[dict[str, Any]], history: H
     if await database["rollup_state"].count_documents(done) < len(history.counts):
         return True
     return await database["rollup_dirty"].find_one() is not None
+
+
+def _real_rate(history: History) -> float:
+    """Return how many windows of all facilities there are in a second."""
+    return len(history.counts) * 1000 / WINDOW_MS
 
 
 def _now_ms() -> int:

@@ -1,6 +1,7 @@
 """Partials into Kafka at a rate: the windows that follow a history, until it is ended.
 
-`bench_feed.py KAFKA WINDOWS END_MS RATE`; where it was late, it catches up.
+`bench_feed.py KAFKA WINDOWS END_MS RATE STEPS`; where it was late, it catches up. It leaves out
+the first windows of each facility, as many as STEPS.
 """
 
 import asyncio
@@ -17,10 +18,11 @@ from sensorpipe_schema.names import COMPACTED
 _TICK = 0.05
 
 
-async def main(kafka: str, windows: str, end_ms: str, rate: str) -> None:
+async def main(kafka: str, windows: str, end_ms: str, rate: str, steps: str) -> None:
     """Send without end."""
     history = History(int(windows), int(end_ms))
-    onward, number, sent = history.onward(), history.windows, 0
+    number = history.windows + int(steps) * len(history.counts)
+    onward, sent = history.onward(int(steps)), 0
     producer = AIOKafkaProducer(
         bootstrap_servers=f"127.0.0.1:{kafka}", acks="all", max_batch_size=1 << 18, linger_ms=10
     )

@@ -41,11 +41,13 @@ class Window(NamedTuple):
 
 
 class History:
-    """So many windows up to a moment in unix milliseconds."""
+    """So many windows up to a moment, stored as they came until `now_ms`; unix milliseconds."""
 
-    def __init__(self, windows: int, end_ms: int) -> None:
+    def __init__(self, windows: int, end_ms: int, now_ms: int = 0) -> None:
         self.asked = windows
         self.end_ms = end_ms
+        self.delay_ms = max(2_000, now_ms - end_ms)
+        """From the end of each window until it was stored."""
         long = int(windows * _LONG_SHARE)
         short = (windows - long) // (FACILITIES - 1)
         self.counts = {
@@ -67,9 +69,8 @@ class History:
                 if ago <= count:
                     yield Window(facility, start_ms, count - ago)
 
-    def onward(self) -> Iterator[Window]:
-        """Yield the windows that follow, of all facilities in turn, without end."""
-        step = 0
+    def onward(self, step: int = 0) -> Iterator[Window]:
+        """Yield the windows that follow, of all facilities in turn, but for the first steps."""
         while True:
             for facility, count in self.counts.items():
                 yield Window(facility, self.end_ms + step * WINDOW_MS, count + step)
@@ -128,8 +129,8 @@ def value(window: Window, number: int) -> bytes:
     return message.SerializeToString()
 
 
-def document(window: Window, number: int) -> Document:
-    """Return a window's only partial as the server stores it."""
+def document(window: Window, number: int, delay_ms: int = 2_000) -> Document:
+    """Return a window's only partial as the server stores it, so long after its end."""
     start_ms = window.start_ms
     start = _EPOCH + timedelta(milliseconds=start_ms)
     end = start + timedelta(milliseconds=WINDOW_MS)
@@ -137,7 +138,7 @@ def document(window: Window, number: int) -> Document:
         "_id": f"{window.facility}/{start_ms:015d}/{WINDOW_MS}/{RUN:016x}/{number}",
         "facility_name": window.facility,
         "window": {"start_time": start, "end_time": end},
-        "received_at": end + timedelta(seconds=2),
+        "received_at": end + timedelta(milliseconds=delay_ms),
         "sensors": _message(number % VARIETY)[1],
         "partial": value(window, number),
     }

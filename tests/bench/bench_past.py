@@ -1,7 +1,7 @@
 """A history and its rollups in MongoDB, made by several processes.
 
-`bench_past.py URI WINDOWS END_MS PART PARTS` is one of them: it stores the windows of its share of
-the facilities, and computes their rollups as the server does, without its rests.
+`bench_past.py URI WINDOWS END_MS NOW_MS PART PARTS` is one of them: it stores the windows of its
+share of the facilities, and computes their rollups as the server does, without its rests.
 """
 
 import asyncio
@@ -27,7 +27,8 @@ async def make(uri: str, history: History) -> None:
     """Store a history and its rollups; raise RuntimeError where a process fails."""
     parts = os.cpu_count() or 1
     await bench_history.store(uri, iter(()), history.listed())
-    argv = [__file__, uri, str(history.asked), str(history.end_ms)]
+    now_ms = history.end_ms + history.delay_ms
+    argv = [__file__, uri, *map(str, (history.asked, history.end_ms, now_ms))]
     made = [
         await asyncio.create_subprocess_exec(sys.executable, *argv, str(part), str(parts))
         for part in range(parts)
@@ -44,7 +45,9 @@ async def make(uri: str, history: History) -> None:
 
 async def _part(uri: str, history: History, part: int, parts: int) -> None:
     numbered = enumerate(history.past(part, parts), 1)
-    documents = (bench_history.document(window, number) for number, window in numbered)
+    documents = (
+        bench_history.document(window, number, history.delay_ms) for number, window in numbered
+    )
     await bench_history.store(uri, documents, [])
     async with database.connect(uri) as client:
         db = database.database(client)
@@ -64,10 +67,11 @@ async def _part(uri: str, history: History, part: int, parts: int) -> None:
         await state.finish(moments)
 
 
-def main(uri: str, windows: str, end_ms: str, part: str, parts: str) -> None:
+def main(uri: str, *numbers: str) -> None:
     """Store one share."""
     tune_garbage_collection()
-    uvloop.run(_part(uri, History(int(windows), int(end_ms)), int(part), int(parts)))
+    windows, end_ms, now_ms, part, parts = map(int, numbers)
+    uvloop.run(_part(uri, History(windows, end_ms, now_ms), part, parts))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,11 @@ def cpu_seconds(pid: int) -> float:
     return float(times.user + times.system)
 
 
+def children_cpu_seconds(pid: int) -> float:
+    """Return the CPU time that the children of a process have used, such as the server's API."""
+    return sum(cpu_seconds(child.pid) for child in psutil.Process(pid).children())
+
+
 def memory_mb(pid: int) -> float:
     """Return the resident memory of a process."""
     return float(psutil.Process(pid).memory_info().rss) / 1e6

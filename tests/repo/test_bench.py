@@ -20,6 +20,7 @@ from bench_workload import TOPICS, payloads
 from sensorpipe_schema.partial import read
 from sensorpipe_schema.reading import decode
 from sensorpipe_server.storage.documents import document as stored_document
+from sensorpipe_server.storage.documents import unix_ms
 
 NOW = 1_800_000_000_000
 
@@ -100,6 +101,14 @@ def test_what_is_stored_beforehand_is_what_the_server_stores():
     assert sorted(windows) == sorted(chain.from_iterable(shares))
     assert windows[-1].start_ms + WINDOW_MS == NOW
     assert next(history.onward()).start_ms == NOW
+    assert next(history.onward(3)).start_ms == NOW + 3 * WINDOW_MS
+
+
+def test_a_history_was_stored_as_it_came_until_now():
+    history = History(2000, NOW, NOW + 3_600_000)
+    *_, last = history.past()
+    made = bench_history.document(last, 1, history.delay_ms)
+    assert unix_ms(made["received_at"]) == NOW + 3_600_000
 
 
 def test_the_raw_client_publishes_within_the_brokers_window(mosquitto):
