@@ -14,6 +14,7 @@ from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.queries import with_sensors
 from sensorpipe_server.storage.reads.counts import Counts, WindowQuery
 from sensorpipe_server.storage.reads.pages import Row, page_keys, rows
+from sensorpipe_server.storage.rollups.levels import WINDOWS
 from sensorpipe_server.storage.rollups.state import State
 
 
@@ -49,7 +50,10 @@ class WindowList:
         query = WindowQuery(facility, start, end, sensors)
 
         async def read(state: State) -> tuple[dict[str, Any], list[Row]]:
-            return await self._read(query, state, offset, limit, cursor)
+            # what was removed may be there still; no total counts it
+            kept_ms = max(start, state.removed.get(WINDOWS, 0))
+            kept = query._replace(from_ms=kept_ms)
+            return await self._read(kept, state, offset, limit, cursor)
 
         pagination, found = await self._counts.unremoved(facility, read)
         return json({"data": [item(row, sensors) for row in found], "pagination": pagination})
