@@ -80,7 +80,7 @@ class Pipe:
         stop, ingest = asyncio.Event(), Ingest(self.settings, db, self.route)
         task = asyncio.create_task(ingest.run(stop))
         try:
-            await eventually(lambda: ingest.assigned or task.done())
+            await eventually(lambda: ingest.is_assigned or task.done())
             yield task
         finally:
             stop.set()

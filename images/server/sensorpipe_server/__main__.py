@@ -75,7 +75,7 @@ async def serve(settings: Settings, api: ApiProcess, stop: asyncio.Event) -> Non
             edge=edge,
         )
         REGISTRY.register(AuditMetrics(lambda: audit.findings))
-        watch_kafka(lambda: ingest.assigned)
+        watch_kafka(lambda: ingest.is_assigned)
 
         async def consume() -> None:
             try:
@@ -90,7 +90,7 @@ async def serve(settings: Settings, api: ApiProcess, stop: asyncio.Event) -> Non
         probes = Probes(
             watched,
             consuming=consuming,
-            assigned=lambda: ingest.assigned,
+            assigned=lambda: ingest.is_assigned,
             answering=api.heartbeat.is_beating,
         )
         log.info("serving", extra={"http": "{}:{}".format(*settings.http)})

@@ -193,7 +193,7 @@ async def test_a_broker_that_comes_late_is_waited_for(mongod, tmp_path, caplog):
         await eventually(lambda: "Kafka is unavailable; trying again" in caplog.text)
         assert not task.done()
         async with running(embedded.kafka_broker(port, tmp_path)):
-            await eventually(lambda: ingest.assigned)
+            await eventually(lambda: ingest.is_assigned)
             await pipe.send(one([(1, 1.0)]))
             await expect(db, [1])
             stop.set()
@@ -239,7 +239,7 @@ async def test_being_denied_is_reported_once_and_tried_less_and_less_often_unles
         return 0.0
 
     monkeypatch.setattr(consume, "retry_backoff", lambda: Backoff(longest=5.0, uniform=shortened))
-    monkeypatch.setattr(consume, "LASTED_SECONDS", -1.0 if lasted else 10.0)
+    monkeypatch.setattr(consume, "SUCCESS_SECONDS", -1.0 if lasted else 10.0)
     async with database.connect("mongodb://127.0.0.1:1") as client:
         settings = Pipe(tansu.port).settings
         await Denied(settings, database.database(client), times=4, stop=stop).run(stop)

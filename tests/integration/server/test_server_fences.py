@@ -52,7 +52,7 @@ async def test_a_re_read_after_a_crash_decides_alike(mongod):
 
 
 async def test_fences_are_kept_by_partition_and_bounded(mongod, monkeypatch):
-    monkeypatch.setattr("sensorpipe_server.storage.logs.KEPT", 3)
+    monkeypatch.setattr("sensorpipe_server.storage.logs.MAX_FENCES", 3)
     async with fresh_database(mongod) as db:
         stored = database.logs(db)
         first, tenth = (PLACE._replace(partition=number) for number in (1, 10))
@@ -68,12 +68,12 @@ async def test_fences_are_kept_by_partition_and_bounded(mongod, monkeypatch):
         ]
         known = await logs.load(stored, first)
         known.move_to(41)
-        assert [known.shuts_out("a/b.$c", run) for run in (4, 5)] == [False, True]
+        assert [known.excludes("a/b.$c", run) for run in (4, 5)] == [False, True]
         known.move_to(51)
-        assert [known.shuts_out("a/b.$c", run) for run in (4, 5)] == [True, False]
+        assert [known.excludes("a/b.$c", run) for run in (4, 5)] == [True, False]
         known = await logs.load(stored, tenth)
         known.move_to(8)
-        assert [known.shuts_out(name, 2) for name in ("c", "a/b.$c")] == [True, False]
+        assert [known.excludes(name, 2) for name in ("c", "a/b.$c")] == [True, False]
 
 
 async def test_a_log_is_known_once_it_is_adopted_and_others_are_forgotten(mongod):

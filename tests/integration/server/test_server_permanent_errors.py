@@ -70,7 +70,7 @@ async def test_a_fence_that_mongodb_never_takes_is_left_out(pipe, db, how, caplo
 async def test_fences_that_are_not_ours_are_passed_over(db, caplog, fences):
     stored = database.logs(db)
     await stored.insert_one({"_id": "topic/0", "fences": fences})
-    assert not (await logs.load(stored, PLACE)).shuts_out("c", 1)
+    assert not (await logs.load(stored, PLACE)).excludes("c", 1)
     (said,) = caplog.records
     assert (said.message, said.log) == ("stored fences cannot be read", "topic/0")
 

@@ -51,7 +51,7 @@ async def test_a_write_that_never_ends_is_seen_by_the_probe_after_a_minute(tansu
     monkeypatch.setattr("sensorpipe_server.ingest.consume.STOP_SECONDS", 0.5)
     task = asyncio.create_task(ingest.run(stop))
     try:
-        await eventually(lambda: ingest.assigned)
+        await eventually(lambda: ingest.is_assigned)
         assert ingest.is_moving()
         await pipe.send(one([(1, 1.0)]))
         await eventually(ingest._membership.is_behind)

@@ -29,7 +29,7 @@ def looks(watch, clock, fetched, found=(), *, seconds=100, joined=True):
     """Look once a second; `fetched` makes the times of the answers from the second."""
     for second in range(seconds):
         clock.now += 1
-        watch.look(fetched(second), found, joined=joined)
+        watch.check(fetched(second), found, joined=joined)
 
 
 def test_answers_without_a_record_are_answers(watch, clock):

@@ -42,8 +42,8 @@ class Batch:
                 fence = Fence(log.place, compactor, run, record.offset)
                 log.add(fence)
                 self.fences.append(fence)
-            elif log.shuts_out(compactor, run):
+            elif log.excludes(compactor, run):
                 self.fenced_at.setdefault(log.place, []).append(record.offset)
             else:
                 self.partials.append(pending(checked, record, received_at))
-        log.passed(records[-1].offset + 1)
+        log.advance_to(records[-1].offset + 1)

@@ -42,7 +42,7 @@ from sensorpipe_server.storage.store import Store
 STOP_SECONDS: Final = 10.0
 """Seconds to finish the current batch when the server stops."""
 
-LASTED_SECONDS: Final = 10.0
+SUCCESS_SECONDS: Final = 10.0
 """Seconds after which a session counts as successful; one without rights ends sooner."""
 
 LOG_SECONDS: Final = 10.0
@@ -90,9 +90,9 @@ class Ingest:
         self._membership = Membership()
 
     @property
-    def assigned(self) -> bool:
+    def is_assigned(self) -> bool:
         """Whether the consumer group has assigned partitions to this server."""
-        return self._membership.assigned
+        return self._membership.is_assigned
 
     def is_moving(self) -> bool:
         """Whether storing makes progress, retries included; see Progress. Thread-safe."""
@@ -119,7 +119,7 @@ class Ingest:
                     if log_id is not None:
                         await self._session(consumer, log_id, stop)
             except* (KafkaError, OSError) as errors:
-                if time.monotonic() - connected > LASTED_SECONDS:
+                if time.monotonic() - connected > SUCCESS_SECONDS:
                     backoff.reset()
                     throttled.reset()
                 reason = await cancel_on(stop, explain(self._settings, errors.exceptions[0]))

@@ -51,7 +51,7 @@ class KafkaDeadLetters:
         ensure_topic: Callable[[], Awaitable[None]],
     ) -> None:
         self.topic = topic
-        self._make = producer
+        self._make_producer = producer
         self._ensure_topic = ensure_topic
         self._producer: AIOKafkaProducer | None = None
         self._failed = False
@@ -65,7 +65,7 @@ class KafkaDeadLetters:
             async with asyncio.timeout(SEND_SECONDS):
                 if self._failed:
                     await self._ensure_topic()
-                await self._send(await self._connected(), refused)
+                await self._send(await self._connect(), refused)
         except BaseException:
             self._failed = True
             await self.close()
@@ -78,10 +78,10 @@ class KafkaDeadLetters:
         if producer is not None:
             await close_client(producer)
 
-    async def _connected(self) -> AIOKafkaProducer:
+    async def _connect(self) -> AIOKafkaProducer:
         """Return a producer that knows the topic."""
         if self._producer is None:
-            self._producer = self._make()
+            self._producer = self._make_producer()
             await self._producer.start()
         try:
             async with asyncio.timeout(TOPIC_SECONDS):

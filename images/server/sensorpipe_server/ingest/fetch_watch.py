@@ -28,24 +28,24 @@ class FetchWatch:
         self._last: dict[TopicPartition, int | None] = {}
         self._since: dict[TopicPartition | None, float] = {None: clock()}
 
-    def look(
+    def check(
         self,
-        fetched: Mapping[TopicPartition, int | None],
-        found: Collection[TopicPartition],
+        answer_times: Mapping[TopicPartition, int | None],
+        received: Collection[TopicPartition],
         *,
         joined: bool,
     ) -> None:
         """Raise FetchesFailedError if one partition, or the group, has waited for too long.
 
-        `fetched` has the time of the last answer of each assigned partition, `found` those
-        of which there were records just now; `joined` is whether the group has assigned any.
+        `answer_times` has the time of Kafka's last answer for each assigned partition, `received`
+        the partitions whose records just arrived, and `joined` whether any partition is assigned.
         """
         now, before = self._clock(), self._since
         self._since = {None: now if joined else before[None]}
-        for partition, at in fetched.items():
-            answered = partition in found or at != self._last.get(partition)
+        for partition, at in answer_times.items():
+            answered = partition in received or at != self._last.get(partition)
             self._since[partition] = now if answered else before.get(partition, now)
-        self._last = dict(fetched)
+        self._last = dict(answer_times)
         stuck = {key for key, since in self._since.items() if now - since > FAILED_AFTER}
         if None in stuck:
             raise FetchesFailedError(f"not let into the group for {FAILED_AFTER:.0f} s")

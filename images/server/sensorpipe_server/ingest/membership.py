@@ -20,7 +20,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
 
     def __init__(self) -> None:
         self.generation = 0
-        self.assigned = False
+        self.is_assigned = False
         self.partitions: frozenset[int] = frozenset()
         self.logs: dict[TopicPartition, Log] = {}
         self.progress = Progress(self.is_behind)
@@ -31,7 +31,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002  all are revoked
         """Forget all state: the next owner of the partitions may change it."""
         self.generation += 1
-        self.assigned = False
+        self.is_assigned = False
         self.partitions = frozenset()
         self.logs = {}
         self._committed, self._ends = {}, {}
@@ -39,7 +39,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Take note of the partitions of this server."""
-        self.assigned = True
+        self.is_assigned = True
         self.partitions = frozenset(tp[1] for tp in assigned)
         log.info("partitions assigned", extra={"partitions": sorted(self.partitions)})
 

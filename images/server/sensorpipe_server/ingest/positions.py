@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from sensorpipe_runtime.throttled_log import ThrottledLogger
 
 from sensorpipe_server.ingest.membership import Membership
-from sensorpipe_server.ingest.settlement import Committing
+from sensorpipe_server.ingest.settlement import OffsetCommitter
 from sensorpipe_server.storage import logs
 from sensorpipe_server.storage.mongodb.database import READ_SECONDS, WRITE_SECONDS, Collection
 
@@ -24,11 +24,11 @@ class Positions:
     """Commits for the settlement."""
 
     def __init__(
-        self, consumer: Committing, membership: Membership, logs_stored: Collection
+        self, consumer: OffsetCommitter, membership: Membership, logs_collection: Collection
     ) -> None:
         self._consumer = consumer
         self._membership = membership
-        self._logs = logs_stored
+        self._logs = logs_collection
         self._storing_log = ThrottledLogger(log, on_change=False)
         self._adopting_log = ThrottledLogger(log, on_change=False)
 

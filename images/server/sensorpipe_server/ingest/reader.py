@@ -59,14 +59,14 @@ class Reader:
         self,
         consumer: AIOKafkaConsumer,
         membership: Membership,
-        logs_stored: Collection,
+        logs_collection: Collection,
         log_id: str,
         ensure_topics: Callable[[], Awaitable[None]],
     ) -> None:
         """`log_id` is Kafka's id of the topic."""
         self._consumer = consumer
         self._membership = membership
-        self._logs = logs_stored
+        self._logs = logs_collection
         self._log_id = log_id
         self._ensure_topics = ensure_topics
 
@@ -80,7 +80,7 @@ class Reader:
         watch = FetchWatch()
         while True:
             found = await self._fetch()
-            watch.look(self._fetched(), found or {}, joined=self._membership.assigned)
+            watch.check(self._answer_times(), found or {}, joined=self._membership.is_assigned)
             with watch.paused():
                 await self._load_logs(found or {})
                 if found:
@@ -112,7 +112,7 @@ class Reader:
     def _is_unassigned_since(self, since: float) -> bool:
         return not self._consumer.assignment() and time.monotonic() > since + IDLE_SECONDS
 
-    def _fetched(self) -> dict[TopicPartition, int | None]:
+    def _answer_times(self) -> dict[TopicPartition, int | None]:
         """Return when Kafka last answered a fetch from each partition."""
         assignment = self._consumer.assignment()
         return {
@@ -148,8 +148,8 @@ class Reader:
                 continue
             place = Place(partition.topic, partition.partition, self._log_id)
             # before its position is read: another server may still store and commit a higher one
-            committed = await self._committed(partition)
-            known = await self._stored(place, generation)
+            committed = await self._committed_offset(partition)
+            known = await self._load_log(place, generation)
             if known is None:  # a rebalance came
                 return
             self._membership.logs[partition] = known
@@ -159,13 +159,13 @@ class Reader:
                 self._consumer.seek(partition, 0)
                 _log_beginning(known, committed, is_restored=is_restored)
 
-    async def _committed(self, partition: TopicPartition) -> int | None:
+    async def _committed_offset(self, partition: TopicPartition) -> int | None:
         """Return the committed offset, or raise KafkaError or OSError."""
         async with asyncio.timeout(COMMITTED_SECONDS):
             committed: int | None = await self._consumer.committed(partition)
         return committed
 
-    async def _stored(self, place: Place, generation: int) -> Log | None:
+    async def _load_log(self, place: Place, generation: int) -> Log | None:
         """Return the log of a partition, retrying while MongoDB is unavailable."""
         backoff, throttled = retry_backoff(), ThrottledLogger(log, on_change=False)
         while self._membership.generation == generation:

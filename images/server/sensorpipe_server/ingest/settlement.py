@@ -43,7 +43,7 @@ class LettersLeftOutError(Exception):
     """More dead letters came than fit into memory; the records left out have to be read again."""
 
 
-class Committing(Protocol):
+class OffsetCommitter(Protocol):
     """A consumer as far as it commits offsets."""
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
@@ -65,7 +65,7 @@ class Settlement:
 
     def __init__(
         self,
-        consumer: Committing,
+        consumer: OffsetCommitter,
         membership: Membership,
         letters: DeadLetters,
         explain: Callable[[BaseException], Awaitable[str]],
@@ -90,7 +90,7 @@ class Settlement:
         """Queue stored positions to be committed, and `refused` records as dead letters."""
         if self._next.generation != generation:
             self._next, self._left_out = _Unsettled(generation), False
-        unsettled, size = self._next, sum(map(_size, refused))
+        unsettled, size = self._next, sum(map(_bytes_of, refused))
         full = (
             len(unsettled.letters) + len(refused) > MAX_LETTERS
             or unsettled.bytes + size > MAX_BYTES
@@ -122,13 +122,13 @@ class Settlement:
             if self._waiting.is_set():
                 continue
             self._settled.set()
-            if self._left_out and self._is_ours(unsettled):
+            if self._left_out and self._is_current(unsettled):
                 raise LettersLeftOutError
 
     async def _send(self, unsettled: _Unsettled) -> None:
         """Retry until all dead letters are durable, or a rebalance came."""
         backoff = retry_backoff()
-        while unsettled.letters and self._is_ours(unsettled):
+        while unsettled.letters and self._is_current(unsettled):
             chunk = unsettled.letters[:CHUNK]
             try:
                 await self._dead_letters.send(chunk)
@@ -149,7 +149,7 @@ class Settlement:
     async def _commit(self, unsettled: _Unsettled) -> None:
         """Retry until committed, or a rebalance came: then all is read again, with no effect."""
         backoff = retry_backoff()
-        while unsettled.positions and self._is_ours(unsettled):
+        while unsettled.positions and self._is_current(unsettled):
             try:
                 async with asyncio.timeout(COMMIT_SECONDS):
                     await self._consumer.commit(unsettled.positions)
@@ -162,9 +162,9 @@ class Settlement:
                 await self._on_committed(unsettled.positions)
                 return
 
-    def _is_ours(self, unsettled: _Unsettled) -> bool:
+    def _is_current(self, unsettled: _Unsettled) -> bool:
         return self._membership.generation == unsettled.generation
 
 
-def _size(letter: RefusedRecord) -> int:
+def _bytes_of(letter: RefusedRecord) -> int:
     return len(letter.record.value or b"") + len(letter.record.key or b"")

@@ -41,12 +41,12 @@ class Writer:
         self,
         membership: Membership,
         store: Store,
-        logs_stored: Collection,
+        logs_collection: Collection,
         settlement: Settlement,
     ) -> None:
         self._membership = membership
         self._store = store
-        self._logs = logs_stored
+        self._logs = logs_collection
         self._settlement = settlement
         self._failure_log = ThrottledLogger(log, on_change=False)
         self._fenced_log = ThrottledLogger(log, on_change=False)

@@ -29,7 +29,7 @@ from pymongo.errors import BulkWriteError
 from sensorpipe_server.storage.mongodb import refusal
 from sensorpipe_server.storage.mongodb.database import READ_SECONDS, Collection, answered
 
-KEPT: Final = 1000
+MAX_FENCES: Final = 1000
 """Fences that are kept of one partition; older ones are forgotten."""
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Log:
             self._offset = offset
             self._runs = {name: run for at, name, run in self._fences if at < offset}
 
-    def shuts_out(self, compactor: str, run: int) -> bool:
+    def excludes(self, compactor: str, run: int) -> bool:
         """Whether another run of the compactor is the only one that counts here."""
         return self._runs.get(compactor, run) != run
 
@@ -98,10 +98,10 @@ class Log:
         known = (fence.offset, fence.compactor, fence.run)
         if known not in self._fences:
             insort(self._fences, known)
-            del self._fences[:-KEPT]
+            del self._fences[:-MAX_FENCES]
         self._runs[fence.compactor] = fence.run
 
-    def passed(self, offset: int) -> None:
+    def advance_to(self, offset: int) -> None:
         """Take note that everything below an offset is read."""
         self._offset = offset
 
@@ -141,7 +141,7 @@ async def store_positions(collection: Collection, positions: Mapping[Place, int]
     updates = [
         UpdateOne(
             {"_id": _id(place)},
-            [{"$set": {"position": _raised("position", place, offset)}}],
+            [{"$set": {"position": _raised_offset("position", place, offset)}}],
             upsert=True,
         )
         for place, offset in positions.items()
@@ -158,7 +158,7 @@ async def save(
     `failed` is for how many seconds MongoDB has refused some.
     """
     updates = [(fence.place, update) for fence in fences for update in _updates(fence)]
-    updates += [(place, _counting(place, offsets)) for place, offsets in fenced.items()]
+    updates += [(place, _count_update(place, offsets)) for place, offsets in fenced.items()]
     if not updates:
         return
     try:
@@ -198,12 +198,12 @@ def _position(stored: Mapping[str, Any], place: Place) -> int | None:
             return None
 
 
-def _raised(field: str, place: Place, offset: int) -> dict[str, Any]:
+def _raised_offset(field: str, place: Place, offset: int) -> dict[str, Any]:
     """Return the value of a field `{log, offset}`: the higher offset, of the same log."""
-    return {"log": place.log, "offset": {"$max": [_last(field, place), offset]}}
+    return {"log": place.log, "offset": {"$max": [_last_offset(field, place), offset]}}
 
 
-def _last(field: str, place: Place) -> dict[str, Any]:
+def _last_offset(field: str, place: Place) -> dict[str, Any]:
     """Return the offset in a field `{log, offset}`; -1 where it is of another log or missing."""
     is_same = {"$eq": [f"${field}.log", place.log]}
     return {"$cond": [is_same, f"${field}.offset", -1]}
@@ -218,7 +218,7 @@ def _updates(fence: Fence) -> list[UpdateOne]:
         "run": fence.run,
         "offset": fence.offset,
     }
-    newest = {"$each": [], "$sort": {"offset": 1}, "$slice": -KEPT}
+    newest = {"$each": [], "$sort": {"offset": 1}, "$slice": -MAX_FENCES}
     return [
         UpdateOne(key, {"$addToSet": {"fences": entry}}, upsert=True),
         UpdateOne(key, {"$pull": {"fences": {"log": {"$ne": fence.place.log}}}}),
@@ -226,12 +226,12 @@ def _updates(fence: Fence) -> list[UpdateOne]:
     ]
 
 
-def _counting(place: Place, offsets: Sequence[int]) -> UpdateOne:
+def _count_update(place: Place, offsets: Sequence[int]) -> UpdateOne:
     """Count those beyond the last that was counted of the same log."""
-    last = _last("last_fenced", place)
+    last = _last_offset("last_fenced", place)
     new = {"$filter": {"input": list(offsets), "cond": {"$gt": ["$$this", last]}}}
     counted = {"$add": [{"$ifNull": ["$fenced", 0]}, {"$size": new}]}
-    newest = _raised("last_fenced", place, offsets[-1])
+    newest = _raised_offset("last_fenced", place, offsets[-1])
     return UpdateOne(
         {"_id": _id(place)}, [{"$set": {"fenced": counted, "last_fenced": newest}}], upsert=True
     )
