@@ -287,7 +287,7 @@ async def test_rounds_that_run_out_of_time_take_turns(mongod, monkeypatch):
 
 
 async def test_what_is_remembered_is_bounded(mongod, monkeypatch):
-    monkeypatch.setattr(audits, "MAX_REMEMBERED", 1)
+    monkeypatch.setattr(audits, "MAX_TOTAL_INTERVALS", 1)
     async with fresh_database(mongod) as db:
         far = HORIZON_MS // WINDOW_MS + 1
         await store(db, one([(1, 1.0)]), one([(2, 1.0)], window=far, number=2))
@@ -299,7 +299,7 @@ async def test_what_is_remembered_is_bounded(mongod, monkeypatch):
 
 
 async def test_facilities_that_have_just_become_known_count_too(mongod, monkeypatch):
-    monkeypatch.setattr(audits, "MAX_REMEMBERED", 2)
+    monkeypatch.setattr(audits, "MAX_TOTAL_INTERVALS", 2)
     async with fresh_database(mongod) as db:
         await store(db, *(one([(1, 1.0)], facility=f"f{n}") for n in range(5)))
         audit = Audit(db, lambda: True, clock=lambda: NOW)
@@ -315,10 +315,10 @@ async def test_what_a_day_of_silence_has_ended_takes_no_room(mongod):
         now = NOW
         audit = Audit(db, lambda: True, clock=lambda: now)
         await audit.round()
-        assert audit._remembered == 2
+        assert audit._intervals == 2
         now += 24 * 3600
         await audit.round()
-        assert audit._remembered == 1
+        assert audit._intervals == 1
 
 
 async def test_a_day_with_too_many_gaps_is_looked_at_in_part(mongod, monkeypatch):
@@ -330,7 +330,7 @@ async def test_a_day_with_too_many_gaps_is_looked_at_in_part(mongod, monkeypatch
         await audit.round()
         assert audit.findings is not None
         assert 0 < audit.findings.lost < 10
-        assert audit._remembered < 10
+        assert audit._intervals < 10
 
 
 async def test_a_facility_that_is_not_looked_at_in_time_is_not_called_silent(mongod, monkeypatch):

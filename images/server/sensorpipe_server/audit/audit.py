@@ -47,7 +47,7 @@ DAY_MS: Final = 24 * 3_600_000
 REVIEW_SECONDS: Final = 6 * 3600.0
 """Seconds after which the day of a facility is scanned again."""
 
-MAX_REMEMBERED: Final = 100_000
+MAX_TOTAL_INTERVALS: Final = 100_000
 """Largest number of intervals of `seq` in memory (some 60 MB); a source without gaps has one.
 
 Beyond it new facilities are not scanned.
@@ -99,16 +99,16 @@ class Audit:
         self._rollups = database.rollups(db)
         self._lists = database.facilities(db)
         self._ranges = Ranges(db)
-        self._listed: set[str] = set()
+        self._complete_entries: set[str] = set()
         self._leads = leads
         self._settling = settling or Settling()
         self._clock = clock
         self._timer = timer
         self._names: set[str] = set()
-        self._discovered = ""
+        self._discovered_up_to = ""
         self._histories: dict[str, History] = {}
-        self._remembered = 0
-        self._next = ""
+        self._intervals = 0
+        self._next_name = ""
 
     async def run(self) -> None:
         """Scan until cancelled."""
@@ -128,34 +128,34 @@ class Audit:
         if not self._leads():
             self._histories.clear()
             self._names.clear()
-            self._listed.clear()
+            self._complete_entries.clear()
             self.findings = None
             return
         await self._discover()
         for name, history in self._histories.items():
             if history.newest_ms < self._clock() * 1000 - DAY_MS:
                 self._histories[name] = History(history.newest_ms)  # without a window for a day
-        self._remembered = sum(history.intervals for history in self._histories.values())
+        self._intervals = sum(history.intervals for history in self._histories.values())
         await self._scan_recent()
         await self._list()
         await self._scan_days()
-        self.findings = self._found()
+        self.findings = self._summarize()
 
     async def _discover(self) -> None:
         """Find facilities that have windows, going on where the last round ended."""
         end = self._timer() + SHARE_SECONDS
-        async with aclosing(facility_names(self._windows, self._discovered)) as names:
+        async with aclosing(facility_names(self._windows, self._discovered_up_to)) as names:
             async for name in names:
                 self._names.add(name)
                 if self._timer() > end:
-                    self._discovered = name
+                    self._discovered_up_to = name
                     return
-        self._discovered = ""
+        self._discovered_up_to = ""
 
     def _forget(self, name: str) -> None:
         """Forget a facility without windows; once it has some, it is found again."""
         self._names.discard(name)
-        self._listed.discard(name)
+        self._complete_entries.discard(name)
         self._histories.pop(name, None)
 
     async def _list(self) -> None:
@@ -168,22 +168,22 @@ class Audit:
         for name in sorted(self._names):
             entry, history = entries.get(name, Listed(name)), self._histories.get(name)
             newest = history.newest_ms if history is not None else 0
-            if name in self._listed and entry.is_whole and newest <= (entry.last_ms or 0):
+            if name in self._complete_entries and entry.is_whole and newest <= (entry.last_ms or 0):
                 continue
             if self._timer() > end:
                 return
             await note(self._windows, self._rollups, self._lists, name)
-            self._listed.add(name)
+            self._complete_entries.add(name)
 
     async def _scan_recent(self) -> None:
         """Scan the last minutes of facilities, going on where the last round ended."""
         end = self._timer() + SHARE_SECONDS
-        names = sorted(self._names, key=lambda name: (name < self._next, name))
+        names = sorted(self._names, key=lambda name: (name < self._next_name, name))
         for name in names:
             if self._timer() > end:
-                self._next = name
+                self._next_name = name
                 return
-            if name in self._histories or self._remembered < MAX_REMEMBERED:
+            if name in self._histories or self._intervals < MAX_TOTAL_INTERVALS:
                 with self._scanning(name):
                     await self._scan(name)
 
@@ -220,7 +220,7 @@ class Audit:
             if self._timer() > end:
                 return
             history = self._histories[name]
-            if history.fully_scanned_at or self._remembered < MAX_REMEMBERED:
+            if history.fully_scanned_at or self._intervals < MAX_TOTAL_INTERVALS:
                 scan = Scan(history.newest_ms, self._settling, now)
                 with self._scanning(name):
                     await self._read(scan, name, since, limited=True)
@@ -248,7 +248,7 @@ class Audit:
             )
         except _EnoughError:
             return frozenset(without_first)
-        if not older.is_any:
+        if not older.has_read:
             return frozenset()
         return frozenset(set(without_first) - older.missing | at_the_edge)
 
@@ -256,7 +256,7 @@ class Audit:
     def _scanning(self, name: str) -> Iterator[None]:
         """Count the intervals in memory; log a fault of one facility so that the others go on."""
         known = self._histories.get(name)
-        self._remembered -= known.intervals if known else 0
+        self._intervals -= known.intervals if known else 0
         try:
             yield
         except PyMongoError:
@@ -265,7 +265,7 @@ class Audit:
             log.exception("audit failed for a facility", extra={"facility": name})
         finally:
             known = self._histories.get(name)
-            self._remembered += known.intervals if known else 0
+            self._intervals += known.intervals if known else 0
 
     async def _read(self, scan: Scan, name: str, since_ms: int, *, limited: bool = False) -> None:
         """Read windows, newest first, so that windows stored meanwhile leave no gap."""
@@ -276,7 +276,7 @@ class Audit:
                 if limited and scan.is_full:
                     return
 
-    def _found(self) -> Findings:
+    def _summarize(self) -> Findings:
         now = self._clock()
         since = int(now * 1000) - DAY_MS
         alive = {
@@ -308,7 +308,7 @@ class _Older:
     def __init__(self, missing: set[Key], is_enough: Callable[[set[Key]], bool]) -> None:
         self.missing = missing
         """Sources not found yet."""
-        self.is_any = False
+        self.has_read = False
         """Whether any window was read."""
         self._is_enough = is_enough
 
@@ -323,7 +323,7 @@ class _Older:
             self._search(chain.from_iterable(window.sensors.values()))
 
     def _search(self, summaries: Iterable[SensorSummary]) -> None:
-        self.is_any = True
+        self.has_read = True
         for summary in summaries:
             self.missing -= {(summary.sensor, src) for src, _ in sources_of(summary)[0]}
         if self._is_enough(self.missing):

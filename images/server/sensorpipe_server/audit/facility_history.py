@@ -56,8 +56,8 @@ class SeqsBySource:
         """Return the sum of both as of `now`, in unix seconds; neither changes."""
         total, none = SeqsBySource(), SourceSeqs()
         for key in self.sources.keys() | more.sources.keys():
-            ours, theirs = self.sources.get(key, none), more.sources.get(key, none)
-            total.sources[key] = ours.plus(theirs, now)
+            one, other = self.sources.get(key, none), more.sources.get(key, none)
+            total.sources[key] = one.plus(other, now)
         return total
 
     def lost(self, began_before: frozenset[Key]) -> int:
@@ -79,7 +79,7 @@ class Scan:
         self.now = now
         self.is_continuous = False
         """Whether the newest window of the scan before is still stored."""
-        self._known_ms = newest_ms
+        self._previous_newest_ms = newest_ms
         self.recent = SeqsBySource()
         self.older = SeqsBySource()
         self.began: dict[Key, int] = {}
@@ -90,7 +90,7 @@ class Scan:
         """Add windows."""
         for window in windows:
             start = window.key.start_ms
-            self.is_continuous = self.is_continuous or start == self._known_ms
+            self.is_continuous = self.is_continuous or start == self._previous_newest_ms
             self.newest_ms = max(self.newest_ms, start)
             seqs = self.recent if start >= self.boundary_ms else self.older
             settles_at = self._settling.settles_at(
