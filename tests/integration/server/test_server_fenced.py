@@ -56,4 +56,4 @@ async def test_a_counter_that_another_server_has_just_made_is_counted_again():
 
     stored: Any = Stored()
     with pytest.raises(BulkWriteError):
-        await logs.save(stored, [], {PLACE: [5]}, failed=1e9)
+        await logs.save(stored, [], {PLACE: [5]}, refused_seconds=1e9)

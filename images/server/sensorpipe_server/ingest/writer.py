@@ -74,11 +74,13 @@ class Writer:
     async def _store_batch(self, prepared: PreparedBatch) -> None:
         batch, begun = prepared.batch, time.perf_counter()
         outcome = await self._retry(
-            prepared, lambda failed: self._store.write(batch.partials, failed=failed)
+            prepared, lambda seconds: self._store.write(batch.partials, refused_seconds=seconds)
         )
         await self._retry(
             prepared,
-            lambda failed: logs.save(self._logs, batch.fences, batch.fenced_at, failed=failed),
+            lambda seconds: logs.save(
+                self._logs, batch.fences, batch.fenced_at, refused_seconds=seconds
+            ),
         )
         self._log_fenced(batch)
         metrics.BATCH_SECONDS.observe(time.perf_counter() - begun)

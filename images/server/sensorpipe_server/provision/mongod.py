@@ -56,7 +56,7 @@ async def is_primary(client: Client) -> bool:
     return bool((await client.admin.command("hello")).get("isWritablePrimary"))
 
 
-async def knows(admin: Client) -> bool:
+async def is_authenticated(admin: Client) -> bool:
     """Whether these credentials are valid."""
     try:
         await admin.admin.command("ping")

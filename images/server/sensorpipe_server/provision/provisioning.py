@@ -12,7 +12,7 @@ from sensorpipe_server.provision import mongod
 from sensorpipe_server.provision.mongod import SetupError
 from sensorpipe_server.provision.settings import Settings
 
-_LOOK_EVERY: Final = 1.0
+_POLL_SECONDS: Final = 1.0
 _PRIMARY_SECONDS: Final = 30.0
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Provisioning:
                 self._throttled_log.warning("MongoDB cannot be provisioned", error=str(error))
             except PyMongoError as error:
                 self._throttled_log.warning(
-                    "MongoDB is unavailable; trying again", error=_first(error)
+                    "MongoDB is unavailable; trying again", error=_without_topology(error)
                 )
             finally:
                 self.ready = False
@@ -51,14 +51,14 @@ class Provisioning:
             mongod.connect(settings.port) as anonymous,
             mongod.connect(settings.port, mongod.ADMIN, settings.admin_password) as admin,
         ):
-            known = await mongod.knows(admin)
-            client = admin if known else anonymous
+            has_admin = await mongod.is_authenticated(admin)
+            client = admin if has_admin else anonymous
             if await mongod.initiate(client, settings.replica_set, settings.member):
                 log.info("replica set initiated", extra={"member": settings.member})
-            elif known and await mongod.rename_member(admin, settings.member):
+            elif has_admin and await mongod.rename_member(admin, settings.member):
                 log.info("replica set reconfigured", extra={"member": settings.member})
-            await _primary(anonymous)
-            if not known:
+            await _wait_for_primary(anonymous)
+            if not has_admin:
                 await mongod.create_admin(anonymous, settings.admin_password)
                 log.info("administrator created", extra={"user": mongod.ADMIN})
             await mongod.ensure_user(admin, settings)
@@ -73,18 +73,18 @@ class Provisioning:
                     fields = {"user": self._settings.username, "database": self._settings.database}
                     log.info("MongoDB provisioned", extra=fields)
                 self.ready = True
-                await asyncio.sleep(_LOOK_EVERY)
+                await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _primary(client: mongod.Client) -> None:
+async def _wait_for_primary(client: mongod.Client) -> None:
     try:
         async with asyncio.timeout(_PRIMARY_SECONDS):
             while not await mongod.is_primary(client):  # noqa: ASYNC110  another process decides
-                await asyncio.sleep(_LOOK_EVERY)
+                await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError as error:
         raise SetupError("mongod does not become primary; its own log says why") from error
 
 
-def _first(error: PyMongoError) -> str:
+def _without_topology(error: PyMongoError) -> str:
     """Return an error without the description of the whole topology."""
     return str(error).partition(", full error:")[0].partition(" (configured timeouts:")[0]

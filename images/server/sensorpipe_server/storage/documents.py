@@ -127,7 +127,7 @@ def read_received_at(stored: Document) -> datetime:
 def document(checked: Checked, value: bytes, received_at: datetime) -> Document:
     """Return the document of a partial whose Kafka message has this value."""
     facility, start, end, (_, run, number, _), sensors, itemized = checked
-    made: Document = {
+    stored: Document = {
         "_id": f"{facility}/{start:015d}/{end - start}/{run:016x}/{number}",
         "facility_name": facility,
         "window": {"start_time": date(start), "end_time": date(end)},
@@ -136,5 +136,5 @@ def document(checked: Checked, value: bytes, received_at: datetime) -> Document:
         "partial": value,
     }
     if itemized:
-        made["itemized"] = True
-    return made
+        stored["itemized"] = True
+    return stored

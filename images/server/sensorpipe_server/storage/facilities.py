@@ -20,7 +20,7 @@ from sensorpipe_server.storage.mongodb import refusal
 from sensorpipe_server.storage.mongodb.database import Collection
 from sensorpipe_server.storage.pending import Pending
 
-REMEMBERED: Final = 100_000
+MAX_REMEMBERED: Final = 100_000
 """Sensors that are remembered as noted, of all facilities together; beyond that the memory starts
 anew, which costs some writes."""
 
@@ -46,16 +46,18 @@ class Facilities:
         self._unlisted: set[tuple[str, str]] = set()
         self._unlisted_log = ThrottledLogger(log)
 
-    async def note(self, partials: Sequence[Pending], *, failed: float = 0.0) -> None:
+    async def note(self, partials: Sequence[Pending], *, refused_seconds: float = 0.0) -> None:
         """Store the facilities, sensors and first windows that are new in these partials.
 
-        What MongoDB never takes is not listed, with a warning; its readings are stored all
-        the same. `failed` is for how many seconds MongoDB has refused documents.
+        What MongoDB never accepts is not listed, with a warning; its readings are stored all
+        the same. `refused_seconds` is the time for which MongoDB has refused documents.
         """
         new, first = self._new(partials), self._earlier(partials)
         if not new and not first:
             return
-        await self._list({name: new.get(name, set()) for name in {**new, **first}}, first, failed)
+        await self._list(
+            {name: new.get(name, set()) for name in {**new, **first}}, first, refused_seconds
+        )
         self._remember(new)
         self._first |= first
 
@@ -92,14 +94,14 @@ class Facilities:
                 "first and last windows of facilities are not noted; trying again",
                 error=str(error)[:500],
             )
-            if len(self._times) < REMEMBERED:
+            if len(self._times) < MAX_REMEMBERED:
                 return
         else:
             self._times_log.resolved("first and last windows of facilities are noted again")
         self._times.clear()
 
     async def _list(
-        self, sensors: dict[str, set[str]], first: Mapping[str, int], failed: float
+        self, sensors: dict[str, set[str]], first: Mapping[str, int], refused_seconds: float
     ) -> None:
         """Write the listings of facilities."""
         updates = [
@@ -110,7 +112,7 @@ class Facilities:
             await self._collection.bulk_write(updates, ordered=False)
         except BulkWriteError as error:
             facilities = list(sensors)
-            for problem in refusal.permanent(error, failed):
+            for problem in refusal.permanent(error, refused_seconds):
                 if refusal.is_duplicate_id(problem):  # another server has just listed it
                     raise
                 self._throttled_log.warning(
@@ -134,7 +136,7 @@ class Facilities:
         if not unlisted:
             return
         metrics.UNLISTED.inc(len(unlisted - self._unlisted))
-        if len(self._unlisted) > REMEMBERED:
+        if len(self._unlisted) > MAX_REMEMBERED:
             self._unlisted.clear()
         self._unlisted |= unlisted
         self._unlisted_log.warning(
@@ -169,7 +171,7 @@ class Facilities:
 
     def _remember(self, new: Mapping[str, set[str]]) -> None:
         """Remember single names: which of them come together may differ in every partial."""
-        if self._remembered > REMEMBERED:
+        if self._remembered > MAX_REMEMBERED:
             self.forget()
         for facility, names in new.items():
             self._known.setdefault(facility, set()).update(names)
@@ -184,10 +186,10 @@ def _listing(names: list[str], first_ms: int | None) -> list[dict[str, Any]]:
     Without a bound the document outgrows MongoDB's 16 MiB, and no batch that has a new
     sensor of this facility could be stored again. Names listed already are kept.
     """
-    held = {"$ifNull": ["$sensors", []]}
-    new = {"$setDifference": [{"$literal": names}, held]}
-    bound = {"$max": [MAX_LISTED_SENSORS, {"$size": held}]}
-    noted: dict[str, Any] = {"sensors": {"$slice": [{"$concatArrays": [held, new]}, bound]}}
+    listed = {"$ifNull": ["$sensors", []]}
+    new = {"$setDifference": [{"$literal": names}, listed]}
+    bound = {"$max": [MAX_LISTED_SENSORS, {"$size": listed}]}
+    fields: dict[str, Any] = {"sensors": {"$slice": [{"$concatArrays": [listed, new]}, bound]}}
     if first_ms is not None:
-        noted["first_ms"] = {"$min": ["$first_ms", first_ms]}
-    return [{"$set": noted}]
+        fields["first_ms"] = {"$min": ["$first_ms", first_ms]}
+    return [{"$set": fields}]

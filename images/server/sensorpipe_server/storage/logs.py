@@ -150,12 +150,16 @@ async def store_positions(collection: Collection, positions: Mapping[Place, int]
 
 
 async def save(
-    collection: Collection, fences: Iterable[Fence], fenced: Offsets, *, failed: float = 0.0
+    collection: Collection,
+    fences: Iterable[Fence],
+    fenced: Offsets,
+    *,
+    refused_seconds: float = 0.0,
 ) -> None:
     """Add fences to what is stored, and count what they shut out; repeated, it changes nothing.
 
-    What MongoDB never takes is left out, with a warning: it must not hold up what is stored.
-    `failed` is for how many seconds MongoDB has refused some.
+    What MongoDB never accepts is left out, with a warning, so that it does not delay the rest.
+    `refused_seconds` is the time for which MongoDB has refused some of them.
     """
     updates = [(fence.place, update) for fence in fences for update in _updates(fence)]
     updates += [(place, _count_update(place, offsets)) for place, offsets in fenced.items()]
@@ -164,7 +168,7 @@ async def save(
     try:
         await collection.bulk_write([update for _, update in updates], ordered=False)
     except BulkWriteError as error:
-        problems = refusal.permanent(error, failed)
+        problems = refusal.permanent(error, refused_seconds)
         if any(refusal.is_duplicate_id(one) for one in problems):
             raise  # another server has just made the entry
         for problem in problems:

@@ -62,11 +62,11 @@ class Store:
         self._past = past
         self._edge = edge
 
-    async def write(self, partials: Sequence[Pending], *, failed: float = 0.0) -> Outcome:
+    async def write(self, partials: Sequence[Pending], *, refused_seconds: float = 0.0) -> Outcome:
         """Store all partials, or raise PyMongoError: then any part of them may be stored.
 
-        `failed` is the number of seconds for which MongoDB has refused some of them. Partials that
-        can never be stored are refused in the outcome.
+        `refused_seconds` is the time for which MongoDB has refused some of them. Partials that can
+        never be stored are refused in the outcome.
         """
         outcome = Outcome()
         try:
@@ -75,8 +75,8 @@ class Store:
                 outcome.refused += refused
                 outcome.redelivered += len(redelivered)
                 partials = await self._without(partials, refused, redelivered)
-            await self._facilities.note(partials, failed=failed)
-            await self._insert_each(partials, failed, outcome)
+            await self._facilities.note(partials, refused_seconds=refused_seconds)
+            await self._insert_each(partials, refused_seconds, outcome)
             if self._past is not None:
                 await self._past.mark(partials)
         except BaseException:
@@ -109,31 +109,33 @@ class Store:
         return [each for each in partials if id(each.record) not in out]
 
     async def _insert_each(
-        self, partials: Sequence[Pending], failed: float, outcome: Outcome
+        self, partials: Sequence[Pending], refused_seconds: float, outcome: Outcome
     ) -> None:
         """Insert partials; if one of them makes the whole write fail, find and refuse it."""
         if not partials:
             return
         try:
-            await self._insert(partials, failed, outcome)
+            await self._insert(partials, refused_seconds, outcome)
         except Exception as error:
             if not refusal.is_about_documents(error):
                 raise
             if len(partials) > 1:
                 half = len(partials) // 2
-                await self._insert_each(partials[:half], failed, outcome)
-                await self._insert_each(partials[half:], failed, outcome)
+                await self._insert_each(partials[:half], refused_seconds, outcome)
+                await self._insert_each(partials[half:], refused_seconds, outcome)
                 return
             (partial,) = partials
             log.exception("a partial cannot be stored", extra={"partial": partial.document["_id"]})
             outcome.refused.append(RefusedRecord(partial.record, "cannot_store", repr(error)))
 
-    async def _insert(self, partials: Sequence[Pending], failed: float, outcome: Outcome) -> None:
+    async def _insert(
+        self, partials: Sequence[Pending], refused_seconds: float, outcome: Outcome
+    ) -> None:
         problems: Sequence[refusal.WriteProblem] = ()
         try:
             await self._partials.insert_many([each.document for each in partials], ordered=False)
         except BulkWriteError as error:
-            problems = refusal.permanent(error, failed)
+            problems = refusal.permanent(error, refused_seconds)
         outcome.inserted += len(partials) - len(problems)
         for problem in problems:
             if refusal.is_duplicate_id(problem):

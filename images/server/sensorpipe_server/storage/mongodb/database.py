@@ -52,7 +52,7 @@ async def answered(request: Awaitable[T]) -> T:
 
 def connect(uri: str, **options: Any) -> Client:
     """Return a client with options of PyMongo; it selects a server within 2 s, or fails."""
-    return tls.following(
+    return tls.connect_reloading(
         uri,
         lambda: AsyncMongoClient(
             uri,

@@ -8,11 +8,11 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 DUPLICATE_KEY: Final = 11000
 
-BESIDE_SECONDS: Final = 60.0
+OTHERS_ACCEPTED_SECONDS: Final = 60.0
 """Seconds after which an unknown error is permanent if MongoDB accepts other documents of the
 same attempt; an election or a migration of shards takes less."""
 
-ALONE_SECONDS: Final = 600.0
+NONE_ACCEPTED_SECONDS: Final = 600.0
 """The same if it accepts none, which may also be a fault of the whole database."""
 
 _PERMANENT: Final = frozenset({2, 14, 121, 171, 10334, 16554, 16755, 17280, 17419, 28664})
@@ -33,7 +33,7 @@ _TRANSIENT: Final = frozenset(
     }
 )
 
-_KNOWN: Final = _PERMANENT | {DUPLICATE_KEY}
+_PERMANENT_AT_ONCE: Final = _PERMANENT | {DUPLICATE_KEY}
 """Codes of errors that are permanent at once."""
 
 WriteProblem = Mapping[str, Any]
@@ -62,17 +62,19 @@ class Refusals:
         return 0.0 if self._since is None else self._clock() - self._since
 
 
-def permanent(error: BulkWriteError, failed: float) -> Sequence[WriteProblem]:
+def permanent(error: BulkWriteError, refused_seconds: float) -> Sequence[WriteProblem]:
     """Return the write errors if all of them are permanent, otherwise raise the error.
 
-    `failed` is the number of seconds for which attempts have failed so; see Refusals. Errors of
-    a whole command, such as a missing right, are always raised: they are the deployment's.
+    `refused_seconds` is the time for which attempts have failed in this way; see Refusals. Errors
+    of a whole command, such as a missing right, are always raised: they are the deployment's.
     """
     if not _may_be_permanent(error):
         raise error
     problems: Sequence[WriteProblem] = error.details["writeErrors"]
-    known = all(problem["code"] in _KNOWN for problem in problems)
-    if not known and failed < (BESIDE_SECONDS if _took_others(error) else ALONE_SECONDS):
+    known = all(problem["code"] in _PERMANENT_AT_ONCE for problem in problems)
+    if not known and refused_seconds < (
+        OTHERS_ACCEPTED_SECONDS if _accepted_others(error) else NONE_ACCEPTED_SECONDS
+    ):
         raise error
     return problems
 
@@ -105,7 +107,7 @@ def _may_be_permanent(error: BulkWriteError) -> bool:
     return bool(codes) and not error.details["writeConcernErrors"] and not codes & _TRANSIENT
 
 
-def _took_others(error: BulkWriteError) -> bool:
+def _accepted_others(error: BulkWriteError) -> bool:
     """Whether MongoDB wrote documents of this attempt, or has those of an earlier one."""
     details = error.details
     if any(details[kind] for kind in ("nInserted", "nUpserted", "nModified")):

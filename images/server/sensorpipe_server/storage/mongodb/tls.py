@@ -15,7 +15,7 @@ _CONTEXT: Final = "_PoolOptions__ssl_context"
 Connect = Callable[[], AsyncMongoClient[dict[str, Any]]]
 
 
-def following(uri: str, connect: Connect) -> AsyncMongoClient[dict[str, Any]]:
+def connect_reloading(uri: str, connect: Connect) -> AsyncMongoClient[dict[str, Any]]:
     """Return the client that `connect` makes of `uri`, following a change of its `tlsCAFile`.
 
     Each time the file has changed, PyMongo reads all files that the URI names anew, by

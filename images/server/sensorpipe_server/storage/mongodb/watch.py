@@ -11,7 +11,7 @@ from sensorpipe_runtime.throttled_log import ThrottledLogger
 
 from sensorpipe_server.storage.mongodb import database
 
-_EVERY: Final = 5.0
+_INTERVAL_SECONDS: Final = 5.0
 _AUTHENTICATION_FAILED: Final = 18
 _UNAUTHORIZED: Final = 13
 
@@ -32,7 +32,7 @@ async def watch(db: database.Database, uri: str) -> None:
             log.exception("MongoDB cannot be watched; trying again")
         else:
             throttled.resolved("MongoDB can be used again")
-        await asyncio.sleep(_EVERY)
+        await asyncio.sleep(_INTERVAL_SECONDS)
 
 
 def explain(uri: str, error: PyMongoError) -> str:
