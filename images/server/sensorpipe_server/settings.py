@@ -17,7 +17,7 @@ MAX_PAGE: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the server needs to know."""
+    """The settings of the server."""
 
     kafka: KafkaSettings
     mongodb_uri: str
@@ -29,7 +29,7 @@ class Settings:
     page_limit: int
     """Largest number of windows in one page of the API, and the default of `limit`."""
     lateness_ms: int
-    """How long the compactor holds a window open after its end; the same as the compactor's."""
+    """How long after its end a window stays open for late readings; must equal the compactor's."""
     retention: Retention
     """How long windows and rollups are kept, by level."""
     log_level: str
@@ -63,7 +63,7 @@ def _mongodb_uri(text: str) -> str:
         parse_uri(checked)
     except (PyMongoError, ValueError) as error:
         # what PyMongo says may quote the password
-        why = "user, password, host or options are not as they must be" if "@" in text else error
+        why = "invalid user, password, host or options" if "@" in text else error
         raise ValueError(
             "must be mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE, with percent-encoding in "
             f"USER and PASSWORD: {why}"

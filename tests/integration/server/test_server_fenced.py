@@ -43,7 +43,7 @@ async def test_a_counter_that_mongodb_never_takes_is_left_out(mongod, how, code,
         await logs.save(stored, [], {PLACE: [5, 6], PLACE._replace(partition=1): [7]})
         assert await logs.fenced_total(stored) == 1
     (said,) = caplog.records
-    assert said.message == "a fence, or a count of what fences shut out, is not stored"
+    assert said.message == "a fence, or a count of fenced partials, is not stored"
     assert said.partition == 0
     assert said.error.startswith(f"MongoDB: {code}: ")
 

@@ -68,5 +68,5 @@ def test_a_new_assignment_begins_anew(watch, clock):
 
 def test_a_standby_without_partitions_is_well_and_one_outside_the_group_is_not(watch, clock):
     looks(watch, clock, lambda _: {}, seconds=1000)
-    with pytest.raises(FetchesFailedError, match="not let into the group for 45 s"):
+    with pytest.raises(FetchesFailedError, match="not admitted to the consumer group for 45 s"):
         looks(watch, clock, lambda _: {}, joined=False)

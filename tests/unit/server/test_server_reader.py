@@ -36,6 +36,6 @@ async def test_a_group_that_does_not_let_us_in_ends_the_session(monkeypatch):
     nothing: Any = None
     reading = Reader(consumer, Membership(), nothing, "log", never)
     async with asyncio.timeout(20):
-        with pytest.raises(FetchesFailedError, match="not let into the group for"):
+        with pytest.raises(FetchesFailedError, match="not admitted to the consumer group for"):
             await reading.run(asyncio.Queue())
     assert consumer.asked > 1

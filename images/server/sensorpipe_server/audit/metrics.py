@@ -20,7 +20,11 @@ class AuditMetrics(Collector):
         if found is None:
             return
         for name, text, value in (
-            ("audit_timestamp_seconds", "Unix time of the last round of the audit.", found.at),
+            (
+                "audit_timestamp_seconds",
+                "Unix time in seconds at which the last round of the audit ended.",
+                found.at,
+            ),
             ("facilities", "Facilities that had a window within a day.", found.facilities),
             ("audited_facilities", "Facilities whose whole last day was scanned.", found.audited),
             ("lost_readings", "Readings missing from the windows of the last day.", found.lost),
@@ -34,7 +38,7 @@ class AuditMetrics(Collector):
             yield GaugeMetricFamily(f"sensorpipe_server_{name}", text, value)
         ages = GaugeMetricFamily(
             "sensorpipe_server_facility_silence_seconds",
-            "Seconds since the start of the last window, of the facilities longest silent.",
+            "Seconds since the start of the newest window, for the facilities silent longest.",
             labels=["facility"],
         )
         for facility, seconds in found.longest_silent.items():

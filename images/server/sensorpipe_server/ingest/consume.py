@@ -217,10 +217,12 @@ class Ingest:
                 try:
                     found = await queries.topic_id(self._route.topic)
                 except (KafkaError, OSError) as error:
-                    log.debug("the topic's id cannot be asked", extra={"error": repr(error)})
+                    log.debug("the topic's id cannot be read", extra={"error": repr(error)})
                     continue
                 if found not in (None, log_id):  # a topic that is gone is created elsewhere
-                    raise LogReplacedError(f"{self._route.topic}: {log_id}, and now {found}")
+                    raise LogReplacedError(
+                        f"{self._route.topic}: its id was {log_id} and is {found}"
+                    )
 
     def _consumer(self) -> AIOKafkaConsumer:
         # A write may be retried for ever: only the heartbeat says that this member is alive.

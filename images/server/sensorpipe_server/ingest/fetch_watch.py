@@ -48,7 +48,7 @@ class FetchWatch:
         self._last = dict(answer_times)
         stuck = {key for key, since in self._since.items() if now - since > FAILED_AFTER}
         if None in stuck:
-            raise FetchesFailedError(f"not let into the group for {FAILED_AFTER:.0f} s")
+            raise FetchesFailedError(f"not admitted to the consumer group for {FAILED_AFTER:.0f} s")
         if stuck:
             numbers = sorted(key.partition for key in stuck if key is not None)
             raise FetchesFailedError(

@@ -1,4 +1,4 @@
-"""Metrics of what the server consumes and stores."""
+"""Metrics of consuming partials from Kafka and storing them."""
 
 from collections.abc import Callable
 from typing import Final
@@ -15,10 +15,13 @@ REDELIVERED: Final = _partials.labels("redelivered")
 FENCED: Final = _partials.labels("fenced")
 
 DEAD: Final = Counter(
-    "sensorpipe_server_dead_letters", "Messages that could not be decoded or stored.", ["reason"]
+    "sensorpipe_server_dead_letters",
+    "Kafka messages that could not be decoded or stored, by reason.",
+    ["reason"],
 )
 WRITE_FAILURES: Final = Counter(
-    "sensorpipe_server_write_failures", "Attempts to write a batch that failed and were repeated."
+    "sensorpipe_server_write_failures",
+    "Failed attempts to write a batch, or to load fences; each is repeated.",
 )
 BATCH_RECORDS: Final = Histogram(
     "sensorpipe_server_batch_records",
@@ -36,7 +39,7 @@ WINDOW_LAG: Final = Histogram(
 )
 LETTER_FAILURES: Final = Counter(
     "sensorpipe_server_dead_letter_failures",
-    "Attempts to write dead letters that failed and were repeated.",
+    "Failed attempts to write dead letters to Kafka; each is repeated.",
 )
 CONSUMER_LAG: Final = Gauge(
     "sensorpipe_server_consumer_lag_records",
@@ -47,5 +50,8 @@ CONSUMER_LAG: Final = Gauge(
 
 def watch_kafka(assigned: Callable[[], bool]) -> None:
     """Export whether Kafka has assigned partitions, as of each scrape."""
-    gauge = Gauge("sensorpipe_server_kafka_assigned", "Whether Kafka has assigned partitions.")
+    gauge = Gauge(
+        "sensorpipe_server_kafka_assigned",
+        "1 if Kafka has assigned partitions to this server, otherwise 0.",
+    )
     gauge.set_function(assigned)

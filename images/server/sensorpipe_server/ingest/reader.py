@@ -202,5 +202,5 @@ def _log_beginning(known: Log, committed: int | None, *, is_restored: bool) -> N
         return
     log.info(
         "reading a partition from its beginning: no position of this log is stored",
-        extra={"partition": partition, "log": known.place.log, "former": known.stored_log},
+        extra={"partition": partition, "log": known.place.log, "stored_log": known.stored_log},
     )

@@ -76,7 +76,9 @@ async def initiate(client: Client, name: str, member: str) -> bool:
         if error.code == _UNAUTHORIZED:
             raise _wrong_admin_password() from error
         if error.code == _NO_REPLICATION:
-            raise SetupError(f"mongod runs alone: start it with --replSet {name}") from error
+            raise SetupError(
+                f"mongod has no replica set: start it with --replSet {name}"
+            ) from error
         if error.code != _ALREADY_INITIALIZED:
             raise
         return False
@@ -87,7 +89,9 @@ async def rename_member(admin: Client, member: str) -> bool:
     """Make the member's name this one; return whether it was another, or mongod not a member."""
     config = (await admin.admin.command("replSetGetConfig"))["config"]
     if len(config["members"]) > 1:
-        raise SetupError("the replica set has several members, and is not for this program to set")
+        raise SetupError(
+            "the replica set has several members, and only one of a single member can be set up"
+        )
     # A member that could not find itself at its start, for want of DNS, does not look again.
     found_itself = "setName" in await admin.admin.command("hello")
     if config["members"][0]["host"] == member and found_itself:
@@ -142,5 +146,5 @@ async def _ensure(db: Database, kind: str, name: str, content: Mapping[str, Any]
 def _wrong_admin_password() -> SetupError:
     return SetupError(
         "SENSORPIPE_MONGODB_ADMIN_PASSWORD is not the password of the user 'admin' of this "
-        "MongoDB: give the one that its data was made with, or change it there"
+        "MongoDB: use the one with which its data was created, or change it in MongoDB"
     )

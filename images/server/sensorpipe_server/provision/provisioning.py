@@ -82,7 +82,7 @@ async def _wait_for_primary(client: mongod.Client) -> None:
             while not await mongod.is_primary(client):  # noqa: ASYNC110  another process decides
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError as error:
-        raise SetupError("mongod does not become primary; its own log says why") from error
+        raise SetupError("mongod does not become primary; see its log") from error
 
 
 def _without_topology(error: PyMongoError) -> str:

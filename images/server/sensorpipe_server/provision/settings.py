@@ -61,5 +61,5 @@ def _filled(text: str) -> str:
 
 def _database(text: str) -> str:
     if not text or text in {"admin", "local", "config"} or set(text) & set('/\\. "$*<>:|?\0'):
-        raise ValueError(f"must name a database of its own; got {text!r}")
+        raise ValueError(f"must be a valid name other than admin, local and config; got {text!r}")
     return text

@@ -173,7 +173,7 @@ async def save(
             raise  # another server has just made the entry
         for problem in problems:
             log.warning(
-                "a fence, or a count of what fences shut out, is not stored",
+                "a fence, or a count of fenced partials, is not stored",
                 extra={
                     "partition": updates[problem["index"]][0].partition,
                     "error": refusal.describe(problem)[:500],

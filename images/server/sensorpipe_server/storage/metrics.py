@@ -6,10 +6,10 @@ from prometheus_client import Counter
 
 REMOVED: Final = Counter(
     "sensorpipe_server_removed_documents",
-    "Documents removed after their retention: windows, or rollups of a level.",
+    "Documents removed by retention, by level: windows, or rollups of 5m, 1h or 1d.",
     ["level"],
 )
 UNLISTED: Final = Counter(
     "sensorpipe_server_unlisted_sensors",
-    "Sensors not listed because their facility has too many; each is counted once a start.",
+    "Sensors not listed because their facility has too many; each counts once per start.",
 )

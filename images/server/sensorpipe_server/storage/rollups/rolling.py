@@ -117,9 +117,9 @@ class Rolling:
                     self._pace.begin()
                     await self._renew_marked()
             except PyMongoError as error:
-                log.warning("rollups must wait for MongoDB", extra={"error": str(error)[:500]})
+                log.warning("rollups are waiting for MongoDB", extra={"error": str(error)[:500]})
             except Exception:  # windows are read in their place
-                log.exception("rollups could not be computed; it is tried again")
+                log.exception("rollups could not be computed; trying again")
             await self._until(began + MARKED_SECONDS)
 
     async def round(self) -> None:
@@ -162,7 +162,9 @@ class Rolling:
 
     async def _newest_before(self, last: Document) -> NewestWindow | None:
         """Return the newest window of a facility whose last document is unreadable."""
-        log.warning("a document is none of ours", extra={"id": str(last["_id"])[:200]})
+        log.warning(
+            "a document does not have the _id of a partial", extra={"id": str(last["_id"])[:200]}
+        )
         bounds = {"$gt": f"{facility_of(last)}/", "$lt": last["_id"]}
         before = self._windows.find(
             {"_id": bounds}, _RECEIVED_AT, sort=[("_id", -1)], limit=MAX_SKIPPED
