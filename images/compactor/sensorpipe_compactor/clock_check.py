@@ -30,6 +30,10 @@ _KNOWN_MS: Final = 600_000
 """Milliseconds for which a source counts, from its last reading to the last of all: one whose
 unacknowledged readings use up the in-flight limit would silence the others."""
 
+_REPLACED_MS: Final = 90_000
+"""Milliseconds after its last reading from which on a source no longer counts if another one has
+sent to its topic since: a publisher that is restarted again and again is not a majority."""
+
 _NEAR_AHEAD_MS: Final = 30_000
 _NEAR_BEHIND_MS: Final = 120_000
 """A source within these bounds agrees with our clock. The former is less than the contract's
@@ -75,6 +79,8 @@ class _Source:
     """When that came, in ms of the monotonic clock."""
     last_at_ms: int
     """When its last reading came, on the same clock."""
+    is_replaced: bool = False
+    """Whether another source has sent to the topic of its last reading since that came."""
 
 
 class _Votes(NamedTuple):
@@ -93,6 +99,8 @@ class ClockCheck:
 
     def __init__(self) -> None:
         self._sources: dict[str, _Source] = {}
+        self._of_topic: dict[str, str] = {}
+        """By topic, the source of its last reading."""
         self._ahead_since_ms: int | None = None
         """When the first reading came that was ahead, of those not 10 minutes apart, on the
         monotonic clock."""
@@ -102,8 +110,9 @@ class ClockCheck:
         self._judged_at = 0
         self._last_at_ms = 0
 
-    def note(self, source: str, ts: int, now: Instant) -> None:
+    def note(self, source: str, topic: str, ts: int, now: Instant) -> None:
         """Note a reading as it comes; `source` is its `src`, or else stands for its facility."""
+        self._note_topic(source, topic)
         offset, steady = ts - now.steady_ms, now.steady_ms
         entry = self._sources.pop(source, None)
         if entry is None:
@@ -111,6 +120,7 @@ class ClockCheck:
         elif offset >= entry.offset_ms or steady >= entry.newest_at_ms + _NEWEST_MS:
             entry.offset_ms, entry.newest_at_ms = offset, steady
         entry.last_at_ms = self._last_at_ms = steady
+        entry.is_replaced = False
         self._sources[source] = entry  # the last in order
         if ts - now.wall_ms > MAX_AHEAD_MS:
             if self._ahead_since_ms is None or steady - self._ahead_at_ms >= _KNOWN_MS:
@@ -120,6 +130,14 @@ class ClockCheck:
             del self._sources[next(iter(self._sources))]
         if _is_near(ts - now.wall_ms) and not self._outvoted(now):
             self._agreed_ms = now.wall_ms - steady
+
+    def _note_topic(self, source: str, topic: str) -> None:
+        before = self._sources.get(self._of_topic.pop(topic, source))
+        if before is not None:
+            before.is_replaced = True  # unless it is this one, or sends again
+        self._of_topic[topic] = source
+        if len(self._of_topic) > _MAX_SOURCES:
+            del self._of_topic[next(iter(self._of_topic))]
 
     def agrees(self, now: Instant) -> bool:
         """Whether more sources agree with our clock, or are a little late, than are ahead of it."""
@@ -180,14 +198,16 @@ class ClockCheck:
     def _leads(self, now: Instant) -> list[int]:
         """Return of each source by how many ms it is ahead of our clock.
 
-        Sources count whose last reading came within 10 minutes of the last of all: while readings
-        wait and the in-flight limit is reached, none comes, and the votes stay as they are.
+        Sources count whose last reading came within 10 minutes of the last of all, or within 90 s
+        where another source has sent to their topic since: while readings wait and the in-flight
+        limit is reached, none comes, and the votes stay as they are.
         """
         ours = now.wall_ms - now.steady_ms
         return [
             source.offset_ms - ours
             for source in self._sources.values()
-            if self._last_at_ms - source.last_at_ms < _KNOWN_MS
+            if self._last_at_ms - source.last_at_ms
+            < (_REPLACED_MS if source.is_replaced else _KNOWN_MS)
         ]
 
 

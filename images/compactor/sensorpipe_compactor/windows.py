@@ -126,8 +126,9 @@ class Windows:
 
     def _keep_ahead(self, message: Message, number: int, now: Instant) -> None:
         reading = decode_fast(message.payload)
-        facility, _ = split_topic(message.topic)
-        self._note(facility, reading, now)
+        topic = message.topic
+        facility, _ = split_topic(topic)
+        self._note(topic, facility, reading, now)
         self.kept_bytes += memory_bytes(message)
         self.ahead.append(AheadMessage(number, without_properties(message), reading.ts))
 
@@ -149,7 +150,7 @@ class Windows:
             return
         src = reading.src if reading.seq else None
         if not is_judged:
-            self._note(facility, reading, now)
+            self._note(topic, facility, reading, now)
         source = self._source(topic, facility, sensor, src)
         source.settle()
         if src is not None and reading.seq in source.seen:
@@ -161,14 +162,14 @@ class Windows:
             self.sources.touch(topic, source)
         self._place(source, reading, number, now)
 
-    def _note(self, facility: str, reading: Reading, now: Instant) -> None:
+    def _note(self, topic: str, facility: str, reading: Reading, now: Instant) -> None:
         """Compare a source's clock with ours, not with every reading of a batch."""
         if now.steady_ms != self._noted_at:
             self._noted_at, self._noted_ts = now.steady_ms, {}
         source = _src_or_facility(facility, reading)
         if reading.ts >= self._noted_ts.get(source, 0) + _NOTED_STEP_MS:
             self._noted_ts[source] = reading.ts
-            self.clock.note(source, reading.ts, now)
+            self.clock.note(source, topic, reading.ts, now)
 
     def dead_letter_window(self, window: Window, reason: str, detail: str) -> None:
         """Make a dead letter of the one reading of a window whose partial is too large."""

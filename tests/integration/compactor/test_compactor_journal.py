@@ -71,7 +71,7 @@ def confirm(journal: Journal) -> int:
     """Let a source confirm the clock for a minute; return the horizon, in ms of event time."""
     clock = ClockCheck()
     for now in (Instant(NOW, 0), Instant(NOW + 60_000, 60_000)):
-        clock.note("a", now.wall_ms, now)
+        clock.note("a", "hall/boiler", now.wall_ms, now)
         journal.horizon.look(now, clock)
     assert journal.horizon.is_sure
     return journal.horizon.newest_ms

@@ -14,7 +14,7 @@ def check(leads: dict[str, int], stepped: int = 0) -> ClockCheck:
     """Return a check that has just heard these sources, each so far ahead of the true time."""
     made = ClockCheck()
     for source, lead in leads.items():
-        made.note(source, NOW + lead, when(NOW, stepped))
+        made.note(source, f"hall/{source}", NOW + lead, when(NOW, stepped))
     return made
 
 
@@ -46,7 +46,7 @@ def test_those_that_come_first_do_not_judge_the_others():
     made = check({"kept": -HOUR, "kept too": -HOUR, "a": 0}, -HOUR)
     assert made.judge(when(NOW, -HOUR)) is WrongClock.UNKNOWN
     for source in ("b", "c"):
-        made.note(source, NOW + 5_000, when(NOW + 5_000, -HOUR))
+        made.note(source, f"hall/{source}", NOW + 5_000, when(NOW + 5_000, -HOUR))
     assert made.judge(when(NOW + FIRST, -HOUR)) is WrongClock.OURS
 
 
@@ -72,27 +72,49 @@ def test_what_nobody_confirms_is_the_source_s_fault_after_a_while():
     assert made.judge(when(NOW + UNKNOWN - 1)) is WrongClock.UNKNOWN
     assert made.judge(when(NOW + UNKNOWN)) is WrongClock.THEIRS
     assert made.judge(when(NOW + UNKNOWN + 1_000)) is WrongClock.THEIRS
-    made.note("a", NOW + 2 * HOUR, when(NOW + HOUR))
+    made.note("a", "hall/a", NOW + 2 * HOUR, when(NOW + HOUR))
     assert made.judge(when(NOW + HOUR)) is WrongClock.UNKNOWN  # another time
+
+
+def test_a_publisher_that_is_restarted_again_and_again_is_no_majority():
+    """Its clock is ahead by an hour; each minute it has another `src`, and stays so."""
+    made = check({"a": 0, "b": 0, "c": 0})
+    for minute in range(1, 60):
+        at = NOW + minute * MINUTE
+        for source in "abc":
+            made.note(source, f"hall/{source}", at, when(at))
+        made.note(f"ahead-{minute}", "hall/ahead", at + HOUR, when(at))
+        assert made.judge(when(at + FIRST)) is WrongClock.THEIRS
+
+
+def test_several_sources_of_one_topic_count_as_long_as_they_send():
+    made = ClockCheck()
+    for second in range(0, 120, 10):
+        at = NOW + second * 1_000
+        for source in "abc":
+            made.note(source, "hall/boiler", at, when(at))
+        for source in ("x", "y"):
+            made.note(source, f"hall/{source}", at + HOUR, when(at))
+    assert made.judge(when(NOW + 120_000)) is WrongClock.THEIRS
 
 
 def test_a_clock_set_back_is_ours_also_where_there_is_one_source():
     made = check({"a": 0})
     for ms in (1, UNKNOWN, 10 * UNKNOWN):
-        made.note("a", NOW + ms, when(NOW + ms, -HOUR))
+        made.note("a", "hall/a", NOW + ms, when(NOW + ms, -HOUR))
         assert made.judge(when(NOW + ms, -HOUR)) is WrongClock.OURS
     assert made.behind_ms(when(NOW + 10 * UNKNOWN, -HOUR)) == HOUR
 
 
 def test_a_late_reading_does_not_make_its_source_agree():
     made = check({"a": 0, "b": 0}, -HOUR)
-    made.note("a", NOW - HOUR, when(NOW + 1, -HOUR))
+    made.note("a", "hall/a", NOW - HOUR, when(NOW + 1, -HOUR))
     assert made.judge(when(NOW + 1, -HOUR)) is WrongClock.OURS
 
 
 def test_sources_that_came_before_one_filled_up_the_broker_still_confirm_our_clock():
     made = check({"a": 0, "b": HOUR, "c": 0})
-    made.note("b", NOW + 300_000 + HOUR, when(NOW + 300_000))
+    made.note("b", "hall/b", NOW + 300_000 + HOUR, when(NOW + 300_000))
     assert made.judge(when(NOW + 300_000)) is WrongClock.THEIRS
 
 
@@ -222,18 +244,18 @@ def test_a_late_source_does_not_overrule_a_clock_that_was_set_back():
     made = check({"a": 0, "b": 0})
     back = -90_000
     for source in ("a", "b"):
-        made.note(source, NOW + 1_000, when(NOW + 1_000, back))
-    made.note("late", NOW - 99_000, when(NOW + 1_000, back))
+        made.note(source, f"hall/{source}", NOW + 1_000, when(NOW + 1_000, back))
+    made.note("late", "hall/late", NOW - 99_000, when(NOW + 1_000, back))
     assert made.judge(when(NOW + 1_000, back)) is WrongClock.OURS
-    made.note("late", NOW - 98_000, when(NOW + 2_000, back))
+    made.note("late", "hall/late", NOW - 98_000, when(NOW + 2_000, back))
     assert made.judge(when(NOW + 2_000, back)) is WrongClock.OURS
 
 
 def test_a_clock_that_was_ahead_a_little_and_is_set_right_is_right():
     made = check({"a": -100_000, "b": -100_000})  # ours was 100 s ahead
     for source in ("a", "b"):
-        made.note(source, NOW + 1_000, when(NOW + 1_000, 0))
-    made.note("wrong", NOW + HOUR, when(NOW + 1_000, 0))
+        made.note(source, f"hall/{source}", NOW + 1_000, when(NOW + 1_000, 0))
+    made.note("wrong", "hall/wrong", NOW + HOUR, when(NOW + 1_000, 0))
     assert made.judge(when(NOW + 1_000 + FIRST, 0)) is WrongClock.THEIRS
 
 

@@ -67,9 +67,9 @@ def test_a_clock_that_nobody_confirms_is_reported_after_two_minutes(said: pytest
 def confirm(horizon: Horizon, begun: Instant) -> Instant:
     """Let a source confirm the clock; return when that was."""
     clock, later = ClockCheck(), when(begun.wall_ms + MINUTE)
-    clock.note("a", begun.wall_ms, begun)
+    clock.note("a", "hall/a", begun.wall_ms, begun)
     horizon.look(begun, clock)
-    clock.note("a", later.wall_ms, later)
+    clock.note("a", "hall/a", later.wall_ms, later)
     horizon.look(later, clock)
     assert horizon.is_sure
     return later
