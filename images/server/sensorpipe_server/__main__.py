@@ -89,9 +89,9 @@ async def serve(settings: Settings, api: ApiProcess, stop: asyncio.Event) -> Non
 
         probes = Probes(
             watched,
-            consuming=consuming,
-            assigned=lambda: ingest.is_assigned,
-            answering=api.heartbeat.is_beating,
+            is_consuming=consuming,
+            is_assigned=lambda: ingest.is_assigned,
+            is_answering=api.heartbeat.is_beating,
         )
         log.info("serving", extra={"http": "{}:{}".format(*settings.http)})
         with MonitoringServer(

@@ -62,9 +62,9 @@ async def stretches(db, query):
     counting = Counts(db)
 
     async def read(state):
-        return await counting.stretches(query, await counting.known(query.facility, state))
+        return await counting.stretches(query, await counting.read_status(query.facility, state))
 
-    return await counting.unremoved(query.facility, read)
+    return await counting.read_consistently(query.facility, read)
 
 
 @pytest.mark.usefixtures("alternating")

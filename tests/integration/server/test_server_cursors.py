@@ -14,7 +14,7 @@ from sensorpipe_server.storage.queries import (
     in_batches,
     newest_window,
 )
-from sensorpipe_server.storage.reads.facility_list import listed
+from sensorpipe_server.storage.reads.facility_list import read_entries
 from sensorpipe_server.storage.rollups.state import RollupState
 from support.waiting import eventually
 
@@ -56,7 +56,7 @@ async def batches(db):
 
 
 async def whole_list(db):
-    await listed(database.facilities(db), with_sensors=False)
+    await read_entries(database.facilities(db), with_sensors=False)
 
 
 async def all_states(db):

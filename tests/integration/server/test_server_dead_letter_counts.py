@@ -22,7 +22,7 @@ def settings_of(port):
 
 @pytest.fixture(autouse=True)
 def never_kept(monkeypatch):
-    monkeypatch.setattr(dead_letter_counts, "KEPT_SECONDS", -1.0)
+    monkeypatch.setattr(dead_letter_counts, "CACHE_SECONDS", -1.0)
 
 
 def topics():
@@ -68,7 +68,7 @@ async def test_without_kafka_the_counts_are_unknown(tmp_path):
 
 
 async def test_one_answer_serves_all_who_ask_at_the_same_time(monkeypatch):
-    monkeypatch.setattr(dead_letter_counts, "KEPT_SECONDS", 60.0)
+    monkeypatch.setattr(dead_letter_counts, "CACHE_SECONDS", 60.0)
     asked = []
 
     async def answer(self):

@@ -17,7 +17,7 @@ from sensorpipe_server.storage.fold import folded
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.pace import Pace
 from sensorpipe_server.storage.queries import WindowBatch
-from sensorpipe_server.storage.reads.facility_list import listed, note
+from sensorpipe_server.storage.reads.facility_list import note, read_entries
 from sensorpipe_server.storage.reads.ranges import Ranges, Span
 from sensorpipe_server.storage.rollups import levels as form
 from sensorpipe_server.storage.rollups.levels import (
@@ -195,7 +195,7 @@ async def test_statistics_go_back_before_the_first_window_that_is_kept(db, noted
     if noted:
         collections = (database.windows(db), database.rollups(db), database.facilities(db))
         assert await note(*collections, "hall_1") is not None
-        (entry,) = await listed(database.facilities(db), with_sensors=False)
+        (entry,) = await read_entries(database.facilities(db), with_sensors=False)
         assert entry.first_ms == START
     else:
         await database.windows(db).delete_many({})

@@ -26,9 +26,9 @@ def probes_of(db: Any, state: dict[str, bool]) -> Probes:
     """Return probes that are told what a dictionary says."""
     return Probes(
         db,
-        consuming=lambda: state["consuming"],
-        assigned=lambda: state["assigned"],
-        answering=lambda: state["answering"],
+        is_consuming=lambda: state["consuming"],
+        is_assigned=lambda: state["assigned"],
+        is_answering=lambda: state["answering"],
     )
 
 
@@ -62,7 +62,7 @@ async def test_an_answer_of_mongodb_does_not_count_for_ever(monkeypatch):
     db = Db()
     probes = probes_of(db, {"consuming": True, "assigned": True, "answering": True})
     await asked_once(probes, db)
-    monkeypatch.setattr("sensorpipe_server.api.probes._STALE_AFTER", -1.0)
+    monkeypatch.setattr("sensorpipe_server.api.probes._STALE_SECONDS", -1.0)
     assert probes.ready() == "MongoDB does not answer"
 
 

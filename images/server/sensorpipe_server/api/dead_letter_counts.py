@@ -15,7 +15,7 @@ from sensorpipe_schema.names import DEAD_COMPACTED, DEAD_READINGS
 ASK_SECONDS: Final = 3.0
 """Longest wait for Kafka, in seconds; without an answer the counts are unknown."""
 
-KEPT_SECONDS: Final = 2.0
+CACHE_SECONDS: Final = 2.0
 """Seconds for which an answer is cached, so that not every request opens a connection."""
 
 log = logging.getLogger(__name__)
@@ -40,25 +40,25 @@ class DeadLetterCounter:
         self._topics = topics
         self._turn = asyncio.Lock()
         self._counts = DeadLetterCounts()
-        self._asked = float("-inf")
+        self._asked_at = float("-inf")
 
     async def counts(self) -> DeadLetterCounts:
         """Return the counts, unknown where Kafka fails; never raise an error of Kafka."""
         async with self._turn:
-            if time.monotonic() - self._asked > KEPT_SECONDS:
+            if time.monotonic() - self._asked_at > CACHE_SECONDS:
                 self._counts = await self._ask()
-                self._asked = time.monotonic()
+                self._asked_at = time.monotonic()
             return self._counts
 
     async def _ask(self) -> DeadLetterCounts:
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                return await self._counted()
+                return await self._count()
         except (TimeoutError, KafkaError, OSError) as error:
             log.info("dead letters cannot be counted", extra={"error": str(error)})
         return DeadLetterCounts()
 
-    async def _counted(self) -> DeadLetterCounts:
+    async def _count(self) -> DeadLetterCounts:
         partitions = await self._partitions()
         if not any(partitions.values()):
             return DeadLetterCounts()

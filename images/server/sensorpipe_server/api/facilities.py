@@ -11,7 +11,7 @@ from sensorpipe_server.storage.documents import date
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.queries import facility_names, newest_window
-from sensorpipe_server.storage.reads.facility_list import Listed, listed, sensors_in
+from sensorpipe_server.storage.reads.facility_list import FacilityEntry, read_entries, sensors_in
 
 
 class FacilityList:
@@ -24,14 +24,14 @@ class FacilityList:
     async def answer(self, request: Request) -> Response:
         """Answer names, sensors seen, and the last window; a new one may lag some seconds."""
         Params(request).check()
-        found = await listed(self._lists, with_sensors=True)
+        found = await read_entries(self._lists, with_sensors=True)
         if not found:
-            found = [Listed(name) async for name in facility_names(self._windows)]
+            found = [FacilityEntry(name) async for name in facility_names(self._windows)]
         entries = [each if each.is_whole else await self._look(each) for each in found]
         items = (_item(each) for each in entries if each is not None)
         return json({"data": await encoded(items)})
 
-    async def _look(self, entry: Listed) -> Listed | None:
+    async def _look(self, entry: FacilityEntry) -> FacilityEntry | None:
         """Return the entry, made whole, of a facility; None if it has no window."""
         last = await newest_window(self._windows, entry.name)
         if last is None:
@@ -40,7 +40,7 @@ class FacilityList:
         return entry._replace(sensors=sensors, last_ms=last.start_ms, last_end_ms=last.end_ms)
 
 
-def _item(entry: Listed) -> dict[str, Any]:
+def _item(entry: FacilityEntry) -> dict[str, Any]:
     return {
         "facility_name": entry.name,
         "sensors": sorted(entry.sensors or ()),

@@ -25,7 +25,7 @@ from sensorpipe_server.storage.queries import (
     has_others,
     report_unreadable,
 )
-from sensorpipe_server.storage.reads.facility_list import Listed, listed
+from sensorpipe_server.storage.reads.facility_list import FacilityEntry, read_entries
 from sensorpipe_server.storage.reads.ranges import Ranges, Span
 from sensorpipe_server.storage.rollups.levels import DAY, Level
 from sensorpipe_server.storage.rollups.state import RollupState
@@ -184,14 +184,14 @@ class IntegrityReport:
         set_aside = {**dead._asdict(), "fenced": await fenced_total(self._logs)}
         return json({**report, "set_aside": set_aside})
 
-    async def _facilities(self, name: str | None) -> Iterable[Listed]:
+    async def _facilities(self, name: str | None) -> Iterable[FacilityEntry]:
         """Return one facility, or all: those that have windows, and those that had some before."""
-        found = await listed(self._lists, with_sensors=False, name=name)
+        found = await read_entries(self._lists, with_sensors=False, name=name)
         if name is not None:
-            return found or [Listed(name)]
+            return found or [FacilityEntry(name)]
         entries = {each.name: each for each in found}
         for some in (self._windows, self._rollups):
             if await has_others(some, entries):
                 async for found_name in facility_names(some):
-                    entries.setdefault(found_name, Listed(found_name))
+                    entries.setdefault(found_name, FacilityEntry(found_name))
         return entries.values()

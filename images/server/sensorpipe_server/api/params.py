@@ -53,7 +53,7 @@ class Params:
         if self._errors:
             raise InvalidRequestError(self._errors)
 
-    def given(self, name: str) -> bool:
+    def has(self, name: str) -> bool:
         """Whether the request has this parameter."""
         return name in self._query
 
@@ -103,7 +103,7 @@ class Params:
 
     def cursor(self) -> str | None:
         """Return the place after which a page begins; "" for the newest window."""
-        if self.given("cursor") and self.given("offset"):
+        if self.has("cursor") and self.has("offset"):
             self._errors.append("Invalid cursor: must not be given together with offset")
         return self._parse("cursor", None, read_cursor)
 

@@ -20,8 +20,8 @@ API_STANDS_STILL: Final = "The event loop of the API stands still"
 
 Check = Callable[[], bool]
 
-_EVERY: Final = 2.0
-_STALE_AFTER: Final = 10.0
+_INTERVAL_SECONDS: Final = 2.0
+_STALE_SECONDS: Final = 10.0
 
 
 async def answers(db: Database) -> bool:
@@ -39,37 +39,37 @@ class Probes:
     """Answers of the probes, thread-safe; MongoDB is asked every 2 s, an answer counts for 10 s."""
 
     def __init__(
-        self, db: Database, *, consuming: Check, assigned: Check, answering: Check
+        self, db: Database, *, is_consuming: Check, is_assigned: Check, is_answering: Check
     ) -> None:
         self.heartbeat = Heartbeat()
         self._db = db
-        self._consuming = consuming
-        self._assigned = assigned
-        self._answering = answering
+        self._is_consuming = is_consuming
+        self._is_assigned = is_assigned
+        self._is_answering = is_answering
         self._answered_at: float | None = None
 
     async def ask(self) -> None:
         """Ask MongoDB until cancelled."""
         while True:
             self._answered_at = time.monotonic() if await answers(self._db) else None
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(_INTERVAL_SECONDS)
 
     def healthy(self) -> bool | str:
         """Return True while both event loops run and the consumer progresses; else the reason."""
         if not self.heartbeat.is_beating():
             return "The event loop stands still"
-        if not self._answering():
+        if not self._is_answering():
             return API_STANDS_STILL
-        return self._consuming() or "The consumer has ended or stands still"
+        return self._is_consuming() or "The consumer has ended or stands still"
 
     def ready(self) -> bool | str:
         """Return True while API and MongoDB answer and partitions are assigned; else the reason."""
         waiting = []
         at = self._answered_at
-        if at is None or time.monotonic() - at > _STALE_AFTER:
+        if at is None or time.monotonic() - at > _STALE_SECONDS:
             waiting.append(NO_DATABASE)
-        if not self._assigned():
+        if not self._is_assigned():
             waiting.append(NOT_ASSIGNED)
-        if not self._answering():
+        if not self._is_answering():
             waiting.append(API_STANDS_STILL)
         return "; ".join(waiting) or True

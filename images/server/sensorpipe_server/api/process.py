@@ -95,9 +95,9 @@ class ApiProcess(Collector):
         listening = asyncio.create_task(self._listen(reader), name="listen to the API")
         try:
             if await ended_or_stopped(listening, stop):
-                raise ApiEndedError(await self._ended())
+                raise ApiEndedError(await self._wait_for_exit())
             writer.write(_STOP)
-            if status := await self._ended():
+            if status := await self._wait_for_exit():
                 log.warning("The API did not end as it should", extra={"status": status})
         finally:
             listening.cancel()
@@ -115,7 +115,7 @@ class ApiProcess(Collector):
                 self._metrics = msgspec.json.decode(line, type=str)
                 self.heartbeat.beat()
 
-    async def _ended(self) -> int:
+    async def _wait_for_exit(self) -> int:
         """Return how the process ended; kill it if that takes too long."""
         ended = asyncio.create_task(asyncio.to_thread(self._wait), name="end of the API")
         await asyncio.wait({ended}, timeout=END_SECONDS)
@@ -160,30 +160,30 @@ async def _serve(
         app = application(database.database(client))
         await supervise(
             {"http": server.serve(app, listener, stop)},
-            {"tell metrics": _tell(writer), "obey": _obey(reader, stop)},
+            {"send metrics": _send_metrics(writer), "wait for stop": _wait_for_stop(reader, stop)},
             may_end=stop.is_set,
         )
 
 
-async def _tell(writer: asyncio.StreamWriter) -> None:
+async def _send_metrics(writer: asyncio.StreamWriter) -> None:
     """Send the metrics once a second until cancelled."""
-    with _bound_to_the_other():
+    with _exit_with_the_other():
         while True:
             writer.write(msgspec.json.encode(generate_latest(REGISTRY).decode()) + b"\n")
             await writer.drain()
             await asyncio.sleep(BEAT_SECONDS)
 
 
-async def _obey(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
+async def _wait_for_stop(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
     """Set `stop` when the other process says so."""
-    with _bound_to_the_other():
+    with _exit_with_the_other():
         while await reader.read(len(_STOP)):
             stop.set()
         raise ConnectionResetError
 
 
 @contextmanager
-def _bound_to_the_other() -> Iterator[None]:
+def _exit_with_the_other() -> Iterator[None]:
     """End this process at once where the connection to the other one has ended: so has that."""
     try:
         yield

@@ -29,7 +29,7 @@ class WindowList:
         self._windows = database.windows(db)
         self._counts = Counts(db)
         self._page_limit = page_limit
-        self._counted = Scans().limited(self._page)
+        self._limited_page = Scans().limited(self._page)
 
     async def answer(self, request: Request) -> Response:
         """Answer one page; few of those at once for which much may have to be counted.
@@ -38,7 +38,7 @@ class WindowList:
         """
         query = request.query_params
         counts_much = "," in query.get("sensors", "") and "cursor" not in query
-        return await (self._counted if counts_much else self._page)(request)
+        return await (self._limited_page if counts_much else self._page)(request)
 
     async def _page(self, request: Request) -> Response:
         params = Params(request, "offset", "limit", "from", "to", "sensors", "cursor")
@@ -55,7 +55,7 @@ class WindowList:
             kept = query._replace(from_ms=kept_ms)
             return await self._read(kept, state, offset, limit, cursor)
 
-        pagination, found = await self._counts.unremoved(facility, read)
+        pagination, found = await self._counts.read_consistently(facility, read)
         return json({"data": [item(row, sensors) for row in found], "pagination": pagination})
 
     async def _read(
@@ -75,10 +75,10 @@ class WindowList:
         self, query: WindowQuery, state: State, offset: int, count: int
     ) -> tuple[int, list[WindowKey]]:
         """Return how many windows there are, and so many of them from the `offset`-th on."""
-        known = await self._counts.known(query.facility, state)
-        stretches = await self._counts.stretches(query, known)
+        status = await self._counts.read_status(query.facility, state)
+        stretches = await self._counts.stretches(query, status)
         total = sum(stretch.windows for stretch in stretches)
-        place = await self._counts.place(query, known, stretches, offset)
+        place = await self._counts.place(query, status, stretches, offset)
         if place is None:
             return total, []
         end_ms, skip = place

@@ -25,7 +25,7 @@ from sensorpipe_server.storage.queries import (
     folded_windows,
     newest_window,
 )
-from sensorpipe_server.storage.reads.facility_list import Listed, listed, note
+from sensorpipe_server.storage.reads.facility_list import FacilityEntry, note, read_entries
 from sensorpipe_server.storage.reads.ranges import Ranges, Span
 from sensorpipe_server.storage.rollups.levels import Level
 from sensorpipe_server.storage.source_seqs import Settling
@@ -164,9 +164,9 @@ class Audit:
         The writer of windows keeps the list; but it may have been dropped, or the writer killed.
         """
         end = self._timer() + SHARE_SECONDS
-        entries = {each.name: each for each in await listed(self._lists, with_sensors=False)}
+        entries = {each.name: each for each in await read_entries(self._lists, with_sensors=False)}
         for name in sorted(self._names):
-            entry, history = entries.get(name, Listed(name)), self._histories.get(name)
+            entry, history = entries.get(name, FacilityEntry(name)), self._histories.get(name)
             newest = history.newest_ms if history is not None else 0
             if name in self._complete_entries and entry.is_whole and newest <= (entry.last_ms or 0):
                 continue

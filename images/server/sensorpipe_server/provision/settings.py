@@ -29,12 +29,12 @@ class Settings:
         """Read the environment, or raise SettingsError with everything that is wrong."""
         env = Environment(environ)
         settings = cls(
-            admin_password=env.parse(f"{_PREFIX}ADMIN_PASSWORD", _filled),
-            username=env.parse(f"{_PREFIX}USERNAME", _filled, "sensorpipe-server"),
-            password=env.parse(f"{_PREFIX}PASSWORD", _filled),
+            admin_password=env.parse(f"{_PREFIX}ADMIN_PASSWORD", _non_empty),
+            username=env.parse(f"{_PREFIX}USERNAME", _non_empty, "sensorpipe-server"),
+            password=env.parse(f"{_PREFIX}PASSWORD", _non_empty),
             database=env.parse(f"{_PREFIX}DATABASE", _database, "sensorpipe"),
             address=env.address(f"{_PREFIX}HOST", "127.0.0.1:27017"),
-            replica_set=env.parse(f"{_PREFIX}REPLICA_SET", _filled, "sensorpipe"),
+            replica_set=env.parse(f"{_PREFIX}REPLICA_SET", _non_empty, "sensorpipe"),
             http=env.address("SENSORPIPE_HTTP", "0.0.0.0:9090"),
             log_level=env.log_level(),
         )
@@ -53,7 +53,7 @@ class Settings:
         return self.address[1]
 
 
-def _filled(text: str) -> str:
+def _non_empty(text: str) -> str:
     if not text:
         raise ValueError("must not be empty")
     return text

@@ -37,11 +37,11 @@ class Facilities:
         self._collection = collection
         self._clock = clock
         self._times: dict[str, tuple[int, int, int]] = {}
-        self._times_written = float("-inf")
+        self._times_written_at = float("-inf")
         self._times_log = ThrottledLogger(log, on_change=False)
-        self._known: dict[str, set[str]] = {}
+        self._noted: dict[str, set[str]] = {}
         self._first: dict[str, int] = {}
-        self._remembered = 0
+        self._noted_count = 0
         self._throttled_log = ThrottledLogger(log)
         self._unlisted: set[tuple[str, str]] = set()
         self._unlisted_log = ThrottledLogger(log)
@@ -68,14 +68,14 @@ class Facilities:
             start, end = each.start_ms, each.end_ms
             first, last, last_end = times.get(each.facility, (start, start, end))
             times[each.facility] = (min(first, start), max(last, start), max(last_end, end))
-        if self._clock() - self._times_written >= TIMES_SECONDS:
+        if self._clock() - self._times_written_at >= TIMES_SECONDS:
             await self.write_times()
 
     async def write_times(self) -> None:
         """Write from when to when facilities have windows; what fails is written another time."""
         if not self._times:
             return
-        self._times_written = self._clock()
+        self._times_written_at = self._clock()
         updates = [
             UpdateOne(
                 {"_id": facility},
@@ -147,18 +147,18 @@ class Facilities:
 
     def forget(self) -> None:
         """Note everything again, for the database may have lost it."""
-        self._known.clear()
+        self._noted.clear()
         self._first.clear()
-        self._remembered = 0
+        self._noted_count = 0
 
     def _new(self, partials: Iterable[Pending]) -> dict[str, set[str]]:
         """Return the sensors of each facility that are not remembered as noted."""
         new: dict[str, set[str]] = {}
         for each in partials:
-            known, (facility, *names) = self._known.get(each.facility), each.series
+            known, (facility, *names) = self._noted.get(each.facility), each.series
             if known is None or not known.issuperset(names):
                 new.setdefault(facility, set()).update(names)
-        return {name: sensors - self._known.get(name, set()) for name, sensors in new.items()}
+        return {name: sensors - self._noted.get(name, set()) for name, sensors in new.items()}
 
     def _earlier(self, partials: Iterable[Pending]) -> dict[str, int]:
         """Return when the first window of each facility starts that has an earlier one now."""
@@ -171,11 +171,11 @@ class Facilities:
 
     def _remember(self, new: Mapping[str, set[str]]) -> None:
         """Remember single names: which of them come together may differ in every partial."""
-        if self._remembered > MAX_REMEMBERED:
+        if self._noted_count > MAX_REMEMBERED:
             self.forget()
         for facility, names in new.items():
-            self._known.setdefault(facility, set()).update(names)
-            self._remembered += len(names)
+            self._noted.setdefault(facility, set()).update(names)
+            self._noted_count += len(names)
 
 
 def _listing(names: list[str], first_ms: int | None) -> list[dict[str, Any]]:

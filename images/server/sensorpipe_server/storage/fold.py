@@ -25,7 +25,7 @@ from sensorpipe_server.storage.documents import (
     read_id,
     read_received_at,
 )
-from sensorpipe_server.storage.summaries import held, intervals_of
+from sensorpipe_server.storage.summaries import count_seqs, intervals_of
 
 Seqs = dict[str, IntervalSet]
 """The `seq` that are held, by `src`."""
@@ -107,7 +107,7 @@ def fold_only(
     return window
 
 
-def is_held(folded_message: CompactedReading, run: int, number: int) -> bool:
+def is_folded_in(folded_message: CompactedReading, run: int, number: int) -> bool:
     """Whether a folded document holds the partial of a run and number."""
     for one in folded_message.holds:
         if one.run == run:
@@ -143,7 +143,7 @@ def _once(stored: list[_Stored]) -> list[_Stored]:
     whole = stored[0]
     if not whole.key.is_folded:
         return stored
-    others = (e for e in stored[1:] if not is_held(whole.message, e.key.run, e.key.number))
+    others = (e for e in stored[1:] if not is_folded_in(whole.message, e.key.run, e.key.number))
     return [whole, *others]
 
 
@@ -158,7 +158,7 @@ def _add_itemized(
         before = window.sensors.setdefault(summary.sensor, [])
         if summary.sensor not in taken:
             taken[summary.sensor] = _seqs_of(before)
-        kept = _not_held(summary, taken[summary.sensor])
+        kept = _take_new(summary, taken[summary.sensor])
         if kept is None:
             window.unreadable += 1
             kept = summary
@@ -177,7 +177,7 @@ def _seqs_of(summaries: Iterable[SensorSummary]) -> Seqs:
     return seqs
 
 
-def _not_held(summary: SensorSummary, taken: Seqs) -> SensorSummary | None:
+def _take_new(summary: SensorSummary, taken: Seqs) -> SensorSummary | None:
     """Return an itemized summary without what is taken, and take the rest.
 
     None where its sources cannot be right: then nobody can tell its readings apart.
@@ -186,7 +186,7 @@ def _not_held(summary: SensorSummary, taken: Seqs) -> SensorSummary | None:
     values: list[float] = []
     for source in summary.sources:
         intervals = intervals_of(source)
-        if intervals is None or held(intervals) != len(source.values):
+        if intervals is None or count_seqs(intervals) != len(source.values):
             return None
         numbers = taken.setdefault(source.src, IntervalSet())
         seqs = chain.from_iterable(range(first, last + 1) for first, last in intervals)

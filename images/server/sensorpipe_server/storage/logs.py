@@ -27,7 +27,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from sensorpipe_server.storage.mongodb import refusal
-from sensorpipe_server.storage.mongodb.database import READ_SECONDS, Collection, answered
+from sensorpipe_server.storage.mongodb.database import READ_SECONDS, Collection, await_answer
 
 MAX_FENCES: Final = 1000
 """Fences that are kept of one partition; older ones are forgotten."""
@@ -185,7 +185,7 @@ async def fenced_total(collection: Collection) -> int:
     """Return how many partials fences shut out; counts that are no numbers are passed over."""
     with pymongo.timeout(READ_SECONDS):
         counted = collection.find({"fenced": {"$type": ["int", "long"]}})
-        entries = await answered(counted.to_list())
+        entries = await await_answer(counted.to_list())
     return sum(entry["fenced"] for entry in entries)
 
 

@@ -86,7 +86,7 @@ async def of_each_facility(
     while True:
         with pymongo.timeout(READ_SECONDS):
             finding = collection.find_one({"_id": bounds}, fields, sort=order)
-            found = await database.answered(finding)
+            found = await database.await_answer(finding)
         if found is None:
             return
         name = facility_of(found)
@@ -118,7 +118,7 @@ async def has_others(windows: database.Collection, names: Collection[str]) -> bo
     for at in range(0, len(gaps), GAPS):
         with pymongo.timeout(READ_SECONDS):
             other = windows.find_one({"$or": gaps[at : at + GAPS]}, {"_id": 1})
-            if await database.answered(other) is not None:
+            if await database.await_answer(other) is not None:
                 return True
     return False
 
@@ -241,8 +241,8 @@ async def count_windows(
         },
     ]
     with pymongo.timeout(READ_SECONDS):
-        cursor = await database.answered(windows.aggregate(pipeline, batchSize=FETCHED))
-        found = await database.answered(cursor.to_list())
+        cursor = await database.await_answer(windows.aggregate(pipeline, batchSize=FETCHED))
+        found = await database.await_answer(cursor.to_list())
     return {each["_id"]: each["windows"] for each in found}
 
 
@@ -307,7 +307,7 @@ async def in_batches(
         while True:
             with pymongo.timeout(READ_SECONDS):
                 # what the stubs call a document is the bytes of a whole batch
-                raw = cast("bytes | None", await database.answered(anext(cursor, None)))
+                raw = cast("bytes | None", await database.await_answer(anext(cursor, None)))
             if raw is None:
                 return
             documents = bson.decode_all(raw, _UTC_DATES)
@@ -346,7 +346,7 @@ async def _parts(
     while True:
         here = {**condition, "_id": bounds}
         with pymongo.timeout(READ_SECONDS):
-            last = await database.answered(
+            last = await database.await_answer(
                 windows.find_one(here, {"_id": 1}, sort=[("_id", -1)], skip=size - 1)
             )
         if last is None:

@@ -17,7 +17,7 @@ from sensorpipe_schema.sketch import Sketch
 _PAIR: Final = 2
 
 
-def people_fields(summary: SensorSummary) -> dict[str, float]:
+def document_fields(summary: SensorSummary) -> dict[str, float]:
     """Return what a document says of a sensor beside the message, for people and queries."""
     return {
         "count": summary.count,
@@ -102,6 +102,6 @@ def only_interval(summary: SensorSummary) -> tuple[str, Interval] | None:
     return sources[0].src, (first, last)
 
 
-def held(intervals: Sequence[Interval]) -> int:
+def count_seqs(intervals: Sequence[Interval]) -> int:
     """Return how many `seq` some intervals hold; those that overlap count each time."""
     return sum(last - first + 1 for first, last in intervals)

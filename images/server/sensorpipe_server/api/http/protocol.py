@@ -37,7 +37,7 @@ class LimitedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._found: Refusal | None = None
+        self._parser_refusal: Refusal | None = None
         """What a callback of the parser refused."""
         self._refusal: Refusal | None = None
         """What the connection ends with."""
@@ -51,7 +51,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
-        self._left = 0
+        self._unread_bytes = 0
         """Bytes that the client had not taken when its time to read began."""
         self._linger: asyncio.TimerHandle | None = None
 
@@ -93,7 +93,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._ends = True  # what follows is not HTTP/1.1 of which more could be answered
         except (httptools.HttpParserError, _RefusedError) as error:
             detail = f"The request is not valid HTTP/1.1: {error}"
-            self._refuse(self._found or Refusal(HTTPStatus.BAD_REQUEST, detail))
+            self._refuse(self._parser_refusal or Refusal(HTTPStatus.BAD_REQUEST, detail))
         if not self._in_request:
             self._stop_waiting()
 
@@ -166,7 +166,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _found_wrong(self, refusal: Refusal) -> Exception:
         """Keep a refusal, since what a callback raises does not come out of the parser."""
-        self._found = refusal
+        self._parser_refusal = refusal
         return _RefusedError(refusal.detail)
 
     # refusing
@@ -246,15 +246,15 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
-        self._left = self.transport.get_write_buffer_size()
-        if self._left:
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        if self._unread_bytes:
             self._unread = self.loop.call_later(self.limits.unread_seconds, self._look_at_reader)
 
     def _look_at_reader(self) -> None:
         """Cut off a client that took nothing in its time; one that took something has it anew."""
         self._unread = None
         left = self.transport.get_write_buffer_size()
-        if left and left >= self._left:
+        if left and left >= self._unread_bytes:
             metrics.HTTP_REFUSED.labels("none").inc()
             self.transport.abort()
         else:

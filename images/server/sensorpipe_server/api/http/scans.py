@@ -54,7 +54,7 @@ class Scans:
 
         async def answer(request: Request) -> Response:
             if not await self._has_turn():
-                return self._refused(request)
+                return self._refuse(request)
             try:
                 return await endpoint(request)
             finally:
@@ -75,7 +75,7 @@ class Scans:
         finally:
             self.waiting -= 1
 
-    def _refused(self, request: Request) -> Response:
+    def _refuse(self, request: Request) -> Response:
         metrics.HTTP_REFUSED.labels(str(int(HTTPStatus.SERVICE_UNAVAILABLE))).inc()
         detail = (
             f"The server reads for {self._at_once} requests of this kind, as many as it may, "
@@ -90,25 +90,27 @@ def ended_by_disconnect(endpoint: Endpoint) -> Endpoint:
 
     async def answer(request: Request) -> Response:
         work = asyncio.create_task(endpoint(request), name=f"answer {request.url.path}")
-        leaving = asyncio.create_task(_disconnected(request), name="wait for a disconnect")
+        disconnect = asyncio.create_task(
+            _wait_for_disconnect(request), name="wait for a disconnect"
+        )
         try:
-            await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work, disconnect}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return work.result()
         finally:
-            await _cancelled(work, leaving)
+            await _cancel(work, disconnect)
         return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
     return answer
 
 
-async def _disconnected(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     """Return once the client has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     """Cancel tasks and wait for their end; how they end is nobody's concern any more."""
     for task in tasks:
         task.cancel()

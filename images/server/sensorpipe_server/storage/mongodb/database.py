@@ -28,7 +28,7 @@ READ_SECONDS: Final = 5.0
 """Seconds after which reading one batch of a cursor fails."""
 
 
-async def answered(request: Awaitable[T]) -> T:
+async def await_answer(request: Awaitable[T]) -> T:
     """Return what MongoDB answers; a task that is cancelled meanwhile waits for it, then ends.
 
     Nobody could close the cursor of a read whose first answer was not waited for, and MongoDB

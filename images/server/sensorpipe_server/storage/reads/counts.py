@@ -12,7 +12,7 @@ from sensorpipe_server.storage.documents import END_OF_TIME_MS, id_range
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.queries import any_of, count_windows, in_batches, with_sensors
-from sensorpipe_server.storage.reads.ranges import SPANS, Known
+from sensorpipe_server.storage.reads.ranges import SPANS, RollupStatus
 from sensorpipe_server.storage.reads.whole import read_whole
 from sensorpipe_server.storage.rollups.levels import (
     DAY,
@@ -60,7 +60,7 @@ class Counts:
         self._rollups = database.rollups(db)
         self._state = RollupState(db)
 
-    async def unremoved(self, facility: str, read: Callable[[State], Awaitable[T]]) -> T:
+    async def read_consistently(self, facility: str, read: Callable[[State], Awaitable[T]]) -> T:
         """Return what is read of a facility, given its state.
 
         What is removed meanwhile is read again, a few times.
@@ -77,18 +77,18 @@ class Counts:
         _, found = await read_whole(read_between, is_whole)
         return found
 
-    async def known(self, facility: str, state: State) -> Known:
-        """Return what is known of a facility's rollups, of which the state was just read."""
-        return Known(state, starts_of(await self._state.markers(facility)))
+    async def read_status(self, facility: str, state: State) -> RollupStatus:
+        """Return the status of a facility's rollups, given its state, which was just read."""
+        return RollupStatus(state, starts_of(await self._state.markers(facility)))
 
     async def stretches(
-        self, query: WindowQuery, known: Known, coarsest: Level = DAY
+        self, query: WindowQuery, status: RollupStatus, coarsest: Level = DAY
     ) -> list[Stretch]:
         """Return the windows that are kept, counted, the oldest first.
 
-        `known` was read before.
+        `status` was read before.
         """
-        state, marked = known
+        state, marked = status
         kept_ms = max(query.from_ms, state.removed.get(WINDOWS, 0))
         pieces = list(cover(kept_ms, query.to_ms, state.done_ms, marked, coarsest=coarsest))
         found: list[Stretch] = []
@@ -102,7 +102,7 @@ class Counts:
         return sorted(found, key=lambda stretch: stretch.start_ms)
 
     async def place(
-        self, query: WindowQuery, known: Known, stretches: Iterable[Stretch], offset: int
+        self, query: WindowQuery, status: RollupStatus, stretches: Iterable[Stretch], offset: int
     ) -> tuple[int, int] | None:
         """Return before which start the window at an offset is, newest first, and how far.
 
@@ -115,7 +115,7 @@ class Counts:
             if below is None:
                 return end_ms, offset
             inner = query._replace(from_ms=start_ms, to_ms=end_ms)
-            at = _stretch_at(await self.stretches(inner, known, below), offset)
+            at = _stretch_at(await self.stretches(inner, status, below), offset)
         return None
 
     async def _count(self, query: WindowQuery, pieces: Sequence[Piece]) -> list[Stretch]:

@@ -33,7 +33,7 @@ _TIMES: Final = {"first_ms": 1, "last_ms": 1, "last_end_ms": 1}
 _ONE_SENSOR: Final = {"sensors": {"$slice": 1}}
 
 
-class Listed(NamedTuple):
+class FacilityEntry(NamedTuple):
     """What the list says of a facility; None is what it does not say."""
 
     name: str
@@ -61,31 +61,35 @@ class Listed(NamedTuple):
         return first < to_ms and from_ms <= last
 
 
-async def listed(lists: Collection, *, with_sensors: bool, name: str | None = None) -> list[Listed]:
+async def read_entries(
+    lists: Collection, *, with_sensors: bool, name: str | None = None
+) -> list[FacilityEntry]:
     """Return what is listed, sorted by name, of all facilities or of one.
 
     Where sensors are not asked for, there is one of each facility at most.
     """
     fields: Document = {**_TIMES, **({"sensors": 1} if with_sensors else _ONE_SENSOR)}
-    found: list[Listed] = []
+    found: list[FacilityEntry] = []
     async with aclosing(in_batches(lists, {"_id": name or {"$gte": ""}}, fields)) as batches:
         async for batch in batches:
-            found += [_listed(entry) for entry in batch]
+            found += [_entry(entry) for entry in batch]
     return found
 
 
-def _listed(entry: Document) -> Listed:
+def _entry(entry: Document) -> FacilityEntry:
     times = (entry.get(field) for field in _TIMES)
-    return Listed(entry["_id"], entry.get("sensors"), *times)
+    return FacilityEntry(entry["_id"], entry.get("sensors"), *times)
 
 
-async def facilities(windows: Collection, rollups: Collection, lists: Collection) -> list[Listed]:
+async def facilities(
+    windows: Collection, rollups: Collection, lists: Collection
+) -> list[FacilityEntry]:
     """Return all facilities, sorted; where none is listed, those that have windows or rollups."""
-    found = await listed(lists, with_sensors=False)
+    found = await read_entries(lists, with_sensors=False)
     if found:
         return found
     names = {name for some in (windows, rollups) async for name in facility_names(some)}
-    return [Listed(name) for name in sorted(names)]
+    return [FacilityEntry(name) for name in sorted(names)]
 
 
 async def sensors_in(windows: Collection, key: WindowKey) -> list[str]:

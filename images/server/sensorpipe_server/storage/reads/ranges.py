@@ -103,8 +103,8 @@ class Ranges:
         """
 
         async def read() -> tuple[S, _Reading]:
-            sink, known = make(), await self.known(facilities)
-            reading = _Reading(self._windows, self._rollups, known, sink, sensors)
+            sink, statuses = make(), await self.read_status(facilities)
+            reading = _Reading(self._windows, self._rollups, statuses, sink, sensors)
             await reading.read(facilities, from_ms, to_ms)
             return sink, reading
 
@@ -120,17 +120,17 @@ class Ranges:
         for level, (facility, start_ms, _) in reading.parts:
             name = WINDOWS if level is None else level.name
             removed_ms = now.get(facility, {}).get(name, 0)
-            before = reading.known.get(facility, _UNKNOWN).state.removed
+            before = reading.statuses.get(facility, _UNKNOWN).state.removed
             if start_ms < removed_ms and removed_ms > before.get(name, 0):
                 return True
         return False
 
-    async def known(self, facilities: Collection[str]) -> Mapping[str, "Known"]:
-        """Return what is known of the rollups of facilities; of those without any, nothing."""
+    async def read_status(self, facilities: Collection[str]) -> Mapping[str, "RollupStatus"]:
+        """Return the status of the rollups by facility; facilities without rollups are missing."""
         if len(facilities) < ALL:
             states = await self._state.read(facilities)
             return {
-                name: Known(state, starts_of(await self._state.markers(name)))
+                name: RollupStatus(state, starts_of(await self._state.markers(name)))
                 for name, state in states.items()
             }
         states = await self._state.read()
@@ -139,18 +139,18 @@ class Ranges:
             name: starts_of(list(some))
             for name, some in groupby(markers, key=attrgetter("facility"))
         }
-        return {name: Known(state, marked.get(name, ())) for name, state in states.items()}
+        return {name: RollupStatus(state, marked.get(name, ())) for name, state in states.items()}
 
 
-class Known(NamedTuple):
-    """What is known of a facility's rollups."""
+class RollupStatus(NamedTuple):
+    """How far the rollups of a facility are computed, and which are to be computed again."""
 
     state: State = State()
     marked: Sequence[int] = ()
     """Starts of the buckets of 5 minutes that are to be computed again, sorted."""
 
 
-_UNKNOWN: Final = Known()
+_UNKNOWN: Final = RollupStatus()
 
 
 class _Part(NamedTuple):
@@ -161,20 +161,20 @@ class _Part(NamedTuple):
 
 
 class _Reading:
-    """One reading of a range, of which the rollups were `known`; `parts` is what was read."""
+    """Reads a range once, given the `statuses` of its rollups; `parts` lists what was read."""
 
     def __init__(
         self,
         windows: database.Collection,
         rollups: database.Collection,
-        known: Mapping[str, Known],
+        statuses: Mapping[str, RollupStatus],
         sink: Sink,
         sensors: Collection[str],
     ) -> None:
         self.parts: list[_Part] = []
         self._windows = windows
         self._rollups = rollups
-        self.known = known
+        self.statuses = statuses
         self._sink = sink
         self._sensors = sensors
         self._taking = asyncio.Lock()
@@ -204,7 +204,7 @@ class _Reading:
         ]
 
     def _cover(self, facility: str, from_ms: int, to_ms: int) -> Iterator[Piece]:
-        state, marked = self.known.get(facility, _UNKNOWN)
+        state, marked = self.statuses.get(facility, _UNKNOWN)
         return cover(from_ms, to_ms, state.done_ms, marked, state.removed)
 
     async def _read(self, parts: list[_Part]) -> None:
@@ -243,7 +243,7 @@ class _Reading:
             level, start_ms = rollup_level(document), rollup_start(document)
             below = finer(level)
             span = Span(facility, start_ms, start_ms + level.length_ms)
-            removed = self.known.get(facility, _UNKNOWN).state.removed
+            removed = self.statuses.get(facility, _UNKNOWN).state.removed
             finest = span.end_ms <= removed.get(WINDOWS if below is None else below.name, 0)
             rollup = read_rollup(document)
             if rollup is None or not self._sink.take_rollup(span, level, rollup, finest=finest):

@@ -23,9 +23,9 @@ from sensorpipe_server.storage.documents import (
     date,
     read_id,
 )
-from sensorpipe_server.storage.fold import fold, is_held
+from sensorpipe_server.storage.fold import fold, is_folded_in
 from sensorpipe_server.storage.rollups.totals import rollup_of_windows
-from sensorpipe_server.storage.summaries import people_fields
+from sensorpipe_server.storage.summaries import document_fields
 
 MIN_PARTIALS: Final = 4
 """Smallest number of certain partials of a window that are folded."""
@@ -84,7 +84,7 @@ def _contents(
     except (DecodeError, KeyError, TypeError):
         return None, []
     holds = {one.run: IntervalSet(pairs(one.bounds)) for one in message.holds}
-    return holds, [d["_id"] for key, d in others if is_held(message, key.run, key.number)]
+    return holds, [d["_id"] for key, d in others if is_folded_in(message, key.run, key.number)]
 
 
 def _is_sound(document: Document) -> bool:
@@ -114,7 +114,7 @@ def _document(
     sensors: dict[str, Any] = {}
     for each in rollup_of_windows([window]).sensors:
         message.sensors.append(each.summary)
-        sensors[each.summary.sensor] = people_fields(each.summary)
+        sensors[each.summary.sensor] = document_fields(each.summary)
     for run, numbers in sorted(holds.items()):
         message.holds.add(run=run, bounds=[bound for pair in numbers for bound in pair])
     return {

@@ -16,7 +16,7 @@ from sensorpipe_server.storage.pending import Pending
 from sensorpipe_server.storage.queries import in_batches
 from sensorpipe_server.storage.rollups.levels import LEVELS, Level, finer, read_rollup
 from sensorpipe_server.storage.rollups.sealing import RollupKey, seal
-from sensorpipe_server.storage.summaries import held, sources_of
+from sensorpipe_server.storage.summaries import count_seqs, sources_of
 
 MAX_ROLLUPS: Final = 100
 """Largest number of rollups that one query asks for."""
@@ -43,7 +43,7 @@ class Decision(NamedTuple):
     outcome: LateOutcome | None
     level: Level
     """Level of the rollup that decides, or that must be sealed."""
-    lacking: tuple[Level, ...] = ()
+    incomplete_levels: tuple[Level, ...] = ()
     """Coarser levels that have no rollup, or one that lacks the partial."""
 
 
@@ -71,8 +71,10 @@ def decide(finest: Level, found: Mapping[Level, RollupCheck]) -> Decision:
     if not rollup.holds:
         return Decision(LateOutcome.REFUSED, level)
     coarser = LEVELS[LEVELS.index(level) + 1 :]
-    lacking = (each for each in coarser if each not in found or found[each].holds is False)
-    return Decision(LateOutcome.COUNTED, level, tuple(lacking))
+    incomplete_levels = (
+        each for each in coarser if each not in found or found[each].holds is False
+    )
+    return Decision(LateOutcome.COUNTED, level, tuple(incomplete_levels))
 
 
 class LatePartials:
@@ -102,10 +104,12 @@ class LatePartials:
     async def _decisions(
         self, partials: Sequence[Pending], finest: Mapping[int, Level]
     ) -> dict[int, Decision]:
-        found = await self._found(partials)
+        found = await self._check_rollups(partials)
         return {id(each): decide(finest[id(each)], found[id(each)]) for each in partials}
 
-    async def _found(self, partials: Sequence[Pending]) -> dict[int, dict[Level, RollupCheck]]:
+    async def _check_rollups(
+        self, partials: Sequence[Pending]
+    ) -> dict[int, dict[Level, RollupCheck]]:
         """Return the checks of the stored rollups, by `id` of the partial and by level."""
         of_bucket: dict[str, tuple[Level, list[Pending]]] = {}
         for each in partials:
@@ -121,7 +125,7 @@ class LatePartials:
                     for document in batch:
                         level, some = of_bucket[document["_id"]]
                         size = len(document.get("summary", b""))
-                        for name, one in (await aside(size, _look, document, some)).items():
+                        for name, one in (await aside(size, _check_rollup, document, some)).items():
                             result[name][level] = one
         return result
 
@@ -130,7 +134,7 @@ def _rollup(partial: Pending, level: Level) -> RollupKey:
     return RollupKey(partial.facility, level, level.start(partial.start_ms))
 
 
-def _look(document: Document, partials: Sequence[Pending]) -> dict[int, RollupCheck]:
+def _check_rollup(document: Document, partials: Sequence[Pending]) -> dict[int, RollupCheck]:
     """Return the check of one stored rollup for each partial, by `id`."""
     is_sealed = "sealed" in document
     rollup = read_rollup(document)
@@ -152,7 +156,7 @@ def _look(document: Document, partials: Sequence[Pending]) -> dict[int, RollupCh
 def _holds(counted: Mapping[str, Mapping[str, Sequence[Interval]]], summary: SensorSummary) -> bool:
     """Whether a rollup, given by sensor and `src`, holds each reading of a summary."""
     sources, _ = sources_of(summary)
-    if sum(held(some) for _, some in sources) != summary.count:
+    if sum(count_seqs(some) for _, some in sources) != summary.count:
         return False
     of_sensor = counted.get(summary.sensor, {})
     for src, some in sources:

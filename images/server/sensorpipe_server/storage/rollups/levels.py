@@ -20,7 +20,7 @@ from bson.binary import Binary
 from sensorpipe_schema.compacted_reading_pb2 import Rollup
 
 from sensorpipe_server.storage.documents import END_OF_TIME_MS, Document, date
-from sensorpipe_server.storage.summaries import people_fields
+from sensorpipe_server.storage.summaries import document_fields
 
 MAX_SUMMARY_BYTES: Final = 12 * 1024 * 1024
 """Largest summary that is stored; MongoDB's documents end at 16 MiB."""
@@ -117,7 +117,7 @@ def rollup_document(
         return {**document, "too_large": True}
     document["windows"] = rollup.windows
     document["sensors"] = {
-        each.summary.sensor: {**people_fields(each.summary), "windows": each.windows}
+        each.summary.sensor: {**document_fields(each.summary), "windows": each.windows}
         for each in rollup.sensors
     }
     document["summary"] = Binary(summary)

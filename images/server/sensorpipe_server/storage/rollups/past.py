@@ -87,9 +87,11 @@ class Past:
         decisions = await self._late.of([each for each in partials if id(each) in left], left)
         # coarser rollups announced after this read are computed from the finer ones read above
         now = await self._state.read({each.facility for each in partials})
-        lacking = [each for each in partials if _is_lacking(each, decisions.get(id(each)), now)]
-        if lacking:
-            now |= await self._state.mark_all(_starts(lacking))
+        incomplete = [
+            each for each in partials if _is_incomplete(each, decisions.get(id(each)), now)
+        ]
+        if incomplete:
+            now |= await self._state.mark_all(_starts(incomplete))
         if any(_finest(each, now) != _finest(each, states) for each in partials):
             raise UndecidedError("more was removed meanwhile")
         return decisions
@@ -106,14 +108,14 @@ def _finest(partial: Pending, states: States) -> str | None:
     return states.get(partial.facility, State()).finest(partial.start_ms)
 
 
-def _is_lacking(partial: Pending, decision: Decision | None, states: States) -> bool:
+def _is_incomplete(partial: Pending, decision: Decision | None, states: States) -> bool:
     """Whether a coarser rollup that should exist lacks a partial that a finer one counts."""
     if decision is None:
         return False
     announced_ms = states.get(partial.facility, State()).announced_ms
     return any(
         level.start(partial.start_ms) + level.length_ms <= announced_ms
-        for level in decision.lacking
+        for level in decision.incomplete_levels
     )
 
 

@@ -170,7 +170,7 @@ class Rolling:
             {"_id": bounds}, _RECEIVED_AT, sort=[("_id", -1)], limit=MAX_SKIPPED
         )
         with pymongo.timeout(READ_SECONDS):
-            return _newest_among(await database.answered(before.to_list()))
+            return _newest_among(await database.await_answer(before.to_list()))
 
     async def _advance(self, steps: Sequence[_Step]) -> None:
         """Compute the rollups of some facilities, and raise `announced_ms` and `done_ms`."""

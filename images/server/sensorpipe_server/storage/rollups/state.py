@@ -130,7 +130,7 @@ class RollupState:
     async def of(self, facility: str) -> State:
         """Return the state of one facility."""
         with pymongo.timeout(READ_SECONDS):
-            found = await database.answered(self._state.find_one({"_id": facility}))
+            found = await database.await_answer(self._state.find_one({"_id": facility}))
         return _state(found or {})
 
     async def read(self, facilities: Collection[str] | None = None) -> dict[str, State]:
@@ -140,7 +140,7 @@ class RollupState:
         """
         names: Any = {"$gt": EVERYONE} if facilities is None else {"$in": list(facilities)}
         with pymongo.timeout(READ_SECONDS):
-            found = await database.answered(self._state.find({"_id": names}).to_list())
+            found = await database.await_answer(self._state.find({"_id": names}).to_list())
         return {each["_id"]: _state(each) for each in found}
 
     async def read_removed(self, facilities: Collection[str]) -> dict[str, Mapping[str, int]]:
@@ -152,7 +152,7 @@ class RollupState:
         condition: Any = {"_id": {"$in": list(facilities)}, "removed": {"$exists": True}}
         with pymongo.timeout(READ_SECONDS):
             reading = self._state.find(condition, {"removed": 1}).to_list()
-            found = await database.answered(reading)
+            found = await database.await_answer(reading)
         return {each["_id"]: each["removed"] for each in found}
 
     async def markers(
@@ -255,7 +255,7 @@ class RollupState:
     async def _markers(self, condition: Document, limit: int = 0) -> list[Marker]:
         marked = self._dirty.find(condition, sort=[("_id", 1)], limit=limit)
         with pymongo.timeout(READ_SECONDS):
-            found = await database.answered(marked.to_list())
+            found = await database.await_answer(marked.to_list())
         return [_marker(each) for each in found]
 
 
