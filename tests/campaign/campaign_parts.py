@@ -68,7 +68,7 @@ class Parts:
         mosquitto = services.mosquitto(folder, f"{_PERSISTENT}persistence_location {folder}/\n")
         mongodb = embedded.mongod(free_port(), self.disks["mongodb"], self.folder)
         mongodb._argv += ["--replSet", "campaign"]
-        kafka = services.kafka(self.disks["kafka"])
+        kafka = services.kafka(self.disks["kafka"], self.folder / "kafka.log")
         self.children = {"mosquitto": mosquitto, "kafka": kafka, "mongodb": mongodb}
         for child in self.children.values():
             await child.start()

@@ -92,12 +92,11 @@ def mosquitto(
     return Child("mosquitto", [program, "-c", str(config)], folder / "mosquitto.log", port=port)
 
 
-def kafka(folder: Path) -> Child:
+def kafka(folder: Path, log: Path | None = None) -> Child:
     """Return Apache Kafka 4.3.1, formatted; started again it keeps its data and port."""
     port = free_port()
-    return _kafka(
-        folder, port, _KAFKA.format(port=port, controller=free_port(), data=folder / "data")
-    )
+    properties = _KAFKA.format(port=port, controller=free_port(), data=folder / "data")
+    return _kafka(folder, port, properties, log=log)
 
 
 def secured_kafka(folder: Path, users: Mapping[str, str]) -> Child:
@@ -113,7 +112,9 @@ def secured_kafka(folder: Path, users: Mapping[str, str]) -> Child:
     return _kafka(folder, ports["port"], _SECURED_KAFKA.format(folder=folder, **ports), *scram)
 
 
-def _kafka(folder: Path, port: int, properties: str, *format_options: str) -> Child:
+def _kafka(
+    folder: Path, port: int, properties: str, *format_options: str, log: Path | None = None
+) -> Child:
     java = shutil.which("java")
     if java is None or not list(KAFKA_LIBS.glob("kafka_2.13-*.jar")):
         pytest.skip("no Kafka here; `make test-kafka` brings it (Java 17 and Maven)")
@@ -123,7 +124,7 @@ def _kafka(folder: Path, port: int, properties: str, *format_options: str) -> Ch
     _format_kafka(java, config, *format_options)
     argv = [java, "-Xmx512m", "-Xms512m", "-XX:+UseSerialGC", "-cp", f"{KAFKA_LIBS}/*"]
     argv += ["kafka.Kafka", str(config)]
-    return Child("kafka", argv, folder / "kafka.log", port=port)
+    return Child("kafka", argv, log or folder / "kafka.log", port=port)
 
 
 def empty_kafka(folder: Path) -> None:
