@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _application(settings: Settings) -> Application:
-    """Return what makes the API's application of its database."""
+    """Return a function that makes the web application for a database."""
     return partial(
         application,
         page_limit=settings.page_limit,

@@ -35,15 +35,17 @@ ROUND_SECONDS: Final = 60.0
 """Seconds from the start of a round to the start of the next one."""
 
 SHARE_SECONDS: Final = 3.0
-"""Largest number of seconds of a round for each of its steps.
+"""Largest number of seconds for each step of a round.
 
-They find facilities, scan their last minutes, list them, and scan their last day.
+The steps: find facilities, scan their last minutes, list them, and scan their last day.
 """
 
 SEARCH_SECONDS: Final = 1.0
 """Largest number of seconds for the search for sources in windows older than a day."""
 
 DAY_MS: Final = 24 * 3_600_000
+"""Milliseconds of event time that a full scan of a facility covers."""
+
 REVIEW_SECONDS: Final = 6 * 3600.0
 """Seconds after which the day of a facility is scanned again."""
 
@@ -70,11 +72,11 @@ class Findings(NamedTuple):
     facilities: int
     """Facilities that had a window within a day."""
     audited: int
-    """Facilities whose whole day was scanned, or as much of it as MAX_INTERVALS allows."""
+    """Facilities whose last day was scanned, or as much of it as MAX_INTERVALS allows."""
     lost: int
     """Readings missing from the windows of the last day."""
     duplicates: int
-    """Readings stored more than once in the last day, each time but the first."""
+    """Duplicates in the windows of the last day: each copy of a reading except the first."""
     silent: int
     """Silent facilities among `facilities`."""
     longest_silent: dict[str, float]
@@ -161,7 +163,8 @@ class Audit:
     async def _list(self) -> None:
         """Complete the list of facilities, for as many as time allows.
 
-        The writer of windows keeps the list; but it may have been dropped, or the writer killed.
+        The server that stores windows maintains the list; but the list may have been
+        dropped, or the server killed before it wrote it.
         """
         end = self._timer() + SHARE_SECONDS
         entries = {each.name: each for each in await read_entries(self._lists, with_sensors=False)}
@@ -227,7 +230,7 @@ class Audit:
                     history.replace(scan, await self._began_before(name, scan, end))
 
     async def _began_before(self, name: str, scan: Scan, end: float) -> frozenset[Key]:
-        """Return the sources that have windows older than those of the scan, or may have.
+        """Return the sources that have, or may have, windows older than those of the scan.
 
         The search ends at `end`, in seconds of the timer.
         """
@@ -307,7 +310,7 @@ class _Older:
 
     def __init__(self, missing: set[Key], is_enough: Callable[[set[Key]], bool]) -> None:
         self.missing = missing
-        """Sources not found yet."""
+        """Sources that are in no window read so far."""
         self.has_read = False
         """Whether any window was read."""
         self._is_enough = is_enough

@@ -1,4 +1,4 @@
-"""What earlier scans found of one facility: lost readings, duplicates and its newest window."""
+"""Results of the scans of one facility: lost readings, duplicates and its newest window."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -8,9 +8,9 @@ from sensorpipe_server.storage.source_seqs import Settling, SourceSeqs
 from sensorpipe_server.storage.summaries import sources_of
 
 HORIZON_MS: Final = 3 * 60_000
-"""Milliseconds of event time before a facility's newest window in which windows may still change.
+"""Milliseconds of event time before a facility's newest window that every scan reads again.
 
-Each scan reads them again.
+Windows in this time may still change.
 """
 
 MAX_INTERVALS: Final = 20_000
@@ -49,7 +49,7 @@ class SeqsBySource:
 
     @property
     def duplicates(self) -> int:
-        """Number of readings stored more than once, each time but the first."""
+        """Number of duplicates: each stored copy of a reading except the first."""
         return sum(seqs.duplicates for seqs in self.sources.values())
 
     def plus(self, more: "SeqsBySource", now: float) -> "SeqsBySource":
@@ -72,13 +72,13 @@ class SeqsBySource:
 
 
 class Scan:
-    """The windows of one scan of a facility that began at `now` (unix seconds), newest first."""
+    """Windows read by one scan of a facility, newest first; `now` is its start in unix seconds."""
 
     def __init__(self, newest_ms: int, settling: Settling, now: float) -> None:
         self.newest_ms = newest_ms
         self.now = now
         self.is_continuous = False
-        """Whether the newest window of the scan before is still stored."""
+        """Whether the newest window of the previous scan is still stored."""
         self._previous_newest_ms = newest_ms
         self.recent = SeqsBySource()
         self.older = SeqsBySource()
@@ -131,14 +131,17 @@ class History:
         self.newest_ms = newest_ms
         """Start of the newest window, in unix milliseconds."""
         self.boundary_ms = newest_ms - HORIZON_MS
+        """Start of the windows that the next scan reads, in unix milliseconds."""
         self.lost = 0
+        """Number of lost readings, as of the last full scan or fewer."""
         self.duplicates = 0
+        """Number of duplicates."""
         self.fully_scanned_at = 0.0
         """Unix seconds of the last full scan; 0 for never."""
         self.scanned_at = 0.0
         """Unix seconds of the last scan."""
         self.needs_full_scan = False
-        """Whether more readings seem to be lost than `lost`, or MAX_INTERVALS is exceeded."""
+        """Whether more readings than `lost` seem to be lost, or MAX_INTERVALS is exceeded."""
         self.intervals = 0
         """Number of intervals of `seq` in memory."""
         self._settled = SeqsBySource()

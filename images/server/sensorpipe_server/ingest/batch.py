@@ -19,6 +19,7 @@ class Batch:
     refused: list[RefusedRecord] = field(default_factory=list)
     """Records that are not valid partials."""
     records: int = 0
+    """Number of Kafka records added, of any kind."""
     fenced_at: dict[Place, list[int]] = field(default_factory=dict)
     """Offsets of the fenced partials by partition, ascending."""
 

@@ -43,16 +43,21 @@ STOP_SECONDS: Final = 10.0
 """Seconds to finish the current batch when the server stops."""
 
 SUCCESS_SECONDS: Final = 10.0
-"""Seconds after which a session counts as successful; one without rights ends sooner."""
+"""Seconds after which a session counts as successful; one without authorization ends sooner."""
 
 LOG_SECONDS: Final = 10.0
 """Seconds between two checks whether the topic was created again."""
 
 _NEVER_MS: Final = 2**31 - 1
+"""Largest number of milliseconds that Kafka accepts, used as no limit."""
+
 _SESSION_MS: Final = 6000
 _METADATA_MS: Final = 10_000
 _FETCH_BYTES: Final = 4 * 1024 * 1024
-"""Of one partition at a time: several batches, so that catching up seldom waits for Kafka."""
+"""Largest number of bytes in one fetch from a partition.
+
+It holds several batches, so that catching up seldom waits for Kafka.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +140,7 @@ class Ingest:
                     "reading again the records left out while dead letters could not be written"
                 )
             except* TaskEndedError as errors:
-                # aiokafka can cancel a task of ours without an error (aio-libs/aiokafka#647)
+                # aiokafka can cancel tasks of others without an error (aio-libs/aiokafka#647)
                 log.error(  # noqa: TRY400  where it was cancelled the trace does not say
                     "consuming ended unexpectedly; starting again with new clients",
                     extra={"error": str(errors.exceptions[0])},
@@ -225,7 +230,7 @@ class Ingest:
                     )
 
     def _consumer(self) -> AIOKafkaConsumer:
-        # A write may be retried for ever: only the heartbeat says that this member is alive.
+        # A write may be retried for ever, so only the heartbeat shows that this member is alive.
         return AIOKafkaConsumer(
             group_id=self._route.group,
             client_id="sensorpipe-server",

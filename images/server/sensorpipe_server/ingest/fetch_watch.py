@@ -13,14 +13,14 @@ FAILED_AFTER: Final = 45.0
 
 
 class FetchesFailedError(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
-    """For FAILED_AFTER seconds Kafka has answered no fetch from a partition, or not let us join."""
+    """For FAILED_AFTER seconds Kafka has not answered a fetch, or not admitted this consumer."""
 
 
 class FetchWatch:
     """Watches the fetches of one consumer.
 
-    Kafka answers a fetch twice a second, also where there is nothing new. Times of answers
-    are compared with each other only, as they are those of a wall clock.
+    Kafka answers a fetch twice a second, even if there is nothing new. The times of answers come
+    from a wall clock, so they are compared with each other only.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

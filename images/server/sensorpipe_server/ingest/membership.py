@@ -45,7 +45,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
 
     def note_read(self, partition: TopicPartition, first: int, end: int) -> None:
         """Note the offset of the first record read of a partition, and its end offset."""
-        self._committed.setdefault(partition, first)  # reading begins at what is committed
+        self._committed.setdefault(partition, first)  # reading begins at the committed offset
         self._ends[partition] = end
         self._set_lag(partition)
         self.progress.moved()

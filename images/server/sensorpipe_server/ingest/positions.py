@@ -1,7 +1,7 @@
-"""Commits offsets to Kafka, and stores in MongoDB what is committed and of which log.
+"""Commits offsets to Kafka, and stores them in MongoDB together with the log they belong to.
 
-A position is stored before it is committed. So one that is lower than the committed one says that
-MongoDB has not what was stored before: it is a backup that was restored.
+A position is stored before it is committed. So a stored position that is lower than the committed
+one shows that MongoDB lost data, as after a backup was restored.
 """
 
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Positions:
-    """Commits for the settlement."""
+    """Stores positions, then commits them, on behalf of the settlement."""
 
     def __init__(
         self, consumer: OffsetCommitter, membership: Membership, logs_collection: Collection
@@ -46,7 +46,7 @@ class Positions:
         await self._consumer.commit(offsets)
 
     async def adopt(self, partitions: Iterable[TopicPartition]) -> None:
-        """Store to which log committed positions belong; retried at the next commit."""
+        """Store the log to which committed positions belong; retried at the next commit."""
         for partition in partitions:
             known = self._membership.logs.get(partition)
             if known is None or not known.is_new:

@@ -35,7 +35,7 @@ ANSWER_SECONDS: Final = 2.0
 """Longest wait for one fetch, in seconds: while joining its group the consumer exceeds POLL_MS."""
 
 COMMITTED_SECONDS: Final = 30.0
-"""Longest wait for the answer which offset is committed, in seconds."""
+"""Longest wait for a committed offset, in seconds."""
 
 IDLE_SECONDS: Final = 5.0
 """Seconds without partitions after which the topics are created if they are missing."""
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class PreparedBatch:
-    """A batch, and the positions to commit once it is stored, if the generation is the same."""
+    """A batch, and the positions to commit once it is stored, unless a rebalance came meanwhile."""
 
     batch: Batch
     generation: int
@@ -73,8 +73,8 @@ class Reader:
     async def run(self, queue: "asyncio.Queue[PreparedBatch | None]") -> None:
         """Put batches into the queue until cancelled.
 
-        Raises FetchesFailedError where Kafka does not answer fetches, not even with nothing:
-        aiokafka would retry with the same client for ever.
+        Raises FetchesFailedError if Kafka does not answer fetches at all: aiokafka would retry
+        with the same client for ever.
         """
         idle_since = time.monotonic()
         watch = FetchWatch()
@@ -147,7 +147,7 @@ class Reader:
             if partition in self._membership.logs:
                 continue
             place = Place(partition.topic, partition.partition, self._log_id)
-            # before its position is read: another server may still store and commit a higher one
+            # before the stored position: another server may still store and commit a higher one
             committed = await self._committed_offset(partition)
             known = await self._load_log(place, generation)
             if known is None:  # a rebalance came

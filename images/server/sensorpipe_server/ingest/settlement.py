@@ -1,7 +1,7 @@
-"""After the store: dead letters are sent and offsets committed, apart from what is stored next.
+"""Sends dead letters and commits offsets, while the next batch is already being stored.
 
-While dead letters cannot be sent, the partials that come after them are stored all the
-same; only no offset is committed, so that a restart reads them again and changes nothing.
+While dead letters cannot be sent, later partials are stored all the same, but no offset is
+committed: a restart reads these partials again, and they are redeliveries.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class LettersLeftOutError(Exception):
 
 
 class OffsetCommitter(Protocol):
-    """A consumer as far as it commits offsets."""
+    """The part of a consumer that commits offsets."""
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         """Commit offsets, or raise KafkaError or PyMongoError."""
@@ -147,7 +147,7 @@ class Settlement:
                 )
 
     async def _commit(self, unsettled: _Unsettled) -> None:
-        """Retry until committed, or a rebalance came: then all is read again, with no effect."""
+        """Retry until committed, or until a rebalance: then all is read again, as redeliveries."""
         backoff = retry_backoff()
         while unsettled.positions and self._is_current(unsettled):
             try:

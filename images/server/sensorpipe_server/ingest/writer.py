@@ -1,4 +1,4 @@
-"""Writing batches to MongoDB."""
+"""Writes batches to MongoDB, and retries until they are durable."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ class SupersededError(Exception):
 
 
 class Writer:
-    """Stores one batch after the other; those that are durable go to the settlement."""
+    """Stores one batch after the other, and passes those that are durable to the settlement."""
 
     def __init__(
         self,
@@ -100,9 +100,9 @@ class Writer:
             )
 
     async def _retry(self, prepared: PreparedBatch, attempt: Callable[[float], Awaitable[T]]) -> T:
-        """Retry until it is done, while MongoDB is unavailable or a document may still be accepted.
+        """Retry `attempt` until it succeeds; raise SupersededError after a rebalance.
 
-        Each attempt gets the seconds for which MongoDB has refused documents, so that it can
+        Each attempt is passed the seconds for which MongoDB has refused documents, so that it can
         give up on documents that are never accepted.
         """
         backoff, refusals = retry_backoff(), refusal.Refusals()
