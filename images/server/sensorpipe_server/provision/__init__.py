@@ -1,1 +1,1 @@
-"""Makes a mongod that runs beside it fit for the server: replica set, users, rights."""
+"""Provisions the mongod in the same pod: replica set, users, roles."""

@@ -1,4 +1,4 @@
-"""What is done to a mongod; each step finds out for itself whether there is anything to do."""
+"""The steps that provision a mongod; each is idempotent."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,11 +10,11 @@ from pymongo.errors import OperationFailure
 from sensorpipe_server.provision.settings import Settings
 
 ADMIN: Final = "admin"
-"""The administrator, and the database that knows it."""
+"""Name of the administrator, and of the database in which it is created."""
 
 ROLE: Final = "sensorpipe_server"
 ACTIONS: Final = ("find", "insert", "update", "remove")
-"""All that the server does; MongoDB makes a collection at the first insert into it."""
+"""Actions that the server needs; the first insert into a collection creates it."""
 
 _AUTHENTICATION_FAILED: Final = 18
 _UNAUTHORIZED: Final = 13
@@ -31,11 +31,11 @@ Database = AsyncDatabase[dict[str, Any]]
 
 
 class SetupError(Exception):
-    """The mongod is not such as it can be provisioned; the text says what to do."""
+    """The mongod cannot be provisioned as it is; the text says what to do."""
 
 
 def connect(port: int, username: str | None = None, password: str | None = None) -> Client:
-    """Return a client of the mongod in our own network namespace, and of no other member."""
+    """Return a client of the mongod in the same network namespace, and of no other member."""
     return AsyncMongoClient(
         "127.0.0.1",
         port,
@@ -52,12 +52,12 @@ def connect(port: int, username: str | None = None, password: str | None = None)
 
 
 async def is_primary(client: Client) -> bool:
-    """Whether this mongod takes writes."""
+    """Whether this mongod accepts writes."""
     return bool((await client.admin.command("hello")).get("isWritablePrimary"))
 
 
 async def is_authenticated(admin: Client) -> bool:
-    """Whether these credentials are valid."""
+    """Whether the credentials of this client are valid."""
     try:
         await admin.admin.command("ping")
     except OperationFailure as error:
@@ -68,7 +68,7 @@ async def is_authenticated(admin: Client) -> bool:
 
 
 async def initiate(client: Client, name: str, member: str) -> bool:
-    """Begin a replica set of this mongod alone; return whether there was none."""
+    """Initiate a replica set with this mongod as its only member; return whether there was none."""
     config = {"_id": name, "members": [{"_id": 0, "host": member}]}
     try:
         await client.admin.command("replSetInitiate", config)
@@ -86,13 +86,13 @@ async def initiate(client: Client, name: str, member: str) -> bool:
 
 
 async def rename_member(admin: Client, member: str) -> bool:
-    """Make the member's name this one; return whether it was another, or mongod not a member."""
+    """Rename the only member; return whether its name differed, or mongod was not a member."""
     config = (await admin.admin.command("replSetGetConfig"))["config"]
     if len(config["members"]) > 1:
         raise SetupError(
             "the replica set has several members, and only one of a single member can be set up"
         )
-    # A member that could not find itself at its start, for want of DNS, does not look again.
+    # A member that did not find itself at its start, as without DNS, does not try again.
     found_itself = "setName" in await admin.admin.command("hello")
     if config["members"][0]["host"] == member and found_itself:
         return False
@@ -103,7 +103,7 @@ async def rename_member(admin: Client, member: str) -> bool:
 
 
 async def create_admin(anonymous: Client, password: str) -> None:
-    """Make the administrator, which MongoDB lets anybody do from localhost while none is there."""
+    """Create the administrator, which MongoDB allows from localhost while there is no user."""
     try:
         await anonymous.admin.command(
             {"createUser": ADMIN, "pwd": password, "roles": ["root"], "writeConcern": _DURABLE}
@@ -115,7 +115,7 @@ async def create_admin(anonymous: Client, password: str) -> None:
 
 
 async def ensure_user(admin: Client, settings: Settings) -> None:
-    """Give the server's user its password and its role, which has rights on its database only."""
+    """Create or update the server's user and its role, which is limited to its database."""
     db: Database = admin[settings.database]
     resource = {"db": settings.database, "collection": ""}
     privileges = [{"resource": resource, "actions": list(ACTIONS)}]
@@ -124,7 +124,7 @@ async def ensure_user(admin: Client, settings: Settings) -> None:
 
 
 async def refuse_anonymous(anonymous: Client) -> None:
-    """Raise SetupError where a client without a password is let in."""
+    """Raise SetupError if mongod answers a client without a password."""
     try:
         await anonymous.admin.command("listDatabases")
     except OperationFailure as error:

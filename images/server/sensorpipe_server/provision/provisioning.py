@@ -1,4 +1,4 @@
-"""Brings a mongod to what it is to be, and sees that it stays so."""
+"""Provisions a mongod, and again after a restart or an election."""
 
 import asyncio
 import logging
@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 
 
 class Provisioning:
-    """Provisions again whenever mongod is not primary: it may be a new one, or a restored one."""
+    """Provisions mongod again whenever it was not primary: its data may be new or restored."""
 
     def __init__(self, settings: Settings) -> None:
         self.ready = False
-        """Whether all is as it is to be, and mongod is primary."""
+        """Whether mongod is provisioned and primary."""
         self._settings = settings
         self._throttled_log = ThrottledLogger(log)
 
@@ -65,7 +65,7 @@ class Provisioning:
             await mongod.refuse_anonymous(anonymous)
 
     async def _watch(self) -> None:
-        """Return, or raise PyMongoError, once mongod is not primary any more."""
+        """Return, or raise PyMongoError, once mongod is no longer primary."""
         async with mongod.connect(self._settings.port) as anonymous:
             while await mongod.is_primary(anonymous):
                 if not self.ready:

@@ -11,18 +11,24 @@ _PREFIX = "SENSORPIPE_MONGODB_"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the mongod beside this program is to become."""
+    """The settings of provisioning the mongod in the same pod."""
 
     admin_password: str = field(repr=False)
+    """Password of the user `admin`."""
     username: str
-    """Of the server's user, who is known in its own database."""
+    """Name of the server's user, which is created in the server's database."""
     password: str = field(repr=False)
+    """Password of the server's user."""
     database: str
+    """Name of the server's database."""
     address: tuple[str, int]
-    """Host and port by which clients reach this mongod, and it itself."""
+    """Host and port by which clients, and mongod itself, reach this mongod."""
     replica_set: str
+    """Name of the replica set."""
     http: tuple[str, int]
+    """Where metrics and health listen, `HOST:PORT`."""
     log_level: str
+    """Least severe level that is logged."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -43,13 +49,13 @@ class Settings:
 
     @property
     def member(self) -> str:
-        """The address as a replica set's configuration has it."""
+        """The address in the form of a replica set's configuration: `HOST:PORT`."""
         host, port = self.address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property
     def port(self) -> int:
-        """The port of the mongod beside us."""
+        """The port of the mongod in the same pod."""
         return self.address[1]
 
 

@@ -5,10 +5,11 @@
      itemized: true, only where it is}
 
 `_id` is `FACILITY/START/LENGTH/RUN/NUMBER`: start and length in milliseconds, the start in 15
-digits, the run in 16 hexadecimal ones. So one facility's windows are one range of it in order
-of time, a window's partials lie side by side, the index that MongoDB keeps anyway serves every
-query, and what is delivered again is refused. A window whose partials were merged in the
-background has one document `FACILITY/START/LENGTH/folded`, which names those that it holds.
+digits, the run in 16 hexadecimal ones. So one facility's windows are one range of `_id` in
+order of time, a window's partials are neighbours, the index that MongoDB always has serves every
+query, and redeliveries are refused. A window whose partials were merged in the
+background has one document `FACILITY/START/LENGTH/folded`, which names the
+partials that it holds.
 """
 
 import re
@@ -91,7 +92,7 @@ def id_range(facility: str, from_ms: int = 0, to_ms: int = END_OF_TIME_MS) -> di
 def start_among(text: str) -> int:
     """Return the latest start, in unix milliseconds, of a window that sorts before an `_id`.
 
-    So it tells in which range an `_id` of any form lies; 0 if it sorts before all windows.
+    This gives an `_id` of any form a place among windows; 0 if it sorts before all of them.
     """
     digits = text.partition("/")[2][:_START_DIGITS]
     for at, each in enumerate(digits):
@@ -117,7 +118,7 @@ def unix_ms(moment: datetime) -> int:
 
 
 def read_received_at(stored: Document) -> datetime:
-    """Return when a document was stored; raise KeyError or TypeError where it does not say so."""
+    """Return when a document was stored; raise KeyError or TypeError if it has no such date."""
     moment = stored["received_at"]
     if not isinstance(moment, datetime):
         raise TypeError(f"received_at is {type(moment).__name__}, not a date")

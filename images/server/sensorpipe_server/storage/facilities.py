@@ -1,8 +1,8 @@
-"""Which sensors each facility has ever had, and from when to when it has windows.
+"""Notes which sensors each facility has ever had, and its first and last window.
 
-Sensors are noted before the first window that has them, and a first window before it is stored,
-so that no range is taken for empty that has it. Last windows are noted now and then, and may lag
-behind what is stored. `storage.facility_list` has the form, and reads it.
+Sensors and a first window are noted before the window is stored, so that no range is taken for
+empty although it has a window. Last windows are noted every few seconds, and may lag behind what
+is stored. `reads.facility_list` describes the documents, and reads them.
 """
 
 import logging
@@ -21,11 +21,13 @@ from sensorpipe_server.storage.mongodb.database import Collection
 from sensorpipe_server.storage.pending import Pending
 
 MAX_REMEMBERED: Final = 100_000
-"""Sensors that are remembered as noted, of all facilities together; beyond that the memory starts
-anew, which costs some writes."""
+"""Largest number of sensors, over all facilities, that are remembered as noted.
+
+Beyond it all are forgotten and noted again, which costs some writes.
+"""
 
 TIMES_SECONDS: Final = 5.0
-"""Shortest time between two writes of first and last windows."""
+"""Shortest time in seconds between two writes of first and last windows."""
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ class Facilities:
         self._first |= first
 
     async def note_times(self, partials: Iterable[Pending]) -> None:
-        """Note the windows of partials that are stored; write it if the last time is long ago."""
+        """Note the windows of stored partials; write them if TIMES_SECONDS have passed."""
         times = self._times
         for each in partials:
             start, end = each.start_ms, each.end_ms
@@ -72,7 +74,7 @@ class Facilities:
             await self.write_times()
 
     async def write_times(self) -> None:
-        """Write from when to when facilities have windows; what fails is written another time."""
+        """Write the first and last windows of facilities; after a failure, write them later."""
         if not self._times:
             return
         self._times_written_at = self._clock()
@@ -123,7 +125,7 @@ class Facilities:
         await self._look_for_unlisted(sensors)
 
     async def _look_for_unlisted(self, sensors: dict[str, set[str]]) -> None:
-        """Count and tell the sensors that were not listed because the list is full."""
+        """Count and log the sensors that were not listed because the list is full."""
         full = {
             "_id": {"$in": list(sensors)},
             f"sensors.{MAX_LISTED_SENSORS - 1}": {"$exists": True},
@@ -146,7 +148,7 @@ class Facilities:
         )
 
     def forget(self) -> None:
-        """Note everything again, for the database may have lost it."""
+        """Forget what is noted, so that it is noted again: the database may have lost it."""
         self._noted.clear()
         self._first.clear()
         self._noted_count = 0
@@ -161,7 +163,7 @@ class Facilities:
         return {name: sensors - self._noted.get(name, set()) for name, sensors in new.items()}
 
     def _earlier(self, partials: Iterable[Pending]) -> dict[str, int]:
-        """Return when the first window of each facility starts that has an earlier one now."""
+        """Return the start in unix milliseconds of each new first window, by facility."""
         first: dict[str, int] = {}
         for each in partials:
             known = first.get(each.facility, self._first.get(each.facility))
@@ -170,7 +172,7 @@ class Facilities:
         return first
 
     def _remember(self, new: Mapping[str, set[str]]) -> None:
-        """Remember single names: which of them come together may differ in every partial."""
+        """Remember sensors one by one, as each partial may have a different set of them."""
         if self._noted_count > MAX_REMEMBERED:
             self.forget()
         for facility, names in new.items():

@@ -1,20 +1,20 @@
-"""What is known of each partition of the topic: its log, its fences, how much they shut out.
+"""The state of each partition of the topic: its log, its fences, its number of fenced partials.
 
     {_id: "TOPIC/PARTITION", log: TOPIC_ID, position: {log, offset},
      fences: [{log, compactor, run, offset}, …], fenced, last_fenced: {log, offset}}
 
 A log is one incarnation of a topic, by Kafka's id of it: positions and fences mean nothing in
-another one. `log` names the one whose committed position counts; it is written once a position
-of that log is committed. Until then a partition is read from its beginning, which changes
-nothing of what is stored already.
+another one. `log` names the log whose committed position counts; it is written once a position
+of that log is committed. Until then a partition is read from its beginning, which does not
+change what is stored already.
 
-`position` is stored before it is committed to Kafka, and everything below it is stored. One that is
-lower than the committed one is that of a restored backup: the partition is read from its beginning.
+`position` is stored before it is committed to Kafka, and everything below it is stored. If it is
+lower than the committed one, a backup was restored, and the partition is read from its beginning.
 
 A fence says that from its offset on only one run of its compactor counts in the partition: what
 a stalled instance writes behind the fence of its successor, the successor has counted as well.
-A partition is read in order, so the last fence of each compactor before it decides about a
-partial, and offsets alone decide: alike after every re-read.
+A partition is read in order, so the last fence of its compactor before a partial decides whether
+the partial counts. Only offsets matter, so the decision is the same whenever it is read again.
 """
 
 import logging
@@ -30,7 +30,7 @@ from sensorpipe_server.storage.mongodb import refusal
 from sensorpipe_server.storage.mongodb.database import READ_SECONDS, Collection, await_answer
 
 MAX_FENCES: Final = 1000
-"""Fences that are kept of one partition; older ones are forgotten."""
+"""Largest number of fences stored for one partition; older ones are dropped."""
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Place(NamedTuple):
 
 
 class Fence(NamedTuple):
-    """That `run` of `compactor` began at `offset`."""
+    """A fence: from `offset` on only this run of the compactor counts in the partition."""
 
     place: Place
     compactor: str
@@ -54,7 +54,7 @@ class Fence(NamedTuple):
 
 
 class Log:
-    """A partition as it is read: which run of each compactor counts where reading has come to."""
+    """A partition as it is read: which run of each compactor counts at the current offset."""
 
     def __init__(
         self,
@@ -65,9 +65,9 @@ class Log:
     ) -> None:
         self.place = place
         self.stored_log = stored_log
-        """The log whose committed position is stored; None if there is none."""
+        """Id of the log whose committed position is stored; None if none is stored."""
         self.position = position
-        """The offset below which everything of this log is stored; None if that is unknown."""
+        """Offset below which all records of this log are stored; None if that is unknown."""
         self._fences = sorted((fence.offset, fence.compactor, fence.run) for fence in fences)
         self._runs: dict[str, int] = {}
         self._offset = -1
@@ -78,13 +78,13 @@ class Log:
         return self.stored_log != self.place.log
 
     def is_older_than(self, committed: int | None) -> bool:
-        """Whether less is stored than what was committed: the database is a restored backup."""
+        """Whether less is stored than was committed, as in a restored backup."""
         if self.position is None or committed is None:
             return False
         return self.position < committed
 
     def move_to(self, offset: int) -> None:
-        """Go on reading at an offset."""
+        """Continue reading at an offset."""
         if offset != self._offset:
             self._offset = offset
             self._runs = {name: run for at, name, run in self._fences if at < offset}
@@ -94,7 +94,7 @@ class Log:
         return self._runs.get(compactor, run) != run
 
     def add(self, fence: Fence) -> None:
-        """Take up the fence that is read just now."""
+        """Apply a fence at the current offset."""
         known = (fence.offset, fence.compactor, fence.run)
         if known not in self._fences:
             insort(self._fences, known)
@@ -102,16 +102,16 @@ class Log:
         self._runs[fence.compactor] = fence.run
 
     def advance_to(self, offset: int) -> None:
-        """Take note that everything below an offset is read."""
+        """Note that everything below an offset was read, fences included."""
         self._offset = offset
 
 
 Offsets = Mapping[Place, Sequence[int]]
-"""Offsets of the records that fences shut out, rising."""
+"""Offsets of fenced partials by partition, ascending."""
 
 
 async def load(collection: Collection, place: Place) -> Log:
-    """Return what is known of a partition; fences that are none of ours are passed over."""
+    """Return the stored state of a partition, without its fences if one of them is malformed."""
     stored = await collection.find_one({"_id": _id(place)}) or {}
     fences: list[Fence] = []
     try:
@@ -137,7 +137,7 @@ async def adopt(collection: Collection, place: Place) -> None:
 
 
 async def store_positions(collection: Collection, positions: Mapping[Place, int]) -> None:
-    """Store below which offset everything is stored of each partition; it never falls."""
+    """Store for each partition the offset below which everything is stored; it never falls."""
     updates = [
         UpdateOne(
             {"_id": _id(place)},
@@ -156,7 +156,7 @@ async def save(
     *,
     refused_seconds: float = 0.0,
 ) -> None:
-    """Add fences to what is stored, and count what they shut out; repeated, it changes nothing.
+    """Store fences, and count the fenced partials; idempotent.
 
     What MongoDB never accepts is left out, with a warning, so that it does not delay the rest.
     `refused_seconds` is the time for which MongoDB has refused some of them.
@@ -182,7 +182,7 @@ async def save(
 
 
 async def fenced_total(collection: Collection) -> int:
-    """Return how many partials fences shut out; counts that are no numbers are passed over."""
+    """Return the number of fenced partials; counts that are not integers are skipped."""
     with pymongo.timeout(READ_SECONDS):
         counted = collection.find({"fenced": {"$type": ["int", "long"]}})
         entries = await await_answer(counted.to_list())
@@ -194,7 +194,7 @@ def _id(place: Place) -> str:
 
 
 def _position(stored: Mapping[str, Any], place: Place) -> int | None:
-    """Return the stored position, if it is one of this log."""
+    """Return the stored position if it belongs to this log, otherwise None."""
     match stored.get("position"):
         case {"log": place.log, "offset": int(offset)}:
             return offset
@@ -208,13 +208,13 @@ def _raised_offset(field: str, place: Place, offset: int) -> dict[str, Any]:
 
 
 def _last_offset(field: str, place: Place) -> dict[str, Any]:
-    """Return the offset in a field `{log, offset}`; -1 where it is of another log or missing."""
+    """Return the offset in a field `{log, offset}`; -1 if it is missing or of another log."""
     is_same = {"$eq": [f"${field}.log", place.log]}
     return {"$cond": [is_same, f"${field}.offset", -1]}
 
 
 def _updates(fence: Fence) -> list[UpdateOne]:
-    """Add a fence, once, and keep the list bounded; fences of other logs are superfluous."""
+    """Return updates that add a fence once, drop those of other logs, and bound the list."""
     key = {"_id": _id(fence.place)}
     entry = {
         "log": fence.place.log,
@@ -231,7 +231,7 @@ def _updates(fence: Fence) -> list[UpdateOne]:
 
 
 def _count_update(place: Place, offsets: Sequence[int]) -> UpdateOne:
-    """Count those beyond the last that was counted of the same log."""
+    """Return an update that counts offsets above the last one counted for the same log."""
     last = _last_offset("last_fenced", place)
     new = {"$filter": {"input": list(offsets), "cond": {"$gt": ["$$this", last]}}}
     counted = {"$add": [{"$ifNull": ["$fenced", 0]}, {"$size": new}]}

@@ -1,4 +1,4 @@
-"""A share of the time for work that nobody waits for."""
+"""Limits background work to a share of the time of the event loop."""
 
 import asyncio
 import time
@@ -8,28 +8,28 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 SHARE: Final = 0.25
-"""Of the time, for what nobody waits for."""
+"""Largest share of the time for background work."""
 
 BEHIND_SHARE: Final = 0.6
-"""Of the time, while this work itself falls behind: others then read what it left undone."""
+"""Largest share while the work itself is behind: requests then read what it has not done."""
 
 BUSY_SHARE: Final = 0.05
-"""Of the time, while there is more urgent work than can be done at once."""
+"""Largest share while there is more urgent work than can be done at once."""
 
 SLICE_SECONDS: Final = 0.02
-"""Longest time of work after which there is a rest."""
+"""Seconds of work after which there is a rest."""
 
 MAX_REST_SECONDS: Final = 1.0
-"""Longest rest, whatever took so long before it."""
+"""Longest rest in seconds, however long the work before it took."""
 
 LARGE_BYTES: Final = 128 * 1024
-"""Size of messages from which on they are worked on in a thread: some 20 ms of work."""
+"""Smallest size in bytes of messages that are processed in a thread: some 20 ms of work."""
 
 
 class Pace:
-    """Lets work rest so that it takes a share of the time at most.
+    """Lets work rest, so that it takes at most a share of the time.
 
-    A larger one while it is `behind`, and a smaller one while others are `busy`, who go first.
+    The share is larger while the work is `behind`, and smaller while more urgent work is `busy`.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Pace:
         self._since = timer()
 
     def begin(self) -> None:
-        """Take note that work begins now."""
+        """Note that work begins now."""
         self._since = self._timer()
 
     async def rest(self) -> None:
-        """Rest if there was enough work since the last time."""
+        """Rest if there were SLICE_SECONDS of work since the last rest."""
         worked = self._timer() - self._since
         if worked >= SLICE_SECONDS:
             await asyncio.sleep(min(worked * (1 / self._share_now() - 1), MAX_REST_SECONDS))
@@ -64,7 +64,7 @@ class Pace:
 
 
 async def aside(size: int, work: Callable[..., T], *args: object) -> T:
-    """Do work on so many bytes: large ones in a thread, so that the event loop goes on."""
+    """Call `work` on data of `size` bytes; if they are many, in a thread beside the event loop."""
     if size < LARGE_BYTES:
         return work(*args)
     return await asyncio.to_thread(work, *args)

@@ -45,7 +45,7 @@ class Pending(NamedTuple):
 
     @property
     def facility(self) -> str:
-        """The facility of its window."""
+        """Name of the facility."""
         return self.series[0]
 
 

@@ -1,4 +1,4 @@
-"""The `seq` numbers stored of one source: what is missing, what is pending, what is there twice.
+"""The `seq` numbers stored of one source: which are missing, pending or duplicate.
 
 A reading that arrived before another one of its source may be stored after it, when its window
 closes later. So a gap is a loss only once something above it has been stored for longer than
@@ -15,10 +15,10 @@ from sensorpipe_schema.intervals import Interval, IntervalSet
 from sensorpipe_server.storage.documents import END_OF_TIME_MS
 
 STORING_SECONDS: Final = 6.0
-"""From the close of a window until it is stored, at most, while nothing is broken."""
+"""Longest time in seconds from the close of a window until it is stored, without a fault."""
 
 FUTURE_SECONDS: Final = 300.0
-"""A window received later than this after a look began was stored before a clock was set back."""
+"""Seconds into the future from which `received_at` shows that a clock was set back since."""
 
 
 class Missing(NamedTuple):
@@ -26,7 +26,7 @@ class Missing(NamedTuple):
 
     lost: int
     pending: int
-    """They may still be held in an open window."""
+    """Readings that may still be in an open window."""
 
 
 class Settling:
@@ -36,11 +36,11 @@ class Settling:
         self._delay_seconds = 2 * lateness_ms / 1000 + STORING_SECONDS
 
     def settles_at(self, received_at: datetime, length_ms: int, now: float) -> float:
-        """Return that time, in unix seconds, for a stored window; `now` is when the look began.
+        """Return that time, in unix seconds, for a stored window; `now` is the start of the query.
 
         The reading before the first one of this window may be in a window that had just opened,
-        and stays open for its length and the lateness; a silent facility's closes the lateness
-        later. A time that is still to come counts as long ago.
+        and stays open for its length and the lateness; that of a silent facility closes later by
+        another lateness. A time more than FUTURE_SECONDS ahead counts as long ago.
         """
         received = received_at.timestamp()
         if received > now + FUTURE_SECONDS:
@@ -48,9 +48,9 @@ class Settling:
         return received + length_ms / 1000 + self._delay_seconds
 
     def are_settled(self, received_ms: int, length_ms: int, now: float) -> bool:
-        """Return whether windows prove it by now, of which the youngest was received then.
+        """Return whether windows prove it by now, the youngest of them received at `received_ms`.
 
-        `length_ms` is that of the longest of them.
+        `length_ms` is the length of the longest one.
         """
         settles_at = received_ms / 1000 + length_ms / 1000 + self._delay_seconds
         return settles_at <= now
@@ -70,23 +70,23 @@ class SourceSeqs:
 
     def __init__(self) -> None:
         self.count = 0
-        """Readings, those that are there twice included."""
+        """Number of stored readings, duplicates included."""
         self.settled_seq = 0
-        """What is missing below this `seq` is lost."""
+        """The `seq` below which missing readings are lost."""
         self.began_ms = END_OF_TIME_MS
-        """No window of the source starts before this, in unix milliseconds, where it is known."""
+        """No window of the source starts before this, in unix milliseconds, if that is known."""
         self._intervals = IntervalSet()
         self._unsettled_seq = 0
         self._unsettled_until = 0.0
 
     def __len__(self) -> int:
-        """Return how many intervals are held."""
+        """Return the number of intervals in memory."""
         return len(self._intervals)
 
     def add(self, intervals: Sequence[Interval], settles_at: float, now: float) -> int:
-        """Add intervals of a window; return how many readings they hold.
+        """Add intervals of a window; return the number of readings in them.
 
-        `settles_at` is the window's, `now` when the look began, both in unix seconds.
+        `settles_at` is the time of the window, `now` the start of the query, in unix seconds.
         """
         added = top = 0
         for first, last in intervals:
@@ -98,7 +98,7 @@ class SourceSeqs:
         return added
 
     def plus(self, more: "SourceSeqs", now: float) -> "SourceSeqs":
-        """Return both together as they are at `now`, in unix seconds; neither changes."""
+        """Return the sum of both as of `now`, in unix seconds; neither changes."""
         total = SourceSeqs()
         total.count = self.count + more.count
         total.began_ms = min(self.began_ms, more.began_ms)
@@ -110,21 +110,21 @@ class SourceSeqs:
 
     @property
     def first(self) -> int:
-        """The lowest `seq`."""
+        """The lowest `seq` stored."""
         return next(iter(self._intervals))[0]
 
     @property
     def last(self) -> int:
-        """The highest `seq`."""
+        """The highest `seq` stored."""
         return self._intervals.top
 
     @property
     def duplicates(self) -> int:
-        """How many readings are there more than once, each time but the first."""
+        """Number of duplicates: each stored copy of a reading except the first."""
         return self.count - sum(last - first + 1 for first, last in self._intervals)
 
     def missing(self, *, from_one: bool = True) -> Missing:
-        """Return what is missing up to the last, from 1 or from the first that is there."""
+        """Return how many readings are missing before the last, from `seq` 1 or the first one."""
         lost = pending = 0
         for low, high in self._gaps(from_one=from_one):
             if high < self.settled_seq:
@@ -140,7 +140,7 @@ class SourceSeqs:
             yield last + 1, first - 1
 
     def _reach(self, top: int, settles_at: float, now: float) -> None:
-        """Note how high a window reaches: of the young ones, the highest and the youngest."""
+        """Note the highest `seq` of a window, and when the last unsettled window settles."""
         if settles_at <= now:
             self.settled_seq = max(self.settled_seq, top)
         elif top:

@@ -29,12 +29,12 @@ READ_SECONDS: Final = 5.0
 
 
 async def await_answer(request: Awaitable[T]) -> T:
-    """Return what MongoDB answers; a task that is cancelled meanwhile waits for it, then ends.
+    """Return the answer of MongoDB; if the task is cancelled meanwhile, wait for it, then end.
 
-    Nobody could close the cursor of a read whose first answer was not waited for, and MongoDB
-    would keep it for ten minutes. Nor is a cancellation lost: `asyncio.wait_for` of Python 3.11,
-    which PyMongo uses, drops one that comes just as what it waits for ends. Where one was lost
-    before, this raises CancelledError at once. The request has to have a timeout.
+    Without the first answer of a read its cursor could not be closed, and MongoDB would keep it
+    for ten minutes. No cancellation is lost either: `asyncio.wait_for` of Python 3.11, which
+    PyMongo uses, drops one that comes just as the awaited task ends. If one was lost before,
+    this raises CancelledError at once. The request must have a timeout.
     """
     if is_being_cancelled():
         if asyncio.iscoroutine(request):

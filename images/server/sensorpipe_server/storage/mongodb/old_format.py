@@ -39,7 +39,7 @@ async def refuse(db: database.Database) -> None:
                     found = await windows.find_one({}, {"compactors": 1}, sort=[("_id", order)])
                     if found and "compactors" in found:
                         raise OldFormatError(db)
-        except PyMongoError:  # which the watch of MongoDB reports
+        except PyMongoError:  # the watch of MongoDB reports it
             await asyncio.sleep(backoff.next())
         else:
             return

@@ -13,12 +13,15 @@ OTHERS_ACCEPTED_SECONDS: Final = 60.0
 same attempt; an election or a migration of shards takes less."""
 
 NONE_ACCEPTED_SECONDS: Final = 600.0
-"""The same if it accepts none, which may also be a fault of the whole database."""
+"""Seconds after which an unknown error is permanent if MongoDB accepts no document at all.
+
+That may also be a fault of the whole database.
+"""
 
 _PERMANENT: Final = frozenset({2, 14, 121, 171, 10334, 16554, 16755, 17280, 17419, 28664})
-"""BadValue, TypeMismatch, DocumentValidationFailure, CannotIndexParallelArrays, a document too
-large, no number to add to, no place on a sphere, a key and a document too large, and an array
-expected where there is none."""
+"""BadValue, TypeMismatch, DocumentValidationFailure, CannotIndexParallelArrays, a document that
+is too large, a value that is not a number, invalid coordinates, a key and a document that are too
+large, and a value that is not an array."""
 
 _TRANSIENT: Final = frozenset(
     {
@@ -34,7 +37,7 @@ _TRANSIENT: Final = frozenset(
 )
 
 _PERMANENT_AT_ONCE: Final = _PERMANENT | {DUPLICATE_KEY}
-"""Codes of errors that are permanent at once."""
+"""Codes of errors that are permanent the first time they occur."""
 
 WriteProblem = Mapping[str, Any]
 """One entry of `writeErrors`."""
@@ -82,7 +85,7 @@ def permanent(error: BulkWriteError, refused_seconds: float) -> Sequence[WritePr
 def is_about_documents(error: Exception) -> bool:
     """Whether the documents of a write make it fail, in the client or the server.
 
-    A document that the client cannot encode raises an error that is no PyMongoError.
+    A document that the client cannot encode raises another error than PyMongoError.
     """
     if isinstance(error, BulkWriteError):
         return False
@@ -108,7 +111,7 @@ def _may_be_permanent(error: BulkWriteError) -> bool:
 
 
 def _accepted_others(error: BulkWriteError) -> bool:
-    """Whether MongoDB wrote documents of this attempt, or has those of an earlier one."""
+    """Whether MongoDB stored other documents in this attempt or an earlier one."""
     details = error.details
     if any(details[kind] for kind in ("nInserted", "nUpserted", "nModified")):
         return True

@@ -1,4 +1,4 @@
-"""MongoDB's certificate authorities, as `tlsCAFile` holds them at each new connection."""
+"""Reloads the certificate authorities of `tlsCAFile` for new connections to MongoDB."""
 
 import ssl
 from collections.abc import Callable
@@ -10,17 +10,17 @@ from pymongo.errors import PyMongoError
 from sensorpipe_runtime.tls import ReloadingContext
 
 _CONTEXT: Final = "_PoolOptions__ssl_context"
-"""PyMongo makes a context of its own from the URI, keeps it, and takes no other."""
+"""Attribute in which PyMongo keeps the TLS context that it creates; no option sets it."""
 
 Connect = Callable[[], AsyncMongoClient[dict[str, Any]]]
 
 
 def connect_reloading(uri: str, connect: Connect) -> AsyncMongoClient[dict[str, Any]]:
-    """Return the client that `connect` makes of `uri`, following a change of its `tlsCAFile`.
+    """Return the client that `connect` creates for `uri`, which reloads `tlsCAFile` on a change.
 
-    Each time the file has changed, PyMongo reads all files that the URI names anew, by
-    another call of `connect` whose client is never used. With `mongodb+srv` it makes its
-    context after this, at the look-up of the hosts, and goes on with what it read then.
+    Each time the file has changed, PyMongo reads all files that the URI names again, in another
+    call of `connect` whose client is never used. With `mongodb+srv` it creates its context
+    after this, when it looks up the hosts, and does not reload the file.
     """
     client = connect()
     ca_file = _ca_file(uri)
@@ -31,7 +31,7 @@ def connect_reloading(uri: str, connect: Connect) -> AsyncMongoClient[dict[str, 
 
 
 def _context(connect: Connect) -> ssl.SSLContext:
-    """Return a context as PyMongo makes it; OSError where a file cannot be used."""
+    """Return a context as PyMongo creates it; raise OSError if a file cannot be used."""
     try:
         context: object = connect().options.pool_options._ssl_context  # noqa: SLF001  none is public
     except PyMongoError as error:
