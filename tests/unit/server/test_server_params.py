@@ -3,9 +3,8 @@
 from urllib.parse import quote
 
 import pytest
-from sensorpipe_server.api import times
 from sensorpipe_server.api.http.problems import InvalidRequestError
-from sensorpipe_server.api.params import NO_SENSOR, Params, read_cursor, write_cursor
+from sensorpipe_server.api.params import NO_SENSOR, Params, parse_time_ms, read_cursor, write_cursor
 from sensorpipe_server.storage.documents import END_OF_TIME_MS, WindowKey
 from starlette.requests import Request
 
@@ -95,7 +94,7 @@ def test_all_errors_come_at_once():
     ],
 )
 def test_times(text, milliseconds):
-    assert times.parse_ms(text) == milliseconds
+    assert parse_time_ms(text) == milliseconds
 
 
 @pytest.mark.parametrize(
@@ -105,7 +104,7 @@ def test_times(text, milliseconds):
 )  # fmt: skip
 def test_what_is_no_time_is_quoted(text):
     with pytest.raises(ValueError, match="RFC 3339") as caught:
-        times.parse_ms(text)
+        parse_time_ms(text)
     assert repr(text) in str(caught.value)
 
 

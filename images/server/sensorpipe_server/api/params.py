@@ -4,12 +4,12 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 from sensorpipe_schema.names import NAME_RULE, is_name
 from starlette.requests import Request
 
-from sensorpipe_server.api import times
 from sensorpipe_server.api.http.problems import InvalidRequestError
 from sensorpipe_server.storage.documents import END_OF_TIME_MS, WindowKey
 
@@ -23,8 +23,14 @@ MAX_NAMES: Final = 500
 MAX_PARAMETERS: Final = 20
 """Most parameters of a query, known or not."""
 
+TIME_RULE: Final = "an RFC 3339 time such as 2026-01-02T03:04:05Z"
+
 NO_SENSOR: Final = "At least one valid sensor name must be provided"
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_time_parts = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+ -]\d\d:\d\d)", re.ASCII
+).fullmatch
 _is_place = re.compile(r"\d{15}/\d{1,15}", re.ASCII).fullmatch
 
 
@@ -67,8 +73,8 @@ class Params:
 
     def span(self) -> tuple[int, int]:
         """Return `from` and `to` in milliseconds, as far as windows can be."""
-        start = self._parse("from", None, times.parse_ms)
-        end = self._parse("to", None, times.parse_ms)
+        start = self._parse("from", None, parse_time_ms)
+        end = self._parse("to", None, parse_time_ms)
         if start is not None and end is not None and start > end:
             self._errors.append(
                 f"Invalid from: must not be after to; got {self._query['from']!r}"
@@ -142,3 +148,24 @@ def _whole(text: str, highest: int) -> int:
     if len(digits) > len(str(highest)) or int(digits) > highest:
         raise ValueError(f"must be at most {highest}; got {text!r}")
     return int(digits)
+
+
+def parse_time_ms(text: str) -> int:
+    """Return unix milliseconds, a fraction of one rounded up, or raise ValueError.
+
+    In a query string an unescaped `+` means a space, so the offset `+02:00` arrives as in
+    `03:04:05 02:00`, which has no other meaning.
+    """
+    parts = _time_parts(text)
+    if parts is None:
+        raise ValueError(f"must be {TIME_RULE}; got {text!r}")
+    day, clock, fraction, zone = parts.groups()
+    zone = "+00:00" if zone in "Zz" else zone.replace(" ", "+")
+    try:
+        time = datetime.fromisoformat(f"{day}T{clock}{zone}")
+        since = time - _EPOCH
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"must be {TIME_RULE}; got {text!r}: {error}") from error
+    digits = f"{fraction or ''}000"
+    milliseconds = int(digits[:3]) + (int(f"0{digits[3:]}") > 0)
+    return since // timedelta(milliseconds=1) + milliseconds

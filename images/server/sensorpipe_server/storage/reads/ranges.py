@@ -6,7 +6,7 @@ queries, and while MongoDB looks for those of some, others are added up.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from itertools import groupby, islice
 from operator import attrgetter
@@ -25,7 +25,6 @@ from sensorpipe_server.storage.queries import (
     in_batches,
     with_sensors,
 )
-from sensorpipe_server.storage.reads.whole import read_whole
 from sensorpipe_server.storage.rollups.levels import (
     WINDOWS,
     Level,
@@ -38,6 +37,9 @@ from sensorpipe_server.storage.rollups.levels import (
     rollup_start,
 )
 from sensorpipe_server.storage.rollups.state import RollupState, State, starts_of
+
+ATTEMPTS: Final = 3
+"""Largest number of times that something is read because part of it was removed meanwhile."""
 
 SPANS: Final = 100
 """Largest number of ranges that one query asks for."""
@@ -76,6 +78,17 @@ class Sink(Protocol):
 
 S = TypeVar("S", bound=Sink)
 T = TypeVar("T")
+
+
+async def read_whole(
+    read: Callable[[], Awaitable[T]], is_whole: Callable[[T], Awaitable[bool]]
+) -> T:
+    """Return the result of `read`; read again, a few times, if part of it was removed meanwhile."""
+    for _ in range(ATTEMPTS - 1):
+        found = await read()
+        if await is_whole(found):
+            return found
+    return await read()
 
 
 class Ranges:
