@@ -1,9 +1,8 @@
 """A window is the fold of its documents: pure, and the same for any order and any repetition.
 
-Certain partials are merged. Then comes what their compactor could not be sure of, one by one:
-each reading of an itemized partial counts if no certain partial of the window holds its `seq`,
-and no itemized one that comes before it does. Documents are taken in the order of their
-identities, so that all orders of arrival give the same bits.
+Certain partials are merged. Itemized partials follow one by one: each of their readings counts
+if no certain partial of the window holds its `seq`, and no earlier itemized one does. Documents
+are taken in the order of their `_id`, so that every order of arrival gives the same bits.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -28,25 +27,25 @@ from sensorpipe_server.storage.documents import (
 from sensorpipe_server.storage.summaries import count_seqs, intervals_of
 
 Seqs = dict[str, IntervalSet]
-"""The `seq` that are held, by `src`."""
+"""The `seq` taken so far, by `src`."""
 
 
 @dataclass(slots=True)
 class Window:
-    """What the documents of one window fold to."""
+    """One window: the fold of its documents."""
 
     key: WindowKey
     received_at: datetime
     """When the youngest of its partials was stored."""
     sensors: dict[str, list[SensorSummary]] = field(default_factory=dict)
-    """By sensor: summaries that have no reading in common, save those counted twice in truth."""
+    """Summaries by sensor; they share no reading, except real duplicates."""
     unreadable: int = 0
-    """Documents that are none of ours, and sources whose intervals are wrong."""
+    """Number of documents that are not partials, and of sources with wrong intervals."""
 
 
 @dataclass(slots=True)
 class _Stored:
-    """A document, taken apart."""
+    """The decoded parts of a document."""
 
     key: DocumentKey
     received_at: datetime
@@ -90,7 +89,7 @@ def fold(
 def fold_only(
     key: WindowKey, document: Document, sensors: Collection[str] | None = None
 ) -> Window | None:
-    """Return the window of its only document; None where `fold` has to look at it.
+    """Return the window of its only document; None if `fold` has to read it.
 
     Most windows have one, and `fold` takes twice as long for it.
     """
@@ -180,7 +179,7 @@ def _seqs_of(summaries: Iterable[SensorSummary]) -> Seqs:
 def _take_new(summary: SensorSummary, taken: Seqs) -> SensorSummary | None:
     """Return an itemized summary without what is taken, and take the rest.
 
-    None where its sources cannot be right: then nobody can tell its readings apart.
+    None if its sources are wrong, since its readings cannot be told apart then.
     """
     kept = Summary(Moments(0, 0.0, 0.0, 0.0, 0.0), Sketch())
     values: list[float] = []

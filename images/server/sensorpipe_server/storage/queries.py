@@ -1,7 +1,7 @@
 """Reads windows from MongoDB: every wait is bounded, and the event loop never blocks for long.
 
-A window is what its documents fold to. Here they are fetched some at a time and handed on as
-whole windows: a window whose documents come in two batches is folded with the second one.
+Documents are fetched in batches and yielded as whole windows: a window whose documents come in two
+batches is folded with the second one.
 """
 
 import asyncio
@@ -60,9 +60,9 @@ class WindowBatch(NamedTuple):
 
 
 async def facility_names(windows: database.Collection, after: str = "") -> AsyncGenerator[str]:
-    """Yield the facilities that have windows, sorted, from behind `after`.
+    """Yield the facilities that have windows, sorted, from the first one after `after`.
 
-    The windows themselves say which there are.
+    They are read from the windows, not from the list of facilities.
     """
     behind = f"{after}0" if after else ""
     async with aclosing(of_each_facility(windows, {"_id": 1}, behind)) as documents:
@@ -105,9 +105,9 @@ def facility_of(document: Mapping[str, Any]) -> str:
 
 
 async def has_others(windows: database.Collection, names: Collection[str]) -> bool:
-    """Return whether any document belongs to none of these facilities.
+    """Return whether any document belongs to another facility than these.
 
-    That is one step in the index of `_id` for each gap between them, and `GAPS` in a query.
+    It takes one step in the index of `_id` for each gap between them, `GAPS` of them in a query.
     """
     ordered = sorted(f"{name}/" for name in names)
     behind = ["", *(f"{name[:-1]}0" for name in ordered)]  # "0" comes next to "/"
@@ -148,8 +148,8 @@ async def folded_windows(
 ) -> AsyncGenerator[WindowBatch]:
     """Yield the windows of a facility that start in `from_ms <= start < to_ms`.
 
-    With `sensors` only windows that have one of these, and of them only these. `received_at`
-    is then that of the partials that have one of them.
+    With `sensors` only windows that have one of these sensors, and only these sensors of them;
+    `received_at` is then that of the partials that have one.
     """
     condition = with_sensors({"_id": id_range(facility, from_ms, to_ms)}, sensors)
     read = _newest_first if newest_first else folded_where
@@ -161,7 +161,7 @@ async def folded_windows(
 async def folded_of(
     windows: database.Collection, keys: Sequence[WindowKey], sensors: Collection[str] = ()
 ) -> AsyncGenerator[WindowBatch]:
-    """Yield those of these windows that exist, the oldest first."""
+    """Yield these windows as far as they exist, the oldest first."""
     async with aclosing(folded_where(windows, of_windows(keys), sensors)) as batches:
         async for batch in batches:
             yield batch
@@ -172,10 +172,10 @@ async def folded_where(
     condition: Mapping[str, Any],
     sensors: Collection[str] = (),
 ) -> AsyncGenerator[WindowBatch]:
-    """Yield the windows whose documents a condition chooses, in the order of `_id`.
+    """Yield the windows whose documents match a condition, in the order of `_id`.
 
-    With `sensors` of each window only these. The last window of a batch waits for the next
-    one, which may have more of its documents.
+    With `sensors` only these sensors of each window. The last window of a batch waits for the
+    next one, which may have more of its documents.
     """
     waiting: list[tuple[WindowKey, Document]] = []
     async with aclosing(in_batches(windows, condition, _DETAILS)) as documents:
@@ -198,7 +198,7 @@ async def window_keys(
     *,
     batch_size: int = 1000,
 ) -> AsyncGenerator[WindowKey]:
-    """Yield the windows that have documents for which a condition holds, the oldest first."""
+    """Yield the windows with documents that match a condition, the oldest first."""
     documents = in_batches(windows, condition, {"_id": 1}, batch_size=batch_size)
     last: WindowKey | None = None
     async with aclosing(documents):
@@ -213,7 +213,10 @@ async def window_keys(
 async def newest_keys(
     windows: database.Collection, condition: Document, batch_size: int
 ) -> AsyncGenerator[WindowKey]:
-    """Yield the same, the newest first, from so many documents at a time."""
+    """Yield the windows with documents that match a condition, the newest first.
+
+    They are read from about `batch_size` documents at a time.
+    """
     async with aclosing(_parts(windows, condition, batch_size)) as parts:
         async for part in parts:
             keys = [key async for key in window_keys(windows, part)]
@@ -224,9 +227,9 @@ async def newest_keys(
 async def count_windows(
     windows: database.Collection, condition: Mapping[str, Any], step_ms: int
 ) -> dict[int, int]:
-    """Return how many windows have documents for which a condition holds, by when they start.
+    """Return the number of windows with documents that match a condition, by start.
 
-    Windows that start within the same multiple of `step_ms` are counted together.
+    Starts are rounded down to multiples of `step_ms`, in unix milliseconds.
     """
     start = {"$convert": {"input": {"$first": "$_id"}, "to": "long", "onError": 0}}
     pipeline: list[Document] = [
@@ -255,10 +258,10 @@ def with_sensors(condition: Document, sensors: Collection[str]) -> Document:
 
 
 def of_windows(keys: Sequence[WindowKey]) -> Document:
-    """Return the condition for all documents of at least one window.
+    """Return the condition for all documents of these windows, at least one.
 
-    Windows that follow each other, as those of a page do, are one range, which windows of
-    another length may be in as well.
+    Adjacent windows, such as those of a page, become one range, in which windows of another length
+    may be as well.
     """
     ranges: list[list[WindowKey]] = []
     for key in sorted(keys):
@@ -296,17 +299,17 @@ async def in_batches(
     *,
     batch_size: int | None = None,
 ) -> AsyncGenerator[list[Document]]:
-    """Yield documents in the order of `_id`, some at a time, letting others run in between.
+    """Yield lists of documents in the order of `_id`; other tasks run in between.
 
-    At most `batch_size` of them, or else `BATCH`. The cursor is closed when the generator is,
-    also when its task is cancelled.
+    A list has at most `batch_size` documents, `BATCH` by default. The cursor is closed with the
+    generator, also when its task is cancelled.
     """
     fetched, handed = batch_size or FETCHED, batch_size or BATCH
     cursor = collection.find_raw_batches(condition, projection, batch_size=fetched).sort("_id", 1)
     try:
         while True:
             with pymongo.timeout(READ_SECONDS):
-                # what the stubs call a document is the bytes of a whole batch
+                # the stubs say document, but it is the bytes of a whole batch
                 raw = cast("bytes | None", await database.await_answer(anext(cursor, None)))
             if raw is None:
                 return
@@ -336,11 +339,11 @@ async def _newest_first(
 async def _parts(
     windows: database.Collection, condition: Document, size: int
 ) -> AsyncGenerator[Document]:
-    """Yield conditions that part what one chooses, the newest first, each to be read forwards.
+    """Yield conditions that split a condition, the newest part first, each to be read forwards.
 
-    Each chooses whole windows, of about so many documents. A folded document comes behind its
-    parts. So while they are put together, they or it are read; the other way round neither
-    might be.
+    Each matches whole windows, of about `size` documents. A folded document comes after its
+    parts in the order of `_id`. So if they are folded meanwhile, the parts or the folded document
+    are read; in reverse order it might be neither.
     """
     bounds = dict(condition["_id"])
     while True:

@@ -1,8 +1,8 @@
-"""Writing partials to MongoDB: each is inserted once, as a document of its own.
+"""Writes partials to MongoDB: each is inserted once, as a document of its own.
 
 A write can be repeated at any time and by any server: a partial that is stored already is
 refused by its unique `_id`, which counts as a redelivery. MongoDB answers only once a majority of
-its servers has everything up to this moment, also where it refuses all.
+its servers has everything up to this moment, even if it refuses all.
 """
 
 import logging
@@ -31,7 +31,7 @@ class Outcome:
 
 
 class PastRanges(Protocol):
-    """Knows the time ranges of which rollups were computed, or windows removed."""
+    """Knows the time ranges whose rollups were computed, or whose windows were removed."""
 
     async def refuse(
         self, partials: Sequence[Pending]

@@ -1,7 +1,7 @@
-"""Summaries of one sensor as they are stored, added up: of windows and of rollups alike.
+"""Reads and adds up the stored summaries of one sensor, of windows or rollups.
 
-What is wrong in a sketch or an interval was let in, since it harms nobody else: it is left out
-here, and counted.
+Wrong sketches and intervals are stored all the same, since they affect no other sensor; here they
+are left out and counted.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ _PAIR: Final = 2
 
 
 def document_fields(summary: SensorSummary) -> dict[str, float]:
-    """Return what a document says of a sensor beside the message, for people and queries."""
+    """Return the fields of a sensor in a document, which people and queries can read."""
     return {
         "count": summary.count,
         "mean": summary.mean,
@@ -29,18 +29,18 @@ def document_fields(summary: SensorSummary) -> dict[str, float]:
 
 
 def moments_of(summaries: Iterable[SensorSummary]) -> Moments:
-    """Return the moments of at least one summary together."""
+    """Return the merged moments of at least one summary."""
     total: Moments | None = None
     for each in summaries:
         moments = Moments(each.count, each.mean, each.m2, each.min, each.max)
         total = moments if total is None else total.merge(moments)
     if total is None:
-        raise ValueError("there is no summary")
+        raise ValueError("at least one summary is required")
     return total
 
 
 def add_sketches(summaries: Iterable[SensorSummary], total: Sketch) -> int:
-    """Add the sketches to `total`; return how many were wrong, and left out."""
+    """Add the sketches to `total`; return the number of wrong ones, which are left out."""
     wrong = 0
     for each in summaries:
         if not add_sound_sketch(total, each.sketch, each.count):
@@ -54,7 +54,7 @@ def is_sketch_right(summary: SensorSummary) -> bool:
 
 
 def intervals_of(source: Source) -> list[Interval] | None:
-    """Return the intervals of `seq` of a source, as they are listed; None where they are wrong."""
+    """Return the intervals of `seq` of a source in stored order; None if they are wrong."""
     bounds = source.bounds[:]
     if len(bounds) == _PAIR:  # nearly always
         first, last = bounds
@@ -70,7 +70,7 @@ def intervals_of(source: Source) -> list[Interval] | None:
 def sources_of(summary: SensorSummary) -> tuple[list[tuple[str, list[Interval]]], int]:
     """Return the sources of a summary with their intervals, and how many were left out as wrong.
 
-    All of them are wrong where they hold more readings than the summary.
+    All of them are wrong if they hold more readings than the summary.
     """
     sources: list[tuple[str, list[Interval]]] = []
     identified = wrong = 0
@@ -88,7 +88,7 @@ def sources_of(summary: SensorSummary) -> tuple[list[tuple[str, list[Interval]]]
 def only_interval(summary: SensorSummary) -> tuple[str, Interval] | None:
     """Return the only source of a summary and its only interval, as nearly all have.
 
-    None where `sources_of` has to look at it.
+    None if `sources_of` has to check it.
     """
     sources = summary.sources[:]
     if len(sources) != 1:
@@ -103,5 +103,5 @@ def only_interval(summary: SensorSummary) -> tuple[str, Interval] | None:
 
 
 def count_seqs(intervals: Sequence[Interval]) -> int:
-    """Return how many `seq` some intervals hold; those that overlap count each time."""
+    """Return the number of `seq` in some intervals; where they overlap, each one counts."""
     return sum(last - first + 1 for first, last in intervals)

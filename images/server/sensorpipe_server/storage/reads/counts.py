@@ -1,6 +1,6 @@
 """How many windows a facility has in a range, and where the page at an offset begins.
 
-Rollups say how many windows they hold; only those at the edges of a range are counted.
+Rollups say how many windows they hold; only windows at the edges of a range are counted.
 """
 
 from bisect import bisect_right
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Stretch(NamedTuple):
-    """A number of windows: of one bucket of a level, or, without a level, of a range."""
+    """The number of windows in one bucket of a level, or, without a level, in a range."""
 
     start_ms: int
     end_ms: int
@@ -60,9 +60,9 @@ class Counts:
         self._state = RollupState(db)
 
     async def read_consistently(self, facility: str, read: Callable[[State], Awaitable[T]]) -> T:
-        """Return what is read of a facility, given its state.
+        """Return the result of `read`, which is passed the state of the facility.
 
-        What is removed meanwhile is read again, a few times.
+        If part of it was removed meanwhile, it is read again, a few times.
         """
 
         async def read_between() -> tuple[State, T]:
@@ -83,7 +83,7 @@ class Counts:
     async def stretches(
         self, query: WindowQuery, status: RollupStatus, coarsest: Level = DAY
     ) -> list[Stretch]:
-        """Return the windows that are kept, counted, the oldest first.
+        """Return the numbers of windows that are not removed, the oldest first.
 
         `status` was read before.
         """
@@ -103,9 +103,10 @@ class Counts:
     async def place(
         self, query: WindowQuery, status: RollupStatus, stretches: Iterable[Stretch], offset: int
     ) -> tuple[int, int] | None:
-        """Return before which start the window at an offset is, newest first, and how far.
+        """Return the place of the window at an offset, newest first; None if there are fewer.
 
-        The second is the number of windows to skip there. None where there are not so many.
+        It is the start in unix milliseconds before which the window starts, and the number of
+        windows to skip from there on.
         """
         at = _stretch_at(stretches, offset)
         while at is not None:
@@ -118,7 +119,7 @@ class Counts:
         return None
 
     async def _count(self, query: WindowQuery, pieces: Sequence[Piece]) -> list[Stretch]:
-        """Count windows one by one, in ranges of which no two are in the same 5 minutes."""
+        """Count windows one by one, in ranges no two of which are in the same 5 minutes."""
         ranges = [
             {"_id": id_range(query.facility, start_ms, end_ms)} for _, start_ms, end_ms in pieces
         ]
@@ -128,7 +129,9 @@ class Counts:
         starts = [FIVE_MINUTES.start(piece.start_ms) for piece in pieces]
         found = [Stretch(start_ms, end_ms, None, 0) for _, start_ms, end_ms in pieces]
         for start_ms, number in counts.items():
-            at = max(0, bisect_right(starts, start_ms) - 1)  # what is none of ours is at 0
+            at = max(
+                0, bisect_right(starts, start_ms) - 1
+            )  # documents that are not partials are at 0
             found[at] = found[at]._replace(windows=found[at].windows + number)
         return found
 
@@ -160,7 +163,7 @@ class Counts:
 
 
 def _joined(pieces: Iterable[Piece], longest_ms: int = END_OF_TIME_MS) -> list[Piece]:
-    """Return pieces, those of a level beside each other as one, up to a length in milliseconds."""
+    """Return pieces with adjacent ones of a level joined, up to a length in milliseconds."""
     joined: list[Piece] = []
     for piece in sorted(pieces, key=lambda piece: (piece.level or (), piece.start_ms)):
         level, start_ms, end_ms = piece
@@ -200,7 +203,7 @@ def _stretch_at(stretches: Iterable[Stretch], offset: int) -> tuple[Stretch, int
 
 
 def _windows_in(document: Mapping[str, Any], sensors: Sequence[str]) -> int | None:
-    """Return how many windows of a bucket have one of the sensors; None if it does not say."""
+    """Return the number of windows in a bucket with one of the sensors; None if unknown."""
     windows: int | None = document.get("windows")
     if windows is None or not sensors:
         return windows

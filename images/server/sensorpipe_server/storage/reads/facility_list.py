@@ -1,11 +1,11 @@
-"""The list of facilities: what they measure, and from when to when they have windows.
+"""The list of facilities: their sensors, and their first and last windows.
 
     {_id: FACILITY, sensors: [NAME, …], first_ms, last_ms, last_end_ms}
 
 `first_ms` and `last_ms` are the starts of the first and the last window, `last_end_ms` the end
-of the last one, in unix milliseconds. Who stores windows writes the list, a little later; a
-database that was dropped or restored has it in part or not at all. So an empty list says
-nothing, and what it lacks is noted again from the windows by `note`.
+of the last one, in unix milliseconds. The server that stores windows writes the list, a little
+later; in a database that was dropped or restored it is incomplete or missing. So an empty list
+does not mean that there are no facilities, and `note` completes it from the windows.
 """
 
 from contextlib import aclosing
@@ -34,7 +34,7 @@ _ONE_SENSOR: Final = {"sensors": {"$slice": 1}}
 
 
 class FacilityEntry(NamedTuple):
-    """What the list says of a facility; None is what it does not say."""
+    """The entry of a facility; None stands for a field that is not stored."""
 
     name: str
     sensors: list[str] | None = None
@@ -44,12 +44,12 @@ class FacilityEntry(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is missing."""
+        """Whether no field is missing."""
         return bool(self.sensors) and None not in self[2:]
 
     @property
     def length_ms(self) -> int:
-        """How long the last window is, in milliseconds; 0 where that is not known."""
+        """Length of the last window in milliseconds; 0 if that is unknown."""
         if self.last_ms is None or self.last_end_ms is None:
             return 0
         return self.last_end_ms - self.last_ms
@@ -64,9 +64,9 @@ class FacilityEntry(NamedTuple):
 async def read_entries(
     lists: Collection, *, with_sensors: bool, name: str | None = None
 ) -> list[FacilityEntry]:
-    """Return what is listed, sorted by name, of all facilities or of one.
+    """Return the entries of all facilities, sorted by name, or of one.
 
-    Where sensors are not asked for, there is one of each facility at most.
+    Without `with_sensors` an entry has at most one sensor.
     """
     fields: Document = {**_TIMES, **({"sensors": 1} if with_sensors else _ONE_SENSOR)}
     found: list[FacilityEntry] = []
@@ -84,7 +84,7 @@ def _entry(entry: Document) -> FacilityEntry:
 async def facilities(
     windows: Collection, rollups: Collection, lists: Collection
 ) -> list[FacilityEntry]:
-    """Return all facilities, sorted; where none is listed, those that have windows or rollups."""
+    """Return all facilities, sorted; if none is listed, those that have windows or rollups."""
     found = await read_entries(lists, with_sensors=False)
     if found:
         return found
@@ -93,15 +93,15 @@ async def facilities(
 
 
 async def sensors_in(windows: Collection, key: WindowKey) -> list[str]:
-    """Return the sensors of a window, as many as a facility has listed at most."""
+    """Return the sensors of a window, at most MAX_LISTED_SENSORS of them."""
     found = await rows(windows, [key])
     return sorted(name for row in found for name in row.sensors)[:MAX_LISTED_SENSORS]
 
 
 async def first_rollup(rollups: Collection, name: str) -> int:
-    """Return when a facility's first rollup starts, in unix milliseconds; else the end of time.
+    """Return the start of a facility's first rollup, in unix milliseconds.
 
-    It is of a window that may have been removed.
+    Its windows may have been removed. Returns END_OF_TIME_MS if there is no rollup.
     """
     starts = [END_OF_TIME_MS]
     for level in LEVELS:
@@ -118,7 +118,7 @@ async def note(
 ) -> WindowKey | None:
     """Note a facility's first and last window and its sensors, and return its last window.
 
-    Where the first window was removed, its rollup says when it began at the earliest. Sensors
+    If the first window was removed, its rollup says when it started at the earliest. Sensors
     are noted only where none are listed. Returns None if it has no window.
     """
     first, last = await oldest_window(windows, name), await newest_window(windows, name)

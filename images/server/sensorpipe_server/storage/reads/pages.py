@@ -1,7 +1,7 @@
 """Pages of a facility's windows, newest first, with count, mean and spread of each sensor.
 
-A document says these beside its partial, and a window's are those of its documents together,
-so no partial is read; save where one of its documents is itemized, or stands for others.
+A document has these values beside its partial, and those of a window are merged from its
+documents, so no partial is read, unless a document of the window is itemized or folded.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ from sensorpipe_server.storage.summaries import moments_of
 _PROJECTION: Final = {"partial": 0, "facility_name": 0, "window": 0}
 
 _DOCUMENTS: Final = 4
-"""Documents that are looked at for each window of a page, at first."""
+"""Number of documents read for each window of a page in the first query."""
 
 _MAX_BATCH: Final = 1000
 """Largest number of documents fetched at a time while windows are skipped."""
@@ -49,7 +49,7 @@ class Row(NamedTuple):
 async def page_keys(
     windows: database.Collection, condition: Document, offset: int, count: int
 ) -> list[WindowKey]:
-    """Return `count` windows from the `offset`-th on, of those for which a condition holds."""
+    """Return `count` windows that match a condition, from the `offset`-th on."""
     found: list[WindowKey] = []
     seen = 0
     batch_size = min(_DOCUMENTS * (offset + count), _MAX_BATCH)
@@ -64,7 +64,7 @@ async def page_keys(
 
 
 async def rows(windows: database.Collection, keys: Sequence[WindowKey]) -> list[Row]:
-    """Return these windows, which come newest first, as far as they are there."""
+    """Return these windows, given newest first, as far as they exist."""
     if not keys:
         return []
     found: dict[WindowKey, Row] = {}
@@ -103,7 +103,7 @@ def _has_to_be_folded(documents: _Documents) -> bool:
 
 
 def _row(key: WindowKey, documents: _Documents) -> Row | None:
-    """Return a window whose documents have nothing in common; None if none can be read."""
+    """Return a window whose documents share no reading; None if none of them can be read."""
     received: list[datetime] = []
     moments: dict[str, Moments] = {}
     for _, document in sorted(documents, key=lambda each: each[0]):

@@ -1,8 +1,8 @@
-"""Reading a range of time of many facilities: rollups, and the windows at its edges.
+"""Reads a time range of many facilities: rollups, and the windows at its edges.
 
-What has no rollup yet, what was marked since and what a reader wants in detail is read from the
-level below, in the end from the windows. Facilities are read some at a time with the same few
-queries, and while MongoDB looks for those of some, others are added up.
+Buckets without a rollup, marked buckets and those whose rollup a sink does not take are read from
+the level below, finally from the windows. Groups of facilities share the same few queries, and
+while MongoDB answers for one group, another one is added up.
 """
 
 import asyncio
@@ -45,13 +45,13 @@ SPANS: Final = 100
 """Largest number of ranges that one query asks for."""
 
 TOGETHER: Final = 33
-"""Facilities that are read together: as a rule each has three ranges of rollups."""
+"""Number of facilities that share queries; as a rule each has three ranges of rollups."""
 
 AT_ONCE: Final = 2
-"""Groups of facilities that are read at once."""
+"""Number of groups of facilities that are read concurrently."""
 
 ALL: Final = 20
-"""Number of facilities from which on the state and the markers of all are read at once."""
+"""Smallest number of facilities for which the state and markers of all are read at once."""
 
 
 class Span(NamedTuple):
@@ -63,13 +63,12 @@ class Span(NamedTuple):
 
 
 class Sink(Protocol):
-    """Takes what is read, in any order, one after the other; what is large, in a thread."""
+    """Takes rollups and windows, in any order, one call at a time; large ones in a thread."""
 
     def take_rollup(self, span: Span, level: Level, rollup: Rollup, *, finest: bool) -> bool:
-        """Take the rollup of a bucket; return False to get what it is made from in its place.
+        """Take the rollup of a bucket; return False to get the level below in its place.
 
-        Where it is the `finest` that is left, since what it is made from was removed, it has
-        to be taken.
+        The `finest` rollup must be taken, since the level below was removed.
         """
 
     def take_windows(self, batch: WindowBatch) -> None:
@@ -92,7 +91,7 @@ async def read_whole(
 
 
 class Ranges:
-    """Reads ranges of time."""
+    """Reads time ranges of facilities into sinks."""
 
     def __init__(self, db: Database) -> None:
         self._windows = database.windows(db)
@@ -108,11 +107,11 @@ class Ranges:
         *,
         sensors: Collection[str] = (),
     ) -> S:
-        """Return a sink that was handed all windows that start in `from_ms <= start < to_ms`.
+        """Return a sink with all windows that start in `from_ms <= start < to_ms`, each once.
 
-        Each exactly once, and with `sensors` none that has none of them. A bucket whose windows
-        were removed counts whole where it starts within the range. Where something of what was
-        read is removed meanwhile, all is read again for another sink, a few times.
+        With `sensors` windows without any of these are left out. A bucket whose windows were
+        removed counts as a whole if it starts within the range. If part of the range is removed
+        meanwhile, all is read again into another sink, a few times.
         """
 
         async def read() -> tuple[S, _Reading]:
@@ -128,7 +127,7 @@ class Ranges:
         return sink
 
     async def _was_removed(self, reading: "_Reading") -> bool:
-        """Return whether the removal of something that was read has begun since it was planned."""
+        """Return whether the removal of a part that was read has begun since `statuses`."""
         now = await self._state.read_removed({span.facility for _, span in reading.parts})
         for level, (facility, start_ms, _) in reading.parts:
             name = WINDOWS if level is None else level.name
@@ -167,7 +166,7 @@ _UNKNOWN: Final = RollupStatus()
 
 
 class _Part(NamedTuple):
-    """Buckets of a level, or without a level windows, that are read."""
+    """Buckets of a level, or, without a level, windows, that are read."""
 
     level: Level | None
     span: Span
@@ -198,7 +197,7 @@ class _Reading:
 
         async def read_groups() -> None:
             while group := list(islice(left, TOGETHER)):
-                await asyncio.sleep(0)  # others go on where there is nothing to read
+                await asyncio.sleep(0)  # lets other tasks run if there is nothing to read
                 await self._read(self._parts_of(group, from_ms, to_ms))
 
         reading = [asyncio.create_task(read_groups()) for _ in range(AT_ONCE)]
@@ -229,7 +228,7 @@ class _Reading:
         await self._read_windows(windows)
 
     async def _read_rollups(self, parts: Iterable[_Part]) -> list[_Part]:
-        """Read buckets; return what is to be read in their place, of the level below."""
+        """Read buckets; return the parts of the level below to read in their place."""
         ranges = [
             {"_id": rollup_range(span.facility, level, span.start_ms, span.end_ms)}
             for level, span in parts
@@ -246,9 +245,9 @@ class _Reading:
         return rest
 
     def _take_rollups(self, documents: Iterable[Document]) -> list[_Part]:
-        """Hand on stored rollups; return what has to be read in their place.
+        """Pass stored rollups to the sink; return the parts to read in their place.
 
-        What is below one that was too large for a document is not removed.
+        The level below a rollup that was too large to store is never removed.
         """
         rest: list[_Part] = []
         for document in documents:
@@ -274,7 +273,7 @@ class _Reading:
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:
-    """Return spans in order, those beside each other as one."""
+    """Return spans in order, with adjacent ones joined."""
     joined: list[Span] = []
     for span in sorted(spans):
         last = joined[-1] if joined else None

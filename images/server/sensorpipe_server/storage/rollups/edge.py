@@ -14,7 +14,7 @@ from sensorpipe_server.storage.rollups.levels import FIVE_MINUTES
 LONG: Final = 5_000
 """Number of complete windows without rollups at which a round is due.
 
-A request for all of them takes some 100 ms of CPU for these.
+A request for all of them takes some 100 ms of CPU for this number.
 """
 
 LONG_EACH: Final = 10

@@ -1,4 +1,4 @@
-"""Folds the partials of old windows in MongoDB: writes first, removes afterwards."""
+"""Folds the partials of old windows in MongoDB: writes the result, then removes the partials."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -44,7 +44,7 @@ class FoldWriter:
         waiting, self._waiting, self._size = self._waiting, [], 0
         written = [each for each in waiting if each.written is not None]
         lost = await replace(self._windows, [each.written or {} for each in written])
-        # another server was quicker, and removes the partials it has folded
+        # another server wrote these first, and removes the partials that it has folded
         skipped = {id(written[at]) for at in lost}
         obsolete = [one for each in waiting if id(each) not in skipped for one in each.obsolete]
         if obsolete:

@@ -1,4 +1,4 @@
-"""Decides by a sealed rollup whether a partial of removed windows is counted or refused."""
+"""Decides whether a partial of removed windows is counted or refused, by a sealed rollup."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
@@ -44,7 +44,7 @@ class Decision(NamedTuple):
     level: Level
     """Level of the rollup that decides, or that must be sealed."""
     incomplete_levels: tuple[Level, ...] = ()
-    """Coarser levels that have no rollup, or one that lacks the partial."""
+    """Coarser levels without a rollup, or whose rollup does not hold the partial."""
 
 
 class RollupCheck(NamedTuple):

@@ -1,4 +1,4 @@
-"""Rollups: what the windows of 5 minutes, an hour or a day of a facility hold together.
+"""Rollups: the sum of a facility's windows of 5 minutes, an hour or a day.
 
     {_id: FACILITY/LEVEL/START, level, facility, start, rev, windows,
      sensors: {NAME: {count, mean, m2, min, max, windows}, …}, summary: a Rollup message}
@@ -23,7 +23,7 @@ from sensorpipe_server.storage.documents import END_OF_TIME_MS, Document, date
 from sensorpipe_server.storage.summaries import document_fields
 
 MAX_SUMMARY_BYTES: Final = 12 * 1024 * 1024
-"""Largest summary that is stored; MongoDB's documents end at 16 MiB."""
+"""Largest size in bytes of a stored summary; MongoDB allows documents of 16 MiB."""
 
 MAX_SENSORS: Final = 20_000
 """Largest number of sensors of a rollup that is stored, at some 150 bytes beside the summary."""
@@ -57,10 +57,10 @@ LEVELS: Final = (FIVE_MINUTES, HOUR, DAY)
 _BY_NAME: Final = {level.name: level for level in LEVELS}
 
 WINDOWS: Final = "windows"
-"""Name of the windows themselves, where levels are named."""
+"""Name of the windows in the place of a level's name."""
 
 LEVEL_NAMES: Final = (WINDOWS, *(level.name for level in LEVELS))
-"""Names of what retention keeps, from the finest; a coarser one is kept at least as long."""
+"""Names that retention uses, from the finest; a coarser level is kept at least as long."""
 
 
 class Piece(NamedTuple):
@@ -99,9 +99,9 @@ def rollup_level(document: Mapping[str, Any]) -> Level:
 def rollup_document(
     facility: str, level: Level, start_ms: int, rollup: Rollup | None, rev: int
 ) -> Document:
-    """Return the document of a rollup; without one, that of a bucket known to be too large.
+    """Return the document of a rollup; without one, that of a bucket that is too large to store.
 
-    `rev` is how often it was changed, this time included.
+    `rev` is the number of its changes, this one included.
     """
     document: Document = {
         "_id": rollup_id(facility, level, start_ms),
@@ -125,7 +125,7 @@ def rollup_document(
 
 
 def read_rollup(document: Mapping[str, Any]) -> Rollup | None:
-    """Return a stored rollup; None where it was too large for a document."""
+    """Return a stored rollup; None if it was too large to store."""
     if document.get("too_large"):
         return None
     return Rollup.FromString(document["summary"])

@@ -1,4 +1,4 @@
-"""What a store checks for late partials: rollups computed without them, and removed ranges."""
+"""Checks partials that are late for rollups: marks these, or refuses removed time ranges."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -24,7 +24,7 @@ States = Mapping[str, State]
 
 
 class Past:
-    """Marks rollups that lack late partials, and refuses partials of removed time ranges."""
+    """Marks rollups that do not hold late partials, and refuses partials of removed ranges."""
 
     def __init__(self, db: Database) -> None:
         self._state = RollupState(db)
@@ -76,8 +76,8 @@ class Past:
     async def _decisions(self, partials: Sequence[Pending], states: States) -> dict[int, Decision]:
         """Return the decisions by `id` of the partials for whose time any level remains.
 
-        Where a rollup counts a partial and a coarser one lacks it, the bucket is marked: the
-        server that computed the finer one may have died in between.
+        If a rollup holds a partial and a coarser one does not, the bucket is marked: the server
+        that computed the finer one may have died in between.
         """
         if not partials:
             return {}
@@ -109,7 +109,7 @@ def _finest(partial: Pending, states: States) -> str | None:
 
 
 def _is_incomplete(partial: Pending, decision: Decision | None, states: States) -> bool:
-    """Whether a coarser rollup that should exist lacks a partial that a finer one counts."""
+    """Whether a coarser rollup that should exist does not hold a partial of a finer one."""
     if decision is None:
         return False
     announced_ms = states.get(partial.facility, State()).announced_ms

@@ -1,4 +1,4 @@
-"""Removes what is older than retention allows, level by level; see `rollups.state`.
+"""Removes windows and rollups after their retention, level by level; see `rollups.state`.
 
 A level is removed only where the level above holds the same: before `done_ms`, without markers.
 Below a rollup that is too large to store, everything is kept until the rollups of days are
@@ -37,8 +37,10 @@ MAX_BUCKETS: Final = 12
 """Largest number of buckets whose content is deleted in one command."""
 
 AGAIN_MS: Final = DAY.length_ms
-"""Milliseconds before the last removal that are deleted once more, since a server may have died
-with a stored partial that it would have refused."""
+"""Milliseconds before the previous removal that are deleted again.
+
+A server may have stored a partial there, and died before it refused and deleted it.
+"""
 
 Keep = Callable[[str], int | None]
 """Returns for how many milliseconds a level, or WINDOWS, is kept; None for forever."""
@@ -63,7 +65,7 @@ class Removal:
         self._pace = pace
 
     async def remove(self, facility: str, state: State, now_ms: int) -> None:
-        """Remove what is too old at `now_ms`, in unix milliseconds, of one facility."""
+        """Remove what is past its retention at `now_ms`, in unix milliseconds, for one facility."""
         for name, end_ms in limits(self._keep, state.done_ms, now_ms).items():
             if end_ms > state.swept.get(name, 0):
                 if not await self._begin(facility, name, end_ms):

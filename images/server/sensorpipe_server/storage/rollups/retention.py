@@ -8,16 +8,19 @@ from typing import Final
 from sensorpipe_schema.reading import MAX_AGE_MS
 
 LEVELS: Final = ("windows", "5m", "1h", "1d")
-"""What is kept, each made from the one before: windows, then rollups of these lengths."""
+"""Names of the levels, each computed from the one before: windows, then rollups by length."""
 
 DEFAULT: Final = "windows:30d,5m:180d,1h:5y,1d:forever"
-"""As `parse` reads it."""
+"""Retention of each level by default, in the format of `parse`."""
 
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
 _UNITS_MS: Final = {"h": _HOUR_MS, "d": _DAY_MS, "y": 365 * _DAY_MS}
 _LEAST_MS: Final = MAX_AGE_MS + _DAY_MS
-"""The compactor takes readings that are up to 7 d old, whose windows must not be gone."""
+"""Shortest retention of windows in milliseconds.
+
+The compactor accepts readings that are up to 7 d old, and their windows must still exist.
+"""
 _MOST_MS: Final = 100 * 365 * _DAY_MS
 
 _RULE: Final = "a whole number with h, d or y, such as 36h, 30d or 5y, up to 100y, or forever"

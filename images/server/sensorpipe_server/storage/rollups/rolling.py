@@ -1,6 +1,6 @@
 """Keeps the rollups of all facilities up to date, round after round.
 
-One server of the group does so for all, in a share of its time; it does no harm if others do too.
+One server of the group does so for all, in a share of its time; several at once do no harm.
 """
 
 import asyncio
@@ -109,7 +109,7 @@ class Rolling:
             try:
                 if not self._leads():
                     due = 0.0
-                    self._edge.begin()  # another server takes these windows in
+                    self._edge.begin()  # another server includes these windows
                 elif began >= due or self._edge.is_long():
                     await self.round()
                     due = began + ROUND_SECONDS
@@ -200,9 +200,9 @@ class Rolling:
             await self._writer.add_up(name, done_ms, to_ms)
 
     def _end_ms(self, newest: NewestWindow) -> int:
-        """Return the moment up to which rollups are computed, by the facility's own newest window.
+        """Return the moment in unix milliseconds up to which a facility's rollups are computed.
 
-        Only for a silent facility the clock decides.
+        It follows from the newest window of the facility; only for a silent one the clock decides.
         """
         start_ms = newest.window.start_ms
         if self._clock() * 1000 - newest.received_ms > SILENT_MS:

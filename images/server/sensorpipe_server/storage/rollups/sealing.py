@@ -1,4 +1,4 @@
-"""Sealing rollups: nobody replaces one any more, so that what it holds is decided for good."""
+"""Seals rollups: a sealed rollup is never replaced, so what it holds is final."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple

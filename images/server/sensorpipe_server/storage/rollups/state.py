@@ -1,4 +1,6 @@
-"""How far rollups are computed, which need recomputing, and what was removed. No clock decides.
+"""How far rollups are computed, which need recomputing, and what was removed.
+
+None of this depends on a clock.
 
     rollup_state  {_id: FACILITY, announced_ms, done_ms, closed_ms, late: a count,
                    removed: {windows: ms, 5m: ms, …}, swept: {windows: ms, 5m: ms, …}}
@@ -144,7 +146,7 @@ class RollupState:
         return {each["_id"]: _state(each) for each in found}
 
     async def read_removed(self, facilities: Collection[str]) -> dict[str, Mapping[str, int]]:
-        """Return `removed` by facility, of those of which anything was ever removed.
+        """Return `removed` by facility; facilities without any removal are missing.
 
         To answer a query, read it again at the end: what was removed since the state was read
         may have been deleted before it was read.
@@ -169,7 +171,7 @@ class RollupState:
         return await self._markers({"_id": {"$gt": behind}}, limit)
 
     async def mark(self, starts: Iterable[Start]) -> tuple[int, dict[str, State]]:
-        """Mark the buckets of those of these windows, which are durable, that are late.
+        """Mark the buckets of the late ones among these windows, which are durable.
 
         Returns the `announced_ms` of all, and by facility the state read after marking. A late
         window that is not removed by this state is counted; see the steps of a store above.
@@ -210,7 +212,7 @@ class RollupState:
 
     async def announce(self, moments: Mapping[str, int]) -> None:
         """Raise `announced_ms` by facility: windows before it are going to be read."""
-        # everyone's first: who sees a facility's has seen that one
+        # that of "" first: a server that reads a facility's value has read that one before
         await self._raise("announced_ms", {EVERYONE: max(moments.values(), default=0), **moments})
 
     async def finish(self, moments: Mapping[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""Windows and rollups added up: pure, exact, and the same for any grouping but for rounding.
+"""Adds up windows and rollups: pure, exact, and independent of grouping except for rounding.
 
 Counts, minima, maxima, sketches and the multiset of `seq` of each source do not depend on how
 windows were grouped before; mean and m2 only within rounding.
@@ -29,7 +29,7 @@ class SensorTotal:
         self._sources: dict[str, list[Interval]] = {}
         self.sketch = Sketch()
         self.windows = 0
-        """Windows that have the sensor."""
+        """Number of windows that have the sensor."""
 
     @property
     def moments(self) -> Moments:
@@ -37,7 +37,7 @@ class SensorTotal:
         return Moments(*self._moments, self._low, self._high)
 
     def sources(self) -> dict[str, list[Interval]]:
-        """Return by `src`, sorted, the `seq` that are held, in the one form of a multiset."""
+        """Return the intervals of `seq` by `src`, sorted, in the form of `multiset`."""
         return {src: multiset(some) for src, some in sorted(self._sources.items())}
 
     def add_moments(self, summary: SensorSummary) -> None:
@@ -67,8 +67,8 @@ class SensorTotal:
 class Total:
     """All readings of some windows, by sensor.
 
-    With `chosen` only of these sensors. What is not asked for costs nothing: with
-    `sources=False` no `seq` are kept, with `sketches=False` no sketches.
+    With `chosen` only these sensors are added. With `sources=False` no `seq` are added, and with
+    `sketches=False` no sketches.
     """
 
     __slots__ = (
@@ -93,14 +93,14 @@ class Total:
         self._with_sources = sources
         self._with_sketches = sketches
         self.windows = 0
-        """Windows with at least one reading, of whichever sensor."""
+        """Number of windows with a reading of any sensor."""
         self.received_ms = 0
         """When the youngest partial of them was stored, in unix milliseconds."""
         self.sensors: dict[str, SensorTotal] = {}
         self.unreadable = 0
         """Documents and, as far as they are asked for, sketches and intervals that were wrong."""
         self.entries = 0
-        """Intervals of `seq` that are held, not yet joined; each takes some 200 bytes."""
+        """Number of intervals of `seq` in memory, not yet joined; each takes some 200 bytes."""
 
     @property
     def holds_anything(self) -> bool:
@@ -122,7 +122,7 @@ class Total:
                     self.unreadable += add_sketches(summaries, total.sketch)
 
     def add_rollup(self, rollup: Rollup) -> None:
-        """Add a rollup. Its sketches lack what was wrong in those of its windows."""
+        """Add a rollup; its sketches do not contain the wrong sketches of its windows."""
         self.windows += rollup.windows
         self.unreadable += rollup.unreadable
         self.received_ms = max(self.received_ms, rollup.received_ms)
@@ -136,7 +136,7 @@ class Total:
                     add_sketch(total.sketch, summary.sketch)
 
     def rollup(self) -> Rollup:
-        """Return the same as a message, the sensors in the order of their names."""
+        """Return the total as a message, with the sensors sorted by name."""
         message = Rollup(
             windows=self.windows, received_ms=self.received_ms, unreadable=self.unreadable
         )
@@ -174,10 +174,10 @@ def rollup_of_windows(windows: Iterable[Window]) -> Rollup:
 
 
 def multiset(intervals: Iterable[Interval]) -> list[Interval]:
-    """Return intervals in the one form that all lists of the same multiset have.
+    """Return intervals in canonical form: lists of the same multiset become equal.
 
-    Both bounds ascend. An interval that ends where another one begins is joined with it, and
-    what is held twice is in two intervals.
+    Both bounds ascend. Adjacent intervals are joined, and a number that occurs twice is in two
+    intervals.
     """
     joined = join(intervals)
     if all(before[1] < after[0] for before, after in pairwise(joined)):

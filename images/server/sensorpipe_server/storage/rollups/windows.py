@@ -20,7 +20,7 @@ FETCHED: Final = 500
 """Largest number of windows' documents that are fetched at a time."""
 
 SLICE_BYTES: Final = 64 * 1024
-"""Size of the messages that are added up at a time: some 450 summaries, in 5 ms or less."""
+"""Bytes of the messages that are added up at a time: some 450 summaries, in 5 ms or less."""
 
 StoredWindow = tuple[WindowKey, list[Document]]
 """A window and all its documents; or, of length NO_WINDOW, a document that belongs to none."""
