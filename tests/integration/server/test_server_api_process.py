@@ -88,7 +88,7 @@ async def test_an_api_that_stands_still_holds_up_the_end_for_a_while_only(server
         api_of(program).suspend()
         program.send(signal.SIGTERM)
         assert await asyncio.wait_for(program.wait(), 30) == 0
-        assert "The API does not end and is killed" in program.tail()
+        assert "the API does not exit; killing it" in program.tail()
 
 
 async def test_the_metrics_of_the_api_are_among_the_servers(server):

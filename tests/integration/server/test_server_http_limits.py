@@ -172,7 +172,7 @@ def test_more_than_8_pipelined_requests_are_503(port, gated):
         gated.open()
         *answered, last = answers_of(received(client))
     assert [answer.body for answer in answered] == [b"slow"] * 9
-    assert refused(last, 503, "8 requests of this connection wait")
+    assert refused(last, 503, "limit of 8 waiting requests")
     assert last.headers["retry-after"] == "5"
 
 
@@ -182,7 +182,7 @@ def test_more_than_64_requests_at_once_are_503(port, gated):
         client.sendall(get(b"/slow"))
     gated.wait_for(64)
     (answer,) = asked(port, get())
-    assert refused(answer, 503, "answers 64 requests")
+    assert refused(answer, 503, "limit of 64 requests")
     assert answer.headers["retry-after"] == "5"
     gated.open()
     for client in clients:
@@ -245,7 +245,7 @@ def test_connections_beyond_the_limit_are_503_and_far_beyond_it_closed(gated):
         beyond = [connect(port) for _ in range(2)]
         for client in beyond:
             (answer,) = answers_of(received(client))
-            assert refused(answer, 503, "3 connections")
+            assert refused(answer, 503, "limit of 3 connections")
             assert answer.headers["retry-after"] == "5"
         with connect(port) as client:
             assert received(client) == b""

@@ -34,7 +34,7 @@ def refused(answer):
     """Check that a request is told to come again."""
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     assert answer.headers["content-type"] == "application/problem+json"
-    assert "The server reads for 1 requests of this kind" in answer.json()["detail"]
+    assert "reached its limit of 1 requests of this kind" in answer.json()["detail"]
     return True
 
 

@@ -54,7 +54,7 @@ async def test_ready_is_what_mongodb_said_last_and_kafkas_share():
     await asked_once(probes, db)
     assert probes.ready() == (
         "MongoDB does not answer; Kafka has not assigned partitions; "
-        "The event loop of the API stands still"
+        "The event loop of the API is blocked"
     )
 
 
@@ -71,8 +71,8 @@ async def test_healthy_is_loops_that_turn_and_a_consumer_that_runs(monkeypatch):
     probes = probes_of(Db(), state)
     assert probes.healthy() is True
     state["consuming"] = False
-    assert probes.healthy() == "The consumer has ended or stands still"
+    assert probes.healthy() == "The consumer has ended or makes no progress"
     state["answering"] = False
-    assert probes.healthy() == "The event loop of the API stands still"
+    assert probes.healthy() == "The event loop of the API is blocked"
     monkeypatch.setattr(probes.heartbeat, "is_beating", lambda: False)
-    assert probes.healthy() == "The event loop stands still"
+    assert probes.healthy() == "The event loop is blocked"

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class DeadLetterCounts(NamedTuple):
-    """Numbers of messages that Kafka has in the topics of dead letters; None is unknown."""
+    """Numbers of messages in the dead-letter topics; None if unknown."""
 
     dead_letters: int | None = None
     """Dead letters of the compactor: invalid messages, readings too old or too far ahead."""
@@ -79,7 +79,7 @@ class DeadLetterCounter:
         admin = AIOKafkaAdminClient(**self._settings.client_options())
         try:
             await admin.start()
-            # by name only what is there: a broker may create what it is asked about
+            # only existing topics: a broker may create a topic whose name is requested
             names = sorted({*self._topics} & {*await admin.list_topics()})
             for topic in await admin.describe_topics(names) if names else []:
                 numbers = [entry["partition"] for entry in topic["partitions"]]

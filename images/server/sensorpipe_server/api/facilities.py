@@ -1,4 +1,4 @@
-"""`GET /api/facilities`: which facilities there are, what they measure, how recently."""
+"""`GET /api/facilities`: the facilities, with their sensors and their last window."""
 
 from typing import Any
 
@@ -22,17 +22,17 @@ class FacilityList:
         self._lists = database.facilities(db)
 
     async def answer(self, request: Request) -> Response:
-        """Answer names, sensors seen, and the last window; a new one may lag some seconds."""
+        """Answer names, sensors and last windows; a new window may appear some seconds later."""
         Params(request).check()
         found = await read_entries(self._lists, with_sensors=True)
         if not found:
             found = [FacilityEntry(name) async for name in facility_names(self._windows)]
-        entries = [each if each.is_whole else await self._look(each) for each in found]
+        entries = [each if each.is_whole else await self._complete(each) for each in found]
         items = (_item(each) for each in entries if each is not None)
         return json({"data": await encoded(items)})
 
-    async def _look(self, entry: FacilityEntry) -> FacilityEntry | None:
-        """Return the entry, made whole, of a facility; None if it has no window."""
+    async def _complete(self, entry: FacilityEntry) -> FacilityEntry | None:
+        """Return the completed entry of a facility; None if it has no window."""
         last = await newest_window(self._windows, entry.name)
         if last is None:
             return None

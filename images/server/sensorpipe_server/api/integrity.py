@@ -35,35 +35,37 @@ from sensorpipe_server.storage.summaries import is_sketch_right, sources_of
 _SUMS: Final = ("count", "lost", "pending", "duplicates", "removed")
 
 SILENT_MS: Final = MAX_AGE_MS
-"""A source may have been silent for so long before the first of its readings that is kept, where
-what was older is removed; levels are kept for longer than that."""
+"""Longest silence of a source, in milliseconds, before its first reading that is not removed.
+
+Every level is kept for longer than that.
+"""
 
 _LINE_BYTES: Final = 150
-"""Of a line of the answer, about."""
+"""Approximate size in bytes of a line of the answer."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 class IntegrityScan:
-    """One look at all windows of some facilities, begun at `now`, in unix seconds.
+    """One scan of all windows of some facilities, started at `now`, in unix seconds.
 
-    Pending is what may have been stored in the meantime, too, so one look tells the truth.
-    `lengths` are those of the facilities' windows, in milliseconds.
+    Readings that may have been stored since count as pending, so one scan is enough. `lengths` are
+    the lengths of the facilities' windows, in milliseconds.
     """
 
     def __init__(self, settling: Settling, lengths: dict[str, int], now: float) -> None:
         self.sources: dict[tuple[str, str, str], SourceSeqs] = {}
         self.unidentified = 0
         self.unreadable = 0
-        """Documents, sketches and intervals that are left out, since they cannot be right."""
+        """Number of documents, sketches and intervals that are left out, since they are wrong."""
         self._settling = settling
         self._lengths = lengths
         self._now = now
 
     def take_rollup(self, span: Span, level: Level, rollup: Rollup, *, finest: bool) -> bool:
-        """Add a rollup, if all its windows say what is lost and not only what is pending.
+        """Add a rollup if all its windows are settled.
 
-        The `finest` that is left is added in any case: all of it settles when its youngest does.
+        The `finest` one is added in any case: it settles when its youngest window does.
         """
         length_ms = max(level.length_ms, self._lengths.get(span.facility, 0))
         settles_at = self._now
@@ -86,8 +88,8 @@ class IntegrityScan:
     def report(self, removed_ms: Mapping[str, int]) -> dict[str, Any]:
         """Return the lines of the answer, each as it is sent, and the totals.
 
-        `removed_ms` says by facility before which moment, in unix milliseconds, nothing is kept.
-        What a source that is kept from there on had sent before it is not lost.
+        `removed_ms` is, by facility, the moment in unix milliseconds before which all is removed.
+        Earlier readings of a source that goes on after it are not lost.
         """
         lines: list[msgspec.Raw] = []
         sums = dict.fromkeys(_SUMS, 0)
@@ -139,7 +141,7 @@ class IntegrityScan:
 
 
 class IntegrityReport:
-    """Answers the audit of every source."""
+    """Answers which readings of every source are stored, lost, pending or duplicate."""
 
     def __init__(
         self,
@@ -161,7 +163,7 @@ class IntegrityReport:
     async def answer(self, request: Request) -> Response:
         """Answer a line for each facility, sensor and source, the totals, and what is set aside.
 
-        The latter is of all facilities: messages that are no readings name none.
+        What is set aside is counted over all facilities: an invalid message names none.
         """
         params = Params(request, "facility")
         facility = params.facility()
@@ -174,7 +176,7 @@ class IntegrityReport:
             END_OF_TIME_MS,
             lambda: IntegrityScan(self._settling, lengths, self._clock()),
         )
-        # last, for it covers what was removed meanwhile, too
+        # last, so that it includes what was removed meanwhile
         removed = await self._state.read_removed(lengths)
         removed_ms = {name: each[DAY.name] for name, each in removed.items() if DAY.name in each}
         report = await aside(len(scan.sources) * _LINE_BYTES, scan.report, removed_ms)

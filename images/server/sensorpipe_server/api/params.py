@@ -1,4 +1,4 @@
-"""Parameters of requests: all problems of a request are found before any is reported."""
+"""Parameters of requests; all problems of a request are reported together."""
 
 import base64
 import binascii
@@ -18,10 +18,10 @@ T = TypeVar("T")
 MAX_OFFSET: Final = 2**63 - 1
 
 MAX_NAMES: Final = 500
-"""Most names in a list of a query."""
+"""Largest number of names in a list of a query."""
 
 MAX_PARAMETERS: Final = 20
-"""Most parameters of a query, known or not."""
+"""Largest number of parameters of a query, unknown ones included."""
 
 TIME_RULE: Final = "an RFC 3339 time such as 2026-01-02T03:04:05Z"
 
@@ -55,7 +55,7 @@ class Params:
                 self._errors.append(f"Invalid {name}: must be given once")
 
     def check(self) -> None:
-        """Raise what was found."""
+        """Raise InvalidRequestError with all problems, if there are any."""
         if self._errors:
             raise InvalidRequestError(self._errors)
 
@@ -64,15 +64,15 @@ class Params:
         return name in self._query
 
     def offset(self) -> int:
-        """Return how many windows to skip."""
+        """Return the number of windows to skip."""
         return self._parse("offset", 0, lambda text: _whole(text, MAX_OFFSET))
 
     def limit(self, highest: int) -> int:
-        """Return how many windows to answer with; 0 means `highest`."""
+        """Return the largest number of windows to answer with; 0 means `highest`."""
         return self._parse("limit", highest, lambda text: _whole(text, highest)) or highest
 
     def span(self) -> tuple[int, int]:
-        """Return `from` and `to` in milliseconds, as far as windows can be."""
+        """Return `from` and `to` in unix milliseconds, limited to times of windows."""
         start = self._parse("from", None, parse_time_ms)
         end = self._parse("to", None, parse_time_ms)
         if start is not None and end is not None and start > end:
@@ -85,7 +85,7 @@ class Params:
         return tuple(min(max(bound, 0), END_OF_TIME_MS) for bound in (low, high))  # type: ignore[return-value]  # two
 
     def sensors(self, *, required: bool) -> list[str]:
-        """Return sensor names, none where all are meant."""
+        """Return sensor names; an empty list means all sensors."""
         text = self._query.get("sensors")
         if text is None and not required:
             return []
@@ -101,7 +101,7 @@ class Params:
         return list(dict.fromkeys(names))
 
     def facility(self, text: str | None = None) -> str | None:
-        """Return a facility's name, of the path or else of the query."""
+        """Return the name of a facility, from `text` or else from the query."""
         name = self._query.get("facility") if text is None else text
         if name is not None and not is_name(name):
             self._errors.append(f"Invalid facility: must be {NAME_RULE}; got {name!r}")

@@ -16,7 +16,7 @@ PING_SECONDS: Final = 2.0
 
 NO_DATABASE: Final = "MongoDB does not answer"
 NOT_ASSIGNED: Final = "Kafka has not assigned partitions"
-API_STANDS_STILL: Final = "The event loop of the API stands still"
+API_BLOCKED: Final = "The event loop of the API is blocked"
 
 Check = Callable[[], bool]
 
@@ -36,7 +36,7 @@ async def answers(db: Database) -> bool:
 
 
 class Probes:
-    """Answers of the probes, thread-safe; MongoDB is asked every 2 s, an answer counts for 10 s."""
+    """Answers probes, thread-safe; pings MongoDB every 2 s, and an answer counts for 10 s."""
 
     def __init__(
         self, db: Database, *, is_consuming: Check, is_assigned: Check, is_answering: Check
@@ -49,7 +49,7 @@ class Probes:
         self._answered_at: float | None = None
 
     async def ask(self) -> None:
-        """Ask MongoDB until cancelled."""
+        """Ping MongoDB until cancelled."""
         while True:
             self._answered_at = time.monotonic() if await answers(self._db) else None
             await asyncio.sleep(_INTERVAL_SECONDS)
@@ -57,10 +57,10 @@ class Probes:
     def healthy(self) -> bool | str:
         """Return True while both event loops run and the consumer progresses; else the reason."""
         if not self.heartbeat.is_beating():
-            return "The event loop stands still"
+            return "The event loop is blocked"
         if not self._is_answering():
-            return API_STANDS_STILL
-        return self._is_consuming() or "The consumer has ended or stands still"
+            return API_BLOCKED
+        return self._is_consuming() or "The consumer has ended or makes no progress"
 
     def ready(self) -> bool | str:
         """Return True while API and MongoDB answer and partitions are assigned; else the reason."""
@@ -71,5 +71,5 @@ class Probes:
         if not self._is_assigned():
             waiting.append(NOT_ASSIGNED)
         if not self._is_answering():
-            waiting.append(API_STANDS_STILL)
+            waiting.append(API_BLOCKED)
         return "; ".join(waiting) or True

@@ -1,9 +1,9 @@
-"""The API in a process of its own: nothing that is asked delays what is stored.
+"""Runs the API in a process of its own, so that requests do not delay storing.
 
-The server's first process forks it, since that is at once, and memory that neither changes is
-there once only. Each holds one end of a pair of connected sockets. The API sends its metrics
-once a second, which shows that it gets on, too. A byte tells it to stop. Where one process ends,
-however that happens, the other reads the end of the connection.
+The server's first process forks it, which is fast, and unchanged memory is shared. Each process
+has one end of a pair of connected sockets. The API sends its metrics once a second, which also
+shows that it makes progress. A byte tells it to stop. If one process ends, for any reason, the
+other one reads the end of the connection.
 """
 
 import asyncio
@@ -31,16 +31,16 @@ from sensorpipe_server.api.http.metrics import REGISTRY
 from sensorpipe_server.storage.mongodb import database
 
 BEAT_SECONDS: Final = 1.0
-"""Seconds between two messages of the API, which are its metrics."""
+"""Seconds between two messages with the metrics of the API."""
 
 END_SECONDS: Final = server.GRACE_SECONDS + 5.0
 """Seconds from the stop request, or the closed connection, until the API's process is killed."""
 
 NICENESS: Final = 5
-"""Niceness of the API's process, so that storing goes first where both want the CPU."""
+"""Niceness of the API's process, so that storing comes first if both need the CPU."""
 
 Application = Callable[[database.Database], Starlette]
-"""Makes the web application that answers from a database."""
+"""Function that returns the web application for a database."""
 
 _MESSAGE_BYTES: Final = 1024 * 1024
 _STOP: Final = b"s"
@@ -49,17 +49,17 @@ log = logging.getLogger(__name__)
 
 
 class ApiEndedError(Exception):
-    """The API's process has ended although nobody asked it to."""
+    """The API's process ended without a request to stop."""
 
     def __init__(self, status: int) -> None:
         how = f"was ended by signal {-status}" if status < 0 else f"exited with {status}"
-        super().__init__(f"the process of the API {how}; the log says why, if it could")
+        super().__init__(f"the process of the API {how}; see its log messages")
 
 
 class ApiProcess(Collector):
-    """The API's process as the one that forks it sees it; collects its metrics.
+    """The API's process, in the process that forks it; collects its metrics.
 
-    Entering it forks, so there must be one thread only. On leaving the process has ended.
+    Entering it forks, so there must be only one thread. After leaving it the process has ended.
     """
 
     def __init__(self, mongodb_uri: str, listener: socket.socket, application: Application) -> None:
@@ -98,29 +98,29 @@ class ApiProcess(Collector):
                 raise ApiEndedError(await self._wait_for_exit())
             writer.write(_STOP)
             if status := await self._wait_for_exit():
-                log.warning("The API did not end as it should", extra={"status": status})
+                log.warning("the API exited with an error", extra={"status": status})
         finally:
             listening.cancel()
             writer.close()
             self._kill()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics of the API as they were with its last message."""
+        """Yield the metrics in the last message of the API."""
         yield from text_string_to_metric_families(self._metrics)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
-        """Take messages until the process ends."""
+        """Receive messages until the process ends."""
         with suppress(ConnectionError):
             while line := await reader.readline():
                 self._metrics = msgspec.json.decode(line, type=str)
                 self.heartbeat.beat()
 
     async def _wait_for_exit(self) -> int:
-        """Return how the process ended; kill it if that takes too long."""
+        """Wait for the end of the process and return its status; kill it after END_SECONDS."""
         ended = asyncio.create_task(asyncio.to_thread(self._wait), name="end of the API")
         await asyncio.wait({ended}, timeout=END_SECONDS)
         if not ended.done():
-            log.warning("The API does not end and is killed")
+            log.warning("the API does not exit; killing it")
             self._kill()
         return await ended
 
@@ -139,13 +139,16 @@ def _run_api(serving: Coroutine[Any, Any, None]) -> NoReturn:
     """Run the API in this process, and end it."""
     status = 1
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):  # whoever sends them to both means the other
+        for number in (
+            signal.SIGTERM,
+            signal.SIGINT,
+        ):  # a signal to both processes is for the other one
             signal.signal(number, signal.SIG_IGN)
         os.nice(NICENESS)
         uvloop.run(serving)
         status = 0
     except BaseException:
-        log.exception("The API has failed")
+        log.exception("the API failed")
     finally:
         os._exit(status)
 
@@ -153,7 +156,7 @@ def _run_api(serving: Coroutine[Any, Any, None]) -> NoReturn:
 async def _serve(
     mongodb_uri: str, application: Application, listener: socket.socket, connection: socket.socket
 ) -> None:
-    """Answer until the other process says that it is enough."""
+    """Answer requests until the other process tells this one to stop."""
     reader, writer = await asyncio.open_connection(sock=connection)
     stop = asyncio.Event()
     async with database.connect(mongodb_uri) as client:
@@ -175,7 +178,7 @@ async def _send_metrics(writer: asyncio.StreamWriter) -> None:
 
 
 async def _wait_for_stop(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
-    """Set `stop` when the other process says so."""
+    """Set `stop` once the other process asks for it."""
     with _exit_with_the_other():
         while await reader.read(len(_STOP)):
             stop.set()
@@ -184,7 +187,7 @@ async def _wait_for_stop(reader: asyncio.StreamReader, stop: asyncio.Event) -> N
 
 @contextmanager
 def _exit_with_the_other() -> Iterator[None]:
-    """End this process at once where the connection to the other one has ended: so has that."""
+    """Exit at once if the connection to the other process ends, since that process has ended."""
     try:
         yield
     except ConnectionError:

@@ -1,4 +1,4 @@
-"""The table of routes."""
+"""The web application: the endpoint of each path."""
 
 from collections.abc import Awaitable, Callable
 

@@ -32,9 +32,10 @@ class WindowList:
         self._limited_page = Scans().limited(self._page)
 
     async def answer(self, request: Request) -> Response:
-        """Answer one page; few of those at once for which much may have to be counted.
+        """Answer one page; expensive ones are limited, a few at once.
 
-        Those name several sensors, and rollups do not say how many windows have any of them.
+        Those name several sensors, so windows must be counted one by one: rollups do not say how
+        many have any of the sensors.
         """
         query = request.query_params
         counts_much = "," in query.get("sensors", "") and "cursor" not in query
@@ -50,7 +51,7 @@ class WindowList:
         query = WindowQuery(facility, start, end, sensors)
 
         async def read(state: State) -> tuple[dict[str, Any], list[Row]]:
-            # what was removed may be there still; no total counts it
+            # removed windows may still exist; no total counts them
             kept_ms = max(start, state.removed.get(WINDOWS, 0))
             kept = query._replace(from_ms=kept_ms)
             return await self._read(kept, state, offset, limit, cursor)
@@ -65,7 +66,7 @@ class WindowList:
         if cursor is None:
             total, keys = await self._at(query, state, offset, limit + 1)
             pagination = {"offset": offset, **pagination, "total": total}
-        else:  # whoever goes through all pages needs no count of them, which takes longest
+        else:  # with a cursor no total is needed, which takes longest
             keys = await page_keys(self._windows, _condition(query, cursor), 0, limit + 1)
         if len(keys) > limit:
             pagination["next"] = write_cursor(keys[limit - 1])
@@ -74,7 +75,7 @@ class WindowList:
     async def _at(
         self, query: WindowQuery, state: State, offset: int, count: int
     ) -> tuple[int, list[WindowKey]]:
-        """Return how many windows there are, and so many of them from the `offset`-th on."""
+        """Return the total number of windows, and `count` of them from the `offset`-th on."""
         status = await self._counts.read_status(query.facility, state)
         stretches = await self._counts.stretches(query, status)
         total = sum(stretch.windows for stretch in stretches)
@@ -87,7 +88,7 @@ class WindowList:
 
 
 def _condition(query: WindowQuery, place: str = "") -> Document:
-    """Return the condition for windows, of those that come after a cursor's place."""
+    """Return the condition for windows, with `place` only those after that of a cursor."""
     bounds = id_range(query.facility, query.from_ms, query.to_ms)
     if place:
         bounds["$lt"] = min(f"{query.facility}/{place}/", bounds["$lt"])

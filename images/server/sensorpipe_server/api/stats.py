@@ -46,7 +46,7 @@ class Stats:
 
 
 class _Found:
-    """All readings of some sensors, by facility."""
+    """Sums up the readings of some sensors, by facility."""
 
     def __init__(self, sensors: Sequence[str]) -> None:
         self.totals: dict[str, Total] = {}

@@ -10,11 +10,11 @@ from bson import Int64
 from starlette.responses import Response
 
 AT_ONCE: Final = 50
-"""Items of a list that are made and encoded before others go on: some 1 ms of work."""
+"""Number of items of a list that are encoded before other tasks run: some 1 ms of work."""
 
 
 def _plain(value: object) -> int:
-    """Return an integer over 32 bits, of which BSON makes a class of its own."""
+    """Return an integer over 32 bits, which BSON decodes to a class of its own."""
     if isinstance(value, Int64):
         return int(value)
     raise TypeError(f"{type(value).__name__} has no place in an answer")
@@ -29,7 +29,7 @@ def json(content: Any) -> Response:
 
 
 async def encoded(items: Iterable[Any]) -> msgspec.Raw:
-    """Return the JSON of a list, part of an answer; others go on while it is made."""
+    """Return the JSON of a list in an answer; other tasks run meanwhile."""
     parts: list[bytes] = []
     left = iter(items)
     while some := list(islice(left, AT_ONCE)):

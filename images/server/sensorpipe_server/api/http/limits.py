@@ -25,9 +25,9 @@ _is_host = re.compile(
 
 
 def connection_limit(open_files: int) -> int:
-    """Return how many connections a process that may open so many files takes.
+    """Return the largest number of connections for a process that may open so many files.
 
-    At most half of the files, so that Kafka, MongoDB and the probes have enough.
+    It is at most half of the files, so that enough are left for Kafka, MongoDB and the probes.
     """
     if open_files == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
@@ -36,48 +36,48 @@ def connection_limit(open_files: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """Limits of the HTTP server; what is beyond one is refused and its connection closed."""
+    """Limits of the HTTP server; a request beyond one is refused and its connection closed."""
 
     url: int = 64 * 1024 - 1
-    """Bytes of a request's URL, the most that httptools can split into its parts."""
+    """Largest number of bytes of a request's URL; httptools cannot split longer ones."""
     headers: int = 32 * 1024
-    """Bytes of all header fields of a request."""
+    """Largest number of bytes of all header fields of a request."""
     fields: int = 100
-    """Header fields of a request."""
+    """Largest number of header fields of a request."""
     body: int = 64 * 1024
-    """Bytes of a request's body, which no path of the API has a use for."""
+    """Largest number of bytes of a request's body, which no path of the API uses."""
     connections: int = MAX_CONNECTIONS
-    """Connections at once."""
+    """Largest number of connections at once."""
     answered: int = 50
-    """Connections beyond `connections` that get a 503; any more are closed without an answer."""
+    """Number of connections beyond `connections` that get a 503; more are closed unanswered."""
     requests: int = 64
-    """Requests answered at once, of all connections."""
+    """Largest number of requests answered at once, over all connections."""
     pipelined: int = 8
-    """Requests of one connection that wait for the answers before theirs."""
+    """Largest number of requests of one connection that wait for earlier answers."""
     request_seconds: float = 10
-    """From the first byte of a request, or the connection, until the request is complete."""
+    """Seconds from the first byte of a request, or the connection, to the complete request."""
     unread_seconds: float = 60
-    """A client that takes nothing of its answer for so long is cut off."""
+    """Seconds after which a client that does not read its answer is disconnected."""
     linger_seconds: float = 1
-    """From a refusal until the connection is reset, so that the client can read the refusal."""
+    """Seconds from a refusal to the reset of the connection, in which it can be read."""
 
     @classmethod
     def of_process(cls) -> "HttpLimits":
-        """Return the limits that suit the number of files this process may open."""
+        """Return limits for the number of files that this process may open."""
         return cls(connections=connection_limit(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is not answered as it asks."""
+    """The status and reason with which a request is refused."""
 
     status: HTTPStatus
     detail: str
 
     def response(self, url: bytes, headers: Headers) -> bytes:
-        """Return a whole HTTP response with a problem document and these headers besides.
+        """Return a complete HTTP response with a problem document and these additional headers.
 
-        `url` is the request's, as far as it was read.
+        `url` is that of the request, as far as it was read.
         """
         path = url.partition(b"?")[0][:_INSTANCE_CHARACTERS].decode("latin-1") or "/"
         body = document(self.status, self.detail, path)
@@ -95,7 +95,7 @@ class Refusal:
 
 
 def refusal_of(limits: HttpLimits, version: str, headers: Headers) -> Refusal | None:
-    """Return what is wrong with a request by its headers (names in lower case), if anything is.
+    """Return the refusal of a request by its headers (names in lower case); None if valid.
 
     HTTP/1.0 requests may come without a Host.
     """
@@ -106,7 +106,7 @@ def refusal_of(limits: HttpLimits, version: str, headers: Headers) -> Refusal | 
     if hosts and not _is_host(hosts[0]):
         return Refusal(HTTPStatus.BAD_REQUEST, "The Host header must be HOST or HOST:PORT")
     if any(name == b"transfer-encoding" for name, _ in headers):
-        detail = "A body must come with its Content-Length, not in chunks"
+        detail = "A body must have a Content-Length; chunked bodies are not supported"
         return Refusal(HTTPStatus.LENGTH_REQUIRED, detail)
     lengths = [int(value) for name, value in headers if name == b"content-length"]
     if any(length > limits.body for length in lengths):

@@ -1,15 +1,15 @@
-"""What the API's process counts and measures; the metrics at the monitoring port hold it."""
+"""Metrics of the API's process, which the monitoring port exports with those of the server."""
 
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 
 REGISTRY: Final = CollectorRegistry()
-"""The metrics of the API's process, which has a registry of its own besides the default one."""
+"""Registry of the API's process; the default one has the metrics of the server's process."""
 
 HTTP_REFUSED: Final = Counter(
     "sensorpipe_server_http_refused",
-    "HTTP requests and connections beyond a limit, by the status of the answer (none: no answer).",
+    "HTTP requests and connections refused, by the status of the answer (none: no answer).",
     ["status"],
     registry=REGISTRY,
 )

@@ -58,34 +58,37 @@ async def invalid_request(request: Request, error: Exception) -> Response:
 
 
 async def http_error(request: Request, error: Exception) -> Response:
-    """Answer what Starlette itself refuses: an unknown path, a method that is not allowed."""
+    """Answer requests that Starlette refuses: an unknown path, a method that is not allowed."""
     if not isinstance(error, HTTPException):
         raise error
     details = {
-        HTTPStatus.NOT_FOUND: f"There is nothing at {request.url.path}",
-        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not allowed here; GET is",
+        HTTPStatus.NOT_FOUND: f"Unknown path {request.url.path}",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not allowed; use GET",
     }
     detail = details.get(HTTPStatus(error.status_code), str(error.detail))
     return problem(request, error.status_code, detail, headers=error.headers)
 
 
-async def database_away(request: Request, error: Exception) -> Response:
-    """Answer while MongoDB is away."""
-    log.info("read not answered", extra={"path": request.url.path, "error": str(error)[:500]})
+async def database_unavailable(request: Request, error: Exception) -> Response:
+    """Answer while MongoDB is unavailable."""
+    log.info(
+        "request not answered: MongoDB is unavailable",
+        extra={"path": request.url.path, "error": str(error)[:500]},
+    )
     detail = "The database does not answer; try again in a few seconds"
     headers = {"Retry-After": "5"}
     return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
 
 
 async def internal_error(request: Request, _error: Exception) -> Response:
-    """Answer a fault of this program; the log has it."""
-    detail = "The server failed to answer; its log says why"
+    """Answer after an internal error, which is in the log."""
+    detail = "The server failed to answer; see its log"
     return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
 HANDLERS = {
     InvalidRequestError: invalid_request,
     HTTPException: http_error,
-    PyMongoError: database_away,
+    PyMongoError: database_unavailable,
     Exception: internal_error,
 }

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol within limits: no client holds memory, files or the loop for long.
+"""Adds limits to uvicorn's HTTP protocol: no client occupies memory, files or the loop for long.
 
 Each refusal is answered once the earlier requests of its connection are, then the connection
 ends. Refusals are counted, not logged: a client could fill the log with them.
@@ -17,7 +17,7 @@ from sensorpipe_server.api.http import metrics
 from sensorpipe_server.api.http.limits import HttpLimits, Refusal, refusal_of
 
 PIECE_BYTES: Final = 8 * 1024
-"""Bytes parsed at a time, by which a head without an end may exceed its limit."""
+"""Bytes parsed at a time; a head that does not end may exceed its limit by so many."""
 
 
 class _RefusedError(Exception):
@@ -38,13 +38,13 @@ class LimitedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._parser_refusal: Refusal | None = None
-        """What a callback of the parser refused."""
+        """The refusal of a callback of the parser."""
         self._refusal: Refusal | None = None
-        """What the connection ends with."""
+        """The refusal with which the connection ends."""
         self._ends = False
         """Whether nothing more is read."""
         self._requests = 0
-        """Requests begun."""
+        """Number of requests whose first byte was parsed."""
         self._in_head = False
         self._in_request = True
         self._raw_bytes = 0
@@ -52,13 +52,13 @@ class LimitedProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._unread_bytes = 0
-        """Bytes that the client had not taken when its time to read began."""
+        """Bytes that the client had not read when its time to read began."""
         self._linger: asyncio.TimerHandle | None = None
 
     # the connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, or refuse where there are too many connections."""
+        """Wait for a request, or refuse it if there are too many connections."""
         super().connection_made(transport)
         beyond = len(self.connections) - self.limits.connections
         if beyond > self.limits.answered:
@@ -66,13 +66,13 @@ class LimitedProtocol(HttpToolsProtocol):
             self._ends = True
             transport.abort()
         elif beyond > 0:
-            detail = f"The server has {self.limits.connections} connections, as many as it may"
+            detail = f"The server has reached its limit of {self.limits.connections} connections"
             self._refuse(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, detail))
         else:
             self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End all that waits."""
+        """Cancel all timers."""
         for timer in (self._deadline, self._unread, self._linger):
             if timer is not None:
                 timer.cancel()
@@ -90,7 +90,7 @@ class LimitedProtocol(HttpToolsProtocol):
             for start in range(0, len(data), PIECE_BYTES):
                 self._feed(view[start : start + PIECE_BYTES])
         except httptools.HttpParserUpgrade:
-            self._ends = True  # what follows is not HTTP/1.1 of which more could be answered
+            self._ends = True  # the rest is not HTTP/1.1, so it cannot be answered
         except (httptools.HttpParserError, _RefusedError) as error:
             detail = f"The request is not valid HTTP/1.1: {error}"
             self._refuse(self._parser_refusal or Refusal(HTTPStatus.BAD_REQUEST, detail))
@@ -110,7 +110,7 @@ class LimitedProtocol(HttpToolsProtocol):
     # callbacks of the parser
 
     def on_message_begin(self) -> None:
-        """Begin to count."""
+        """Begin to count the bytes of a request."""
         super().on_message_begin()
         self._requests += 1
         self._in_head = self._in_request = True
@@ -149,9 +149,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _busy(self) -> Refusal | None:
         if len(self.tasks) >= self.limits.requests:
-            detail = f"The server answers {self.limits.requests} requests, as many as it may"
+            detail = f"The server has reached its limit of {self.limits.requests} requests at once"
         elif len(self.pipeline) >= self.limits.pipelined:
-            detail = f"{self.limits.pipelined} requests of this connection wait, as many as may"
+            detail = (
+                f"The limit of {self.limits.pipelined} waiting requests of a connection is reached"
+            )
         else:
             return None
         return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, detail)
@@ -165,14 +167,14 @@ class LimitedProtocol(HttpToolsProtocol):
         return self._found_wrong(refusal)
 
     def _found_wrong(self, refusal: Refusal) -> Exception:
-        """Keep a refusal, since what a callback raises does not come out of the parser."""
+        """Store a refusal, since the parser does not pass on the error that a callback raises."""
         self._parser_refusal = refusal
         return _RefusedError(refusal.detail)
 
     # refusing
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, or with the refusal that had to wait."""
+        """Continue with the next request, or with a refusal that waits."""
         super().on_response_complete()
         if self._refusal is not None and not self.transport.is_closing():
             self._unset_keepalive_if_required()
@@ -205,7 +207,7 @@ class LimitedProtocol(HttpToolsProtocol):
     # time
 
     def _await_request(self) -> None:
-        """Give the client its time for a request, from now on unless that runs already."""
+        """Start the timer for a complete request, unless it runs already."""
         if self._deadline is None:
             self._in_request = True
             self._deadline = self.loop.call_later(self.limits.request_seconds, self._too_late)
@@ -226,7 +228,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(Refusal(HTTPStatus.REQUEST_TIMEOUT, detail))
 
     def _end_after_answer(self) -> None:
-        """End a connection whose body is late: its request is answered without it."""
+        """End a connection whose body is late; its request is answered without the body."""
         self._ends = True
         self.flow.pause_reading()
         self.shutdown()
@@ -237,12 +239,12 @@ class LimitedProtocol(HttpToolsProtocol):
         self._watch_reader()
 
     def resume_writing(self) -> None:
-        """Write on."""
+        """Continue to write."""
         super().resume_writing()
         self._watch_reader()
 
     def _watch_reader(self) -> None:
-        """Give the client its time to read, from now on, if something is left to be read."""
+        """Start the timer for the client to read, if it has not read everything."""
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
@@ -251,7 +253,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._unread = self.loop.call_later(self.limits.unread_seconds, self._look_at_reader)
 
     def _look_at_reader(self) -> None:
-        """Cut off a client that took nothing in its time; one that took something has it anew."""
+        """Disconnect a client that read nothing in its time; restart the timer of one that did."""
         self._unread = None
         left = self.transport.get_write_buffer_size()
         if left and left >= self._unread_bytes:
@@ -262,5 +264,5 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def limited(limits: HttpLimits) -> type[LimitedProtocol]:
-    """Return the protocol with these limits, as uvicorn wants it: a class."""
+    """Return a class of the protocol with these limits, as uvicorn requires."""
     return cast("type[LimitedProtocol]", type("Limited", (LimitedProtocol,), {"limits": limits}))

@@ -15,12 +15,12 @@ from sensorpipe_server.api.http.problems import problem
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
 AT_ONCE: Final = 2
-"""Scans of a kind at once: all of them share one CPU with the requests for a page."""
+"""Largest number of scans of a kind at once; they share a CPU with the requests for pages."""
 
 WAITING: Final = 24
-"""Requests of a kind that wait for a scan to end, such as a dashboard sends in one go.
+"""Largest number of requests of a kind that wait for a scan to end; more are refused.
 
-More are refused: of the 64 requests that are answered at once, pages have the rest.
+A dashboard may send so many together. The rest of the 64 requests at once is for pages.
 """
 
 WAIT_SECONDS: Final = 10.0
@@ -31,9 +31,9 @@ _CLIENT_CLOSED_REQUEST: Final = 499
 
 
 class Scans:
-    """Lets a few requests of a kind that reads much run at once, and a few more wait their turn.
+    """Runs a few expensive requests of a kind at once, and lets a few more wait.
 
-    Each kind has a limit of its own: an audit has its turn however many ask for statistics.
+    Each kind has a limit of its own, so that requests for statistics do not delay an audit.
     """
 
     def __init__(
@@ -43,14 +43,14 @@ class Scans:
         wait_seconds: float = WAIT_SECONDS,
     ) -> None:
         self.waiting = 0
-        """Requests that wait now."""
+        """Number of requests that wait now."""
         self._at_once = at_once
         self._free = asyncio.Semaphore(at_once)
         self._most_waiting = most_waiting
         self._wait_seconds = wait_seconds
 
     def limited(self, endpoint: Endpoint) -> Endpoint:
-        """Return the endpoint within the limit; what is beyond it is answered with 503."""
+        """Return the endpoint with the limit; requests beyond it are answered with 503."""
 
         async def answer(request: Request) -> Response:
             if not await self._has_turn():
@@ -63,7 +63,7 @@ class Scans:
         return answer
 
     async def _has_turn(self) -> bool:
-        """Wait for a turn, which has to be given back; return whether there was one in time."""
+        """Wait for a turn, which must be released; return False after `wait_seconds`."""
         if self._free.locked() and self.waiting >= self._most_waiting:
             return False
         self.waiting += 1
@@ -78,15 +78,15 @@ class Scans:
     def _refuse(self, request: Request) -> Response:
         metrics.HTTP_REFUSED.labels(str(int(HTTPStatus.SERVICE_UNAVAILABLE))).inc()
         detail = (
-            f"The server reads for {self._at_once} requests of this kind, as many as it may, "
-            "and others wait; try again later"
+            f"The server has reached its limit of {self._at_once} requests of this kind at once, "
+            "and of waiting ones; try again later"
         )
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
 
 
 def ended_by_disconnect(endpoint: Endpoint) -> Endpoint:
-    """Return the endpoint as one whose work is cancelled when its client disconnects."""
+    """Return the endpoint, cancelled when the client of a request disconnects."""
 
     async def answer(request: Request) -> Response:
         work = asyncio.create_task(endpoint(request), name=f"answer {request.url.path}")
@@ -111,7 +111,7 @@ async def _wait_for_disconnect(request: Request) -> None:
 
 
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait for their end; how they end is nobody's concern any more."""
+    """Cancel tasks and wait for their end; ignore their results."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -21,7 +21,7 @@ RECEIVE_BUFFER_BYTES = 64 * 1024
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to the program: they end the consumer first."""
+    """Leaves signals to the program, which ends the consumer first."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -45,9 +45,9 @@ async def serve(
     stop: asyncio.Event,
     limits: HttpLimits | None = None,
 ) -> None:
-    """Answer requests until `stop` is set; then finish those that are under way.
+    """Answer requests until `stop` is set; then finish those in progress.
 
-    The limits are those of the process where none are given.
+    The default limits are those for this process.
     """
     config = uvicorn.Config(
         app,
