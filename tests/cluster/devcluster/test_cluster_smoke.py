@@ -4,6 +4,7 @@ import json
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from cluster_client import Cluster, KubectlError
@@ -116,10 +117,15 @@ def test_a_service_leads_to_its_pods(cluster: Cluster, namespace: str):
         "import urllib.request as web; "
         "print(web.urlopen('http://boiler:9090/healthz', timeout=10).status)"
     )
-    answer = cluster.kubectl(
-        "exec", "-n", namespace, "deployment/boiler", "--", "python", "-c", ask
-    )
-    assert answer.strip() == "200"
+    command = ("exec", "-n", namespace, "deployment/boiler", "--", "python", "-c", ask)
+
+    def answers() -> bool:
+        # kube-proxy may not know the pod yet, although it is ready
+        with suppress(KubectlError):
+            return cluster.kubectl(*command).strip() == "200"
+        return False
+
+    until(answers)
 
 
 def test_a_port_leads_to_a_pod_from_here(cluster: Cluster, namespace: str):

@@ -137,6 +137,6 @@ def test_kubectl_explains_every_level(cluster: Cluster, config_file: Path) -> No
     for at in ("", ".spec", ".spec.measurements", ".spec.measurements.signal.sine", ".status"):
         said = cluster.kubectl("explain", f"sensor{at}")
         assert "<no description>" not in said
-    assert "From crest to crest" in cluster.kubectl(
+    assert "Time from crest to crest" in cluster.kubectl(
         "explain", "sns.spec.measurements.signal.sum.sine.period"
     )
