@@ -31,11 +31,10 @@ from sensorpipe_server.storage.rollups.levels import (
 )
 from sensorpipe_server.storage.rollups.past import Past
 from sensorpipe_server.storage.rollups.removal import Removal, forever, limits
-from sensorpipe_server.storage.rollups.renewal import Renewal
 from sensorpipe_server.storage.rollups.rolling import Rolling
 from sensorpipe_server.storage.rollups.state import RollupState
 from sensorpipe_server.storage.rollups.totals import Total
-from sensorpipe_server.storage.rollups.writer import RollupWriter
+from sensorpipe_server.storage.rollups.writer import Renewal, RollupWriter
 from sensorpipe_server.storage.store import Outcome, Store
 from starlette.requests import Request
 from support.interrupted import interrupted_everywhere

@@ -19,11 +19,10 @@ from sensorpipe_server.storage.rollups import levels
 from sensorpipe_server.storage.rollups.levels import DAY, HOUR, LEVELS, Level, read_rollup
 from sensorpipe_server.storage.rollups.past import Past
 from sensorpipe_server.storage.rollups.removal import Keep, Removal
-from sensorpipe_server.storage.rollups.renewal import Renewal
 from sensorpipe_server.storage.rollups.rolling import Rolling
 from sensorpipe_server.storage.rollups.state import RollupState
 from sensorpipe_server.storage.rollups.totals import Total
-from sensorpipe_server.storage.rollups.writer import RollupWriter
+from sensorpipe_server.storage.rollups.writer import Renewal, RollupWriter
 from sensorpipe_server.storage.store import Outcome, Store
 from support.server_parts import NOW, batch_of, summary
 from support.stepped import Stepped

@@ -26,9 +26,9 @@ from sensorpipe_server.storage.rollups.levels import (
     rollup_range,
     rollup_start,
 )
-from sensorpipe_server.storage.rollups.renewal import Renewal
 from sensorpipe_server.storage.rollups.sealing import seal_range
 from sensorpipe_server.storage.rollups.state import RollupState, State
+from sensorpipe_server.storage.rollups.writer import Renewal
 
 ATTEMPTS: Final = 5
 """Largest number of times that a round retries to remove a level, as late partials arrive."""

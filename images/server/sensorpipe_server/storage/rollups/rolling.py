@@ -22,9 +22,8 @@ from sensorpipe_server.storage.queries import facility_of, of_each_facility
 from sensorpipe_server.storage.rollups.edge import Edge
 from sensorpipe_server.storage.rollups.levels import FIVE_MINUTES, HOUR
 from sensorpipe_server.storage.rollups.removal import Keep, Removal, forever
-from sensorpipe_server.storage.rollups.renewal import Renewal
 from sensorpipe_server.storage.rollups.state import Marker, RollupState, State
-from sensorpipe_server.storage.rollups.writer import RollupWriter
+from sensorpipe_server.storage.rollups.writer import Renewal, RollupWriter
 
 ROUND_SECONDS: Final = 150.0
 """Seconds from one round to the next, half a bucket. A round queries each facility once; until it

@@ -4,7 +4,7 @@ Any number of servers may do so at once, and die at any moment: each rollup is c
 from what is stored, and replaces only the `rev` that was read before.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
@@ -21,6 +21,7 @@ from sensorpipe_server.storage.rollups.levels import (
     DAY,
     FIVE_MINUTES,
     HOUR,
+    LEVELS,
     MAX_ENTRIES,
     Level,
     finer,
@@ -30,6 +31,7 @@ from sensorpipe_server.storage.rollups.levels import (
     rollup_range,
     rollup_start,
 )
+from sensorpipe_server.storage.rollups.state import Marker, RollupState
 from sensorpipe_server.storage.rollups.totals import Total
 from sensorpipe_server.storage.rollups.windows import NO_WINDOW, StoredWindow, slices
 
@@ -158,6 +160,33 @@ class RollupWriter:
         await folds.finish()
         if total.holds_anything:
             yield await _document(facility, FIVE_MINUTES, start_ms, total)
+
+
+class Renewal:
+    """Recomputes marked buckets, and the coarser rollups made from them."""
+
+    def __init__(self, state: RollupState, writer: RollupWriter, pace: Pace) -> None:
+        self._state = state
+        self._writer = writer
+        self._pace = pace
+
+    async def renew(self, facility: str, markers: Sequence[Marker]) -> None:
+        """Recompute the marked buckets of a facility, and the coarser rollups made from them.
+
+        Buckets that were never computed before stay marked.
+        """
+        done_ms = (await self._state.of(facility)).done_ms
+        markers = [each for each in markers if each.start_ms < done_ms]
+        starts: Iterable[int] = {each.start_ms for each in markers}
+        for level in LEVELS:
+            announced_ms = (await self._state.of(facility)).announced_ms
+            starts = {level.start(start_ms) for start_ms in starts}
+            starts = {each for each in starts if each + level.length_ms <= announced_ms}
+            for start_ms in sorted(starts):
+                await self._writer.renew(facility, level, start_ms)
+                await self._pace.rest()
+        for each in markers:
+            await self._state.unmark(each)
 
 
 def _add(total: Total, windows: Sequence[StoredWindow]) -> None:
