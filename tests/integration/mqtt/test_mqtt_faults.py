@@ -35,15 +35,20 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "Backoff", lambda: Backoff(0.01, 0.02))
 
 
+async def take_pubacks(client: Client, count: int, ids: list[int]) -> None:
+    """Take so many PUBACKs, and add their packet ids as they come."""
+    for _ in range(count):
+        packet = await client.next(mqtt5.PubAckPacket)
+        assert isinstance(packet, mqtt5.PubAckPacket)
+        ids.append(packet.packet_id)
+
+
 async def test_messages_in_the_segment_of_the_connack_are_taken_and_acknowledged():
     acknowledged: list[int] = []
 
     async def behave(client: Client) -> None:
         await client.welcome(publish(3) + publish(2))
-        for _ in range(2):
-            packet = await client.next(mqtt5.PubAckPacket)
-            assert isinstance(packet, mqtt5.PubAckPacket)
-            acknowledged.append(packet.packet_id)
+        await take_pubacks(client, 2, acknowledged)
         await wait_for_the_end(client)
 
     handler = Handler()
@@ -65,10 +70,7 @@ async def test_pubacks_go_out_in_the_order_of_receipt():
     async def behave(client: Client) -> None:
         await client.welcome()
         await client.send(b"".join(map(publish, ids)))
-        while len(acknowledged) < len(ids):
-            packet = await client.next(mqtt5.PubAckPacket)
-            assert isinstance(packet, mqtt5.PubAckPacket)
-            acknowledged.append(packet.packet_id)
+        await take_pubacks(client, len(ids), acknowledged)
         await wait_for_the_end(client)
 
     handler = Handler()
