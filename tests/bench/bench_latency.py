@@ -5,7 +5,6 @@ import os
 import time
 from contextlib import AsyncExitStack
 from datetime import datetime
-from http import HTTPStatus
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -17,9 +16,8 @@ from bench_workload import FACILITIES, SENSORS
 from sensorpipe_cli.runner import embedded
 from sensorpipe_cli.runner.child import Child, free_port
 from support import services
-from support.pipeline import ask_status
+from support.pipeline import until_ready
 from support.services import running
-from support.waiting import eventually, in_thread
 
 SECONDS = float(os.environ.get("BENCH_LATENCY_SECONDS", "60"))
 LATENESS = 2.0
@@ -83,8 +81,7 @@ async def _pipeline(stack: AsyncExitStack, folder: Path) -> tuple[Child, Child]:
 
     server, compactor = await start("server"), await start("compactor")
     # the broker drops what comes before the compactor has subscribed
-    ready = f"http://127.0.0.1:{compactor.port}/readyz"
-    await eventually(in_thread(lambda: ask_status(ready) == HTTPStatus.OK), state=compactor.tail)
+    await until_ready(compactor)
     for number, facility in enumerate(FACILITIES):
         sensor = folder / f"{facility}.yaml"
         sensor.write_text(SENSOR.format(name=f"bench-{number}", facility=facility))

@@ -19,7 +19,7 @@ from pymongo.errors import PyMongoError
 from sensorpipe_cli.runner import embedded
 from sensorpipe_cli.runner.child import Child, free_port
 from support import services
-from support.pipeline import addresses, ask, ask_status
+from support.pipeline import addresses, ask, ask_status, monitoring_url
 from support.stepped_clock import FAKETIME
 from support.waiting import eventually, in_thread
 
@@ -85,11 +85,10 @@ class Parts:
         await self.ready()
 
     async def ready(self) -> None:
-        """Wait until the compactor takes readings; raise AssertionError after 90 s."""
-        await eventually(in_thread(self._is_ready), state=self.children["compactor"].tail)
-
-    def _is_ready(self) -> bool:
-        return ask_status(f"http://127.0.0.1:{self.children['compactor'].port}/readyz") == 200
+        """Wait until the compactor takes readings, also if it ends and is started again."""
+        compactor = self.children["compactor"]
+        url = f"{monitoring_url(compactor)}/readyz"
+        await eventually(in_thread(lambda: ask_status(url) == 200), state=compactor.tail)
 
     async def stop(self) -> None:
         """Stop everything, and give the disks back."""

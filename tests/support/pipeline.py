@@ -67,12 +67,7 @@ class Pipeline:
 
     async def ready(self, child: Child) -> None:
         """Wait until a program says that it is ready."""
-        await eventually(in_thread(lambda: self._is_ready(child)), state=child.tail)
-
-    def _is_ready(self, child: Child) -> bool:
-        if child.returncode is not None:
-            raise AssertionError(child.exit_report())
-        return ask_status(f"{monitoring_url(child)}/readyz") == 200
+        await until_ready(child)
 
     async def restart(self, child: Child) -> None:
         """End a child with SIGTERM and start it again."""
@@ -131,7 +126,7 @@ class Pipeline:
         audit: dict[str, Any] = {}
 
         def enough() -> bool:
-            if not self._is_ready(self.server):
+            if not is_ready(self.server):
                 return False
             audit.update(self.integrity())
             return bool(audit["totals"]["count"] >= count)
@@ -149,6 +144,18 @@ def monitoring_url(child: Child) -> str:
     """Return the address of a program's metrics and health, without a slash at the end."""
     of_their_own = (child._environ or {})["SENSORPIPE_MONITORING"].rpartition(":")[2]
     return f"http://127.0.0.1:{child.port if of_their_own == '0' else of_their_own}"
+
+
+async def until_ready(child: Child) -> None:
+    """Wait until a program says that it is ready; raise AssertionError if it ends before."""
+    await eventually(in_thread(lambda: is_ready(child)), state=child.tail)
+
+
+def is_ready(child: Child) -> bool:
+    """Return whether a program says that it is ready; raise AssertionError if it has ended."""
+    if child.returncode is not None:
+        raise AssertionError(child.exit_report())
+    return ask_status(f"{monitoring_url(child)}/readyz") == 200
 
 
 def addresses(
