@@ -193,7 +193,7 @@ $(VENV)/.local: pyproject.toml uv.lock | $(UV)
 # compiled at once: the tests start hundreds of programs, in images often told to write no bytecode
 $(VENV)/.dev: export UV_COMPILE_BYTECODE := 1
 $(VENV)/.dev: pyproject.toml uv.lock | $(UV)
-	@echo 'Setting up .venv: the programs and what tests them, about 145 MB, once'
+	@echo 'Setting up .venv: the programs and what tests them, about 220 MB, once'
 	@$(call SYNC)
 	@touch $(VENV)/.local $@
 
