@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 import pytest
 from sensorpipe_server.api.http.problems import InvalidRequestError
+from sensorpipe_server.api.openapi.operation import Operation, Parameter
 from sensorpipe_server.api.params import NO_SENSOR, Params, parse_time_ms, read_cursor, write_cursor
 from sensorpipe_server.storage.documents import END_OF_TIME_MS, WindowKey
 from starlette.requests import Request
@@ -11,7 +12,9 @@ from starlette.requests import Request
 
 def params(query, *allowed):
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    return Params(Request({**scope, "query_string": query.encode()}), *allowed)
+    parameters = tuple(Parameter(name, "", {}) for name in allowed)
+    operation = Operation("/", "get", "", {}, parameters)
+    return Params(Request({**scope, "query_string": query.encode()}), operation)
 
 
 def errors(query, *allowed, read):

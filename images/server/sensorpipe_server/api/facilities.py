@@ -5,6 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sensorpipe_server.api import operations
 from sensorpipe_server.api.http.answers import encoded, json
 from sensorpipe_server.api.params import Params
 from sensorpipe_server.storage.documents import date
@@ -23,7 +24,7 @@ class FacilityList:
 
     async def answer(self, request: Request) -> Response:
         """Answer names, sensors and last windows; a new window may appear some seconds later."""
-        Params(request).check()
+        Params(request, operations.FACILITIES).check()
         found = await read_entries(self._lists, with_sensors=True)
         if not found:
             found = [FacilityEntry(name) async for name in facility_names(self._windows)]

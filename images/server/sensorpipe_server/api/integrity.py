@@ -10,6 +10,7 @@ from sensorpipe_schema.reading import MAX_AGE_MS
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sensorpipe_server.api import operations
 from sensorpipe_server.api.dead_letter_counts import DeadLetterCounts
 from sensorpipe_server.api.http.answers import json
 from sensorpipe_server.api.params import Params
@@ -165,7 +166,7 @@ class IntegrityReport:
 
         What is set aside is counted over all facilities: an invalid message names none.
         """
-        params = Params(request, "facility")
+        params = Params(request, operations.INTEGRITY)
         facility = params.facility()
         params.check()
         entries = await self._facilities(facility)

@@ -11,14 +11,12 @@ from sensorpipe_schema.names import NAME_RULE, is_name
 from starlette.requests import Request
 
 from sensorpipe_server.api.http.problems import InvalidRequestError
+from sensorpipe_server.api.openapi.operation import Operation
+from sensorpipe_server.api.openapi.parameters import MAX_NAMES
+from sensorpipe_server.api.operations import MAX_OFFSET
 from sensorpipe_server.storage.documents import END_OF_TIME_MS, WindowKey
 
 T = TypeVar("T")
-
-MAX_OFFSET: Final = 2**63 - 1
-
-MAX_NAMES: Final = 500
-"""Largest number of names in a list of a query."""
 
 MAX_PARAMETERS: Final = 20
 """Largest number of parameters of a query, unknown ones included."""
@@ -37,14 +35,16 @@ _is_place = re.compile(r"\d{15}/\d{1,15}", re.ASCII).fullmatch
 class Params:
     """Reads the query of a request; `check()` raises InvalidRequestError if anything is wrong.
 
-    A query of too many parameters is not read: the constructor raises InvalidRequestError.
+    Allowed are the parameters that the operation declares. The constructor raises
+    InvalidRequestError where there are too many of them to read.
     """
 
-    def __init__(self, request: Request, *allowed: str) -> None:
+    def __init__(self, request: Request, operation: Operation) -> None:
         parameters = request.url.query.count("&") + 1
         if parameters > MAX_PARAMETERS:
             error = f"Invalid query: at most {MAX_PARAMETERS} parameters; got {parameters}"
             raise InvalidRequestError([error])
+        allowed = operation.query_names
         self._query = request.query_params
         self._errors: list[str] = []
         for name in self._query:

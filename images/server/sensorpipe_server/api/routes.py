@@ -1,14 +1,15 @@
-"""The web application: the endpoint of each path."""
+"""The web application: the code of each operation of `operations.py`."""
 
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from sensorpipe_server.api import operations
 from sensorpipe_server.api.dead_letter_counts import DeadLetterCounts
 from sensorpipe_server.api.facilities import FacilityList
 from sensorpipe_server.api.http.problems import HANDLERS
-from sensorpipe_server.api.http.scans import Endpoint, Scans, ended_by_disconnect
+from sensorpipe_server.api.http.scans import Scans, ended_by_disconnect
 from sensorpipe_server.api.integrity import IntegrityReport
 from sensorpipe_server.api.sensors import WindowList
 from sensorpipe_server.api.stats import Stats
@@ -25,13 +26,13 @@ def application(
 ) -> Starlette:
     """Return the web application."""
     integrity = IntegrityReport(db, settling or Settling(), set_aside or _unknown)
-    table: dict[str, Endpoint] = {
-        "/api/sensors/{facility}": WindowList(db, page_limit).answer,
-        "/api/stats": Scans().limited(Stats(db).answer),
-        "/api/facilities": FacilityList(db).answer,
-        "/api/integrity": Scans().limited(integrity.answer),
+    endpoints = {
+        operations.WINDOWS: WindowList(db, page_limit).answer,
+        operations.STATS: Scans().limited(Stats(db).answer),
+        operations.FACILITIES: FacilityList(db).answer,
+        operations.INTEGRITY: Scans().limited(integrity.answer),
     }
-    routes = [Route(path, ended_by_disconnect(endpoint)) for path, endpoint in table.items()]
+    routes = [Route(each.path, ended_by_disconnect(code)) for each, code in endpoints.items()]
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False
     return app

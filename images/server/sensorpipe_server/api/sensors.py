@@ -5,6 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sensorpipe_server.api import operations
 from sensorpipe_server.api.http.answers import json
 from sensorpipe_server.api.http.scans import Scans
 from sensorpipe_server.api.params import Params, write_cursor
@@ -42,7 +43,7 @@ class WindowList:
         return await (self._limited_page if counts_much else self._page)(request)
 
     async def _page(self, request: Request) -> Response:
-        params = Params(request, "offset", "limit", "from", "to", "sensors", "cursor")
+        params = Params(request, operations.WINDOWS)
         facility = params.facility(request.path_params["facility"]) or ""
         offset, limit = params.offset(), params.limit(self._page_limit)
         start, end = params.span()

@@ -7,6 +7,7 @@ from sensorpipe_schema.compacted_reading_pb2 import Rollup
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sensorpipe_server.api import operations
 from sensorpipe_server.api.http.answers import encoded, json
 from sensorpipe_server.api.params import Params
 from sensorpipe_server.storage.mongodb import database
@@ -31,7 +32,7 @@ class Stats:
 
     async def answer(self, request: Request) -> Response:
         """Answer a list with one item for each facility that has any of the sensors."""
-        params = Params(request, "sensors", "from", "to", "facility")
+        params = Params(request, operations.STATS)
         sensors, facility = params.sensors(required=True), params.facility()
         start, end = params.span()
         params.check()

@@ -1,0 +1,52 @@
+"""What an operation of the API is made of; `api/operations.py` is the table of all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, Literal
+
+JSON: Final = "application/json"
+
+Schema = Mapping[str, Any]
+"""A JSON Schema, in the dialect of OpenAPI 3.1 (2020-12)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of requests."""
+
+    name: str
+    description: str
+    """What it means, its unit, and what is allowed that the schema does not say."""
+    schema: Schema
+    """Its allowed values, with the default; a list of names is an array, joined by commas."""
+    where: Literal["query", "path"] = "query"
+    required: bool = False
+    example: object = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operation:
+    """A path of the API, answered to GET and HEAD: the one place where all of this is declared.
+
+    The route, the parameters that `Params` lets pass, the OpenAPI document and docs/api.md follow
+    from it.
+    """
+
+    path: str
+    name: str
+    """Name that is unique in the API, such as `getStats`; generated clients call it so."""
+    summary: str
+    """What is answered, in a few words without a full stop."""
+    content: Mapping[str, Any]
+    """By media type the form of the answer: a type that msgspec encodes, or a Schema."""
+    parameters: tuple[Parameter, ...] = ()
+    description: str = ""
+    """What a caller has to know beyond the summary, in Markdown."""
+    problems: tuple[HTTPStatus, ...] = ()
+    """Errors beside those of all operations, each answered with a problem document."""
+
+    @property
+    def query_names(self) -> tuple[str, ...]:
+        """The names of the parameters that a query may have."""
+        return tuple(each.name for each in self.parameters if each.where == "query")
