@@ -2,11 +2,11 @@
 
 import random
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 from sensorpipe_schema.partial import Origin, Partial, encode
-from sensorpipe_server.api.params import parse_time_ms
 from sensorpipe_server.storage.documents import date
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.pace import Pace
@@ -137,7 +137,7 @@ async def test_deep_pages_are_those_that_a_cursor_comes_to(db, client):
         page = (await client.get(f"/api/sensors/hall_1?limit=20&cursor={cursor}")).json()
         starts += [item["window"]["start_time"] for item in page["data"]]
         cursor = page["pagination"].get("next")
-    assert starts == sorted(starts, key=parse_time_ms, reverse=True)
+    assert starts == sorted(starts, key=datetime.fromisoformat, reverse=True)
     for offset in range(0, len(starts) + 5, 3):
         page = (await client.get(f"/api/sensors/hall_1?limit=7&offset={offset}")).json()
         assert page["pagination"]["total"] == len(starts)

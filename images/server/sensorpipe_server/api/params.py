@@ -3,8 +3,8 @@
 import base64
 import binascii
 import re
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 from sensorpipe_schema.names import NAME_RULE, is_name
@@ -14,6 +14,7 @@ from sensorpipe_server.api.http.problems import InvalidRequestError
 from sensorpipe_server.api.openapi.operation import Operation
 from sensorpipe_server.api.openapi.parameters import MAX_NAMES
 from sensorpipe_server.api.operations import MAX_OFFSET
+from sensorpipe_server.api.times import Time, parse_time
 from sensorpipe_server.storage.documents import END_OF_TIME_MS, WindowKey
 
 T = TypeVar("T")
@@ -21,14 +22,8 @@ T = TypeVar("T")
 MAX_PARAMETERS: Final = 20
 """Largest number of parameters of a query, unknown ones included."""
 
-TIME_RULE: Final = "an RFC 3339 time such as 2026-01-02T03:04:05Z"
-
 NO_SENSOR: Final = "At least one valid sensor name must be provided"
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_time_parts = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+ -]\d\d:\d\d)", re.ASCII
-).fullmatch
 _is_place = re.compile(r"\d{15}/\d{1,15}", re.ASCII).fullmatch
 
 
@@ -36,15 +31,20 @@ class Params:
     """Reads the query of a request; `check()` raises InvalidRequestError if anything is wrong.
 
     Allowed are the parameters that the operation declares. The constructor raises
-    InvalidRequestError where there are too many of them to read.
+    InvalidRequestError where there are too many of them to read. The clock, in unix seconds, is
+    read once, so that all times of a request are relative to the same one.
     """
 
-    def __init__(self, request: Request, operation: Operation) -> None:
+    def __init__(
+        self, request: Request, operation: Operation, clock: Callable[[], float] = time.time
+    ) -> None:
         parameters = request.url.query.count("&") + 1
         if parameters > MAX_PARAMETERS:
             error = f"Invalid query: at most {MAX_PARAMETERS} parameters; got {parameters}"
             raise InvalidRequestError([error])
         allowed = operation.query_names
+        self.now_ms = int(clock() * 1000)
+        """When the request came, in unix milliseconds."""
         self._query = request.query_params
         self._errors: list[str] = []
         for name in self._query:
@@ -71,18 +71,26 @@ class Params:
         """Return the largest number of windows to answer with; 0 means `highest`."""
         return self._parse("limit", highest, lambda text: _whole(text, highest)) or highest
 
-    def span(self) -> tuple[int, int]:
-        """Return `from` and `to` in unix milliseconds, limited to times of windows."""
-        start = self._parse("from", None, parse_time_ms)
-        end = self._parse("to", None, parse_time_ms)
-        if start is not None and end is not None and start > end:
+    def span(self, default_from: str = "", default_to: str = "") -> tuple[int, int]:
+        """Return `from` and `to` in unix milliseconds, limited to times of windows.
+
+        The defaults are texts as in a query; empty ones are the bounds of all times.
+        """
+        start = self._time("from", default_from)
+        end = self._time("to", default_to)
+        low = 0 if start is None else start.unix_ms
+        high = END_OF_TIME_MS if end is None else end.unix_ms
+        if start is not None and end is not None and low > high:
+            asked = [self._query.get("from", default_from), self._query.get("to", default_to)]
             self._errors.append(
-                f"Invalid from: must not be after to; got {self._query['from']!r}"
-                f" and {self._query['to']!r}"
+                f"Invalid from: must not be after to; got {asked[0]!r} and {asked[1]!r}"
             )
-        low = 0 if start is None else start
-        high = END_OF_TIME_MS if end is None else end
-        return tuple(min(max(bound, 0), END_OF_TIME_MS) for bound in (low, high))  # type: ignore[return-value]  # two
+        return min(max(low, 0), END_OF_TIME_MS), min(max(high, 0), END_OF_TIME_MS)
+
+    def _time(self, name: str, default: str) -> Time | None:
+        """Return a time; None for an empty default, and for a wrong text, which is noted."""
+        unset = parse_time(default, self.now_ms) if default else None
+        return self._parse(name, unset, lambda text: parse_time(text, self.now_ms))
 
     def sensors(self, *, required: bool) -> list[str]:
         """Return sensor names; an empty list means all sensors."""
@@ -148,24 +156,3 @@ def _whole(text: str, highest: int) -> int:
     if len(digits) > len(str(highest)) or int(digits) > highest:
         raise ValueError(f"must be at most {highest}; got {text!r}")
     return int(digits)
-
-
-def parse_time_ms(text: str) -> int:
-    """Return unix milliseconds, a fraction of one rounded up, or raise ValueError.
-
-    In a query string an unescaped `+` means a space, so the offset `+02:00` arrives as in
-    `03:04:05 02:00`, which has no other meaning.
-    """
-    parts = _time_parts(text)
-    if parts is None:
-        raise ValueError(f"must be {TIME_RULE}; got {text!r}")
-    day, clock, fraction, zone = parts.groups()
-    zone = "+00:00" if zone in "Zz" else zone.replace(" ", "+")
-    try:
-        time = datetime.fromisoformat(f"{day}T{clock}{zone}")
-        since = time - _EPOCH
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"must be {TIME_RULE}; got {text!r}: {error}") from error
-    digits = f"{fraction or ''}000"
-    milliseconds = int(digits[:3]) + (int(f"0{digits[3:]}") > 0)
-    return since // timedelta(milliseconds=1) + milliseconds

@@ -5,6 +5,8 @@ from typing import Final
 from sensorpipe_schema.names import NAME_PATTERN, NAME_RULE
 
 from sensorpipe_server.api.openapi.operation import Parameter, Schema
+from sensorpipe_server.api.times import FIRST_SECOND, TIME_RULE
+from sensorpipe_server.storage.documents import END_OF_TIME_MS
 
 MAX_NAMES: Final = 500
 """Largest number of names in a list of a query."""
@@ -15,7 +17,16 @@ NAME: Final[Schema] = {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
 NAMES: Final[Schema] = {"type": "array", "items": NAME, "minItems": 1, "maxItems": MAX_NAMES}
 """A list of names, joined by commas."""
 
-_TIME: Final[Schema] = {"type": "string", "format": "date-time"}
+_RELATIVE: Final = "([0-9]{1,9}s|[0-9]{1,7}m|[0-9]{1,5}h|[0-9]{1,4}d|[0-9]{1,3}w)"
+
+_TIME: Final[Schema] = {
+    "anyOf": [
+        {"type": "string", "format": "date-time"},
+        {"type": "string", "format": "date"},
+        {"type": "string", "pattern": f"^(now|(now)?-{_RELATIVE})$"},
+        {"type": "integer", "minimum": FIRST_SECOND, "maximum": END_OF_TIME_MS - 1},
+    ]
+}
 
 FACILITY: Final = Parameter(
     "facility", f"One facility; all if it is left out. A name is {NAME_RULE}.", NAME
@@ -42,14 +53,14 @@ REQUIRED_SENSORS: Final = Parameter(
 
 FROM: Final = Parameter(
     "from",
-    "Windows that start at this time or later, an RFC 3339 time; not after `to`.",
+    f"Windows that start at this time or later, and not after `to`: {TIME_RULE}.",
     _TIME,
     example="2026-11-27T10:00:00Z",
 )
 
 TO: Final = Parameter(
     "to",
-    "Windows that start before this time, an RFC 3339 time.",
+    f"Windows that start before this time: {TIME_RULE}.",
     _TIME,
     example="2026-11-27T11:00:00Z",
 )
