@@ -46,6 +46,7 @@ def commands(page: Path) -> list[str]:
 def shape(line: str) -> str:
     """Return a line of output without what differs from run to run."""
     line = re.sub(r'"next": ?"\w+"', '"next": ""', line)
+    line = re.sub(r'"complete": ?(true|false)', '"complete": ', line)
     line = re.sub(r"-[0-9a-f]{12}\b", "-RUN", line)
     return re.sub(r"─+", "─", re.sub(r"[ ]+", " ", _number.sub("0", line))).strip()
 

@@ -61,6 +61,7 @@ async def test_an_item_has_the_statistics_of_its_readings(db, client):
     assert item == {
         "facility_name": "facility_1",
         "window": {"start_time": "2024-11-14T16:00:00Z", "end_time": "2024-11-14T16:00:10Z"},
+        "complete": True,
         "min_temperature": 19.25,
         "max_temperature": 21.5,
         "count_temperature": 3,

@@ -35,6 +35,7 @@ from sensorpipe_server.storage.rollups.rolling import Rolling
 from sensorpipe_server.storage.rollups.state import RollupState
 from sensorpipe_server.storage.rollups.totals import Total
 from sensorpipe_server.storage.rollups.writer import Renewal, RollupWriter
+from sensorpipe_server.storage.source_seqs import Settling
 from sensorpipe_server.storage.store import Outcome, Store
 from starlette.requests import Request
 from support.interrupted import interrupted_everywhere
@@ -353,7 +354,7 @@ async def test_a_page_read_while_windows_are_removed_is_that_of_before_or_after(
     found: list[dict[str, Any]] = []
 
     async def read() -> None:
-        answer = await WindowList(db, 20).answer(Request(asked))
+        answer = await WindowList(db, 20, Settling()).answer(Request(asked))
         found.append(json.loads(bytes(answer.body)))
 
     async for _ in interrupted_everywhere(

@@ -61,6 +61,12 @@ def test_a_window_settles_its_length_twice_the_lateness_and_the_storing_later():
     assert settles_at(tolerant, NOW) == NOW + 10 + 7_200 + STORING_SECONDS
 
 
+def test_a_window_is_complete_once_the_lateness_has_passed_after_its_end():
+    settling = Settling(lateness_ms=2_000)
+    assert not settling.is_complete(end_ms=10_000, now_ms=11_999)
+    assert settling.is_complete(end_ms=10_000, now_ms=12_000)
+
+
 def test_what_was_received_before_a_clock_was_set_back_is_old():
     settling = Settling()
     assert settles_at(settling, NOW + FUTURE_SECONDS + 1) <= NOW

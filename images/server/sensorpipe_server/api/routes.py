@@ -25,9 +25,10 @@ def application(
     set_aside: Callable[[], Awaitable[DeadLetterCounts]] | None = None,
 ) -> Starlette:
     """Return the web application."""
-    integrity = IntegrityReport(db, settling or Settling(), set_aside or _unknown)
+    settling = settling or Settling()
+    integrity = IntegrityReport(db, settling, set_aside or _unknown)
     endpoints = {
-        operations.WINDOWS: WindowList(db, page_limit).answer,
+        operations.WINDOWS: WindowList(db, page_limit, settling).answer,
         operations.STATS: Scans().limited(Stats(db).answer),
         operations.FACILITIES: FacilityList(db).answer,
         operations.INTEGRITY: Scans().limited(integrity.answer),

@@ -1,5 +1,7 @@
 """`GET /api/sensors/{facility}`: stored windows, newest first."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -17,6 +19,7 @@ from sensorpipe_server.storage.reads.counts import Counts, WindowQuery
 from sensorpipe_server.storage.reads.pages import Row, page_keys, rows
 from sensorpipe_server.storage.rollups.levels import WINDOWS
 from sensorpipe_server.storage.rollups.state import State
+from sensorpipe_server.storage.source_seqs import Settling
 
 
 class WindowList:
@@ -26,10 +29,18 @@ class WindowList:
     neighbouring ranges share none. With `sensors` only windows that have one of them.
     """
 
-    def __init__(self, db: Database, page_limit: int) -> None:
+    def __init__(
+        self,
+        db: Database,
+        page_limit: int,
+        settling: Settling,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._windows = database.windows(db)
         self._counts = Counts(db)
         self._page_limit = page_limit
+        self._settling = settling
+        self._clock = clock
         self._limited_page = Scans().limited(self._page)
 
     async def answer(self, request: Request) -> Response:
@@ -43,7 +54,7 @@ class WindowList:
         return await (self._limited_page if counts_much else self._page)(request)
 
     async def _page(self, request: Request) -> Response:
-        params = Params(request, operations.WINDOWS)
+        params = Params(request, operations.WINDOWS, self._clock)
         facility = params.facility(request.path_params["facility"]) or ""
         offset, limit = params.offset(), params.limit(self._page_limit)
         start, end = params.span()
@@ -58,7 +69,11 @@ class WindowList:
             return await self._read(kept, state, offset, limit, cursor)
 
         pagination, found = await self._counts.read_consistently(facility, read)
-        return json({"data": [item(row, sensors) for row in found], "pagination": pagination})
+        data = [self._item(row, sensors, params.now_ms) for row in found]
+        return json({"data": data, "pagination": pagination})
+
+    def _item(self, row: Row, sensors: list[str], now_ms: int) -> dict[str, Any]:
+        return item(row, sensors, complete=self._settling.is_complete(row.key.end_ms, now_ms))
 
     async def _read(
         self, query: WindowQuery, state: State, offset: int, limit: int, cursor: str | None
@@ -96,13 +111,14 @@ def _condition(query: WindowQuery, place: str = "") -> Document:
     return with_sensors({"_id": bounds}, query.sensors)
 
 
-def item(row: Row, sensors: list[str]) -> dict[str, Any]:
+def item(row: Row, sensors: list[str], *, complete: bool) -> dict[str, Any]:
     """Return a window as the API shows it."""
     key = row.key
     shown: dict[str, Any] = {
         "facility_name": key.facility,
         "window": {"start_time": date(key.start_ms), "end_time": date(key.end_ms)},
         "received_at": row.received_at,
+        "complete": complete,
     }
     for name, moments in sorted(row.sensors.items()):
         if sensors and name not in sensors:

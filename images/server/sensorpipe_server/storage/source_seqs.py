@@ -33,7 +33,16 @@ class Settling:
     """Says when a stored window proves that what is missing below its `seq` is lost."""
 
     def __init__(self, lateness_ms: int = 2_000) -> None:
+        self._lateness_ms = lateness_ms
         self._delay_seconds = 2 * lateness_ms / 1000 + STORING_SECONDS
+
+    def is_complete(self, end_ms: int, now_ms: int) -> bool:
+        """Whether only late readings can still change a window with this end, in unix milliseconds.
+
+        Until the lateness has passed after it, the window may be open: what is stored may be a
+        part of it.
+        """
+        return now_ms >= end_ms + self._lateness_ms
 
     def settles_at(self, received_at: datetime, length_ms: int, now: float) -> float:
         """Return that time, in unix seconds, for a stored window; `now` is the start of the query.

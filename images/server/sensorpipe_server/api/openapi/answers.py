@@ -34,6 +34,7 @@ class Window(TypedDict):
     facility_name: str
     window: Span
     received_at: datetime
+    complete: bool
 
 
 class Pagination(Struct):
