@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sensorpipe_server.api import operations
-from sensorpipe_server.api.http.answers import json
+from sensorpipe_server.api.http.answers import encoded, json
 from sensorpipe_server.api.http.scans import Scans
 from sensorpipe_server.api.params import Params, write_cursor
 from sensorpipe_server.storage.documents import Document, WindowKey, date, id_range
@@ -69,8 +69,8 @@ class WindowList:
             return await self._read(kept, state, offset, limit, cursor)
 
         pagination, found = await self._counts.read_consistently(facility, read)
-        data = [self._item(row, sensors, params.now_ms) for row in found]
-        return json({"data": data, "pagination": pagination})
+        items = (self._item(row, sensors, params.now_ms) for row in found)
+        return json({"data": await encoded(items), "pagination": pagination})
 
     def _item(self, row: Row, sensors: list[str], now_ms: int) -> dict[str, Any]:
         return item(row, sensors, complete=self._settling.is_complete(row.key.end_ms, now_ms))
@@ -86,7 +86,7 @@ class WindowList:
             keys = await page_keys(self._windows, _condition(query, cursor), 0, limit + 1)
         if len(keys) > limit:
             pagination["next"] = write_cursor(keys[limit - 1])
-        return pagination, await rows(self._windows, keys[:limit])
+        return pagination, await rows(self._windows, keys[:limit], query.sensors)
 
     async def _at(
         self, query: WindowQuery, state: State, offset: int, count: int

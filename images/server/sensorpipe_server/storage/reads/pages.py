@@ -4,7 +4,7 @@ A document has these values beside its partial, and those of a window are merged
 documents, so no partial is read, unless a document of the window is itemized or folded.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -28,7 +28,7 @@ from sensorpipe_server.storage.queries import (
 )
 from sensorpipe_server.storage.summaries import moments_of
 
-_PROJECTION: Final = {"partial": 0, "facility_name": 0, "window": 0}
+_ALL_SENSORS: Final = {"partial": 0, "facility_name": 0, "window": 0}
 
 _DOCUMENTS: Final = 4
 """Number of documents read for each window of a page in the first query."""
@@ -63,19 +63,24 @@ async def page_keys(
     return found
 
 
-async def rows(windows: database.Collection, keys: Sequence[WindowKey]) -> list[Row]:
-    """Return these windows, given newest first, as far as they exist."""
+async def rows(
+    windows: database.Collection, keys: Sequence[WindowKey], sensors: Collection[str] = ()
+) -> list[Row]:
+    """Return these windows, given newest first, as far as they exist.
+
+    With `sensors` only these sensors of each; windows that have none of them are left out.
+    """
     if not keys:
         return []
     found: dict[WindowKey, Row] = {}
     itemized: list[WindowKey] = []
-    for key, documents in (await _documents(windows, keys)).items():
+    for key, documents in (await _documents(windows, keys, sensors)).items():
         if _has_to_be_folded(documents):
             itemized.append(key)
         elif (row := _row(key, documents)) is not None:
             found[key] = row
     if itemized:
-        found |= {row.key: row for row in await _folded_rows(windows, itemized)}
+        found |= {row.key: row for row in await _folded_rows(windows, itemized, sensors)}
     return [found[key] for key in keys if key in found]
 
 
@@ -83,10 +88,11 @@ _Documents = list[tuple[DocumentKey, Document]]
 
 
 async def _documents(
-    windows: database.Collection, keys: Sequence[WindowKey]
+    windows: database.Collection, keys: Sequence[WindowKey], sensors: Collection[str]
 ) -> dict[WindowKey, _Documents]:
     found: dict[WindowKey, _Documents] = {}
-    batches = in_batches(windows, of_windows(keys), _PROJECTION, batch_size=_MAX_BATCH)
+    fields = _fields(sensors) if sensors else _ALL_SENSORS
+    batches = in_batches(windows, of_windows(keys), fields, batch_size=_MAX_BATCH)
     async with aclosing(batches):
         async for batch in batches:
             for document in batch:
@@ -94,6 +100,11 @@ async def _documents(
                 if key is not None:
                     found.setdefault(key.window, []).append((key, document))
     return found
+
+
+def _fields(sensors: Collection[str]) -> Document:
+    """Return a projection, so that MongoDB sends no more sensors than are shown."""
+    return {"received_at": 1, "itemized": 1, **{f"sensors.{name}": 1 for name in sensors}}
 
 
 def _has_to_be_folded(documents: _Documents) -> bool:
@@ -125,9 +136,11 @@ def _add(moments: dict[str, Moments], name: str, more: Moments) -> None:
     moments[name] = more if before is None else before.merge(more)
 
 
-async def _folded_rows(windows: database.Collection, keys: Iterable[WindowKey]) -> list[Row]:
+async def _folded_rows(
+    windows: database.Collection, keys: Iterable[WindowKey], sensors: Collection[str]
+) -> list[Row]:
     found: list[Row] = []
-    batches = folded_of(windows, list(keys))
+    batches = folded_of(windows, list(keys), sensors)
     async with aclosing(batches):
         async for batch in batches:
             for window in batch.windows:
