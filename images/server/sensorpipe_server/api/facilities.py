@@ -1,12 +1,11 @@
 """`GET /api/facilities`: the facilities, with their sensors and their last window."""
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from sensorpipe_server.api import operations
 from sensorpipe_server.api.http.answers import encoded, json
+from sensorpipe_server.api.openapi.answers import Facilities, Facility, Span
 from sensorpipe_server.api.params import Params
 from sensorpipe_server.storage.documents import date
 from sensorpipe_server.storage.mongodb import database
@@ -30,7 +29,7 @@ class FacilityList:
             found = [FacilityEntry(name) async for name in facility_names(self._windows)]
         entries = [each if each.is_whole else await self._complete(each) for each in found]
         items = (_item(each) for each in entries if each is not None)
-        return json({"data": await encoded(items)})
+        return json(Facilities(await encoded(items)))
 
     async def _complete(self, entry: FacilityEntry) -> FacilityEntry | None:
         """Return the completed entry of a facility; None if it has no window."""
@@ -41,12 +40,6 @@ class FacilityList:
         return entry._replace(sensors=sensors, last_ms=last.start_ms, last_end_ms=last.end_ms)
 
 
-def _item(entry: FacilityEntry) -> dict[str, Any]:
-    return {
-        "facility_name": entry.name,
-        "sensors": sorted(entry.sensors or ()),
-        "last_window": {
-            "start_time": date(entry.last_ms or 0),
-            "end_time": date(entry.last_end_ms or 0),
-        },
-    }
+def _item(entry: FacilityEntry) -> Facility:
+    last = Span(date(entry.last_ms or 0), date(entry.last_end_ms or 0))
+    return Facility(entry.name, sorted(entry.sensors or ()), last)

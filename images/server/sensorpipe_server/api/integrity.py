@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from sensorpipe_schema.compacted_reading_pb2 import Rollup, SensorSummary
 from sensorpipe_schema.reading import MAX_AGE_MS
 from starlette.requests import Request
@@ -12,7 +11,13 @@ from starlette.responses import Response
 
 from sensorpipe_server.api import operations
 from sensorpipe_server.api.dead_letter_counts import DeadLetterCounts
-from sensorpipe_server.api.http.answers import json
+from sensorpipe_server.api.http.answers import json, raw
+from sensorpipe_server.api.openapi.answers import (
+    Integrity,
+    IntegrityTotals,
+    SetAside,
+    SourceIntegrity,
+)
 from sensorpipe_server.api.params import Params
 from sensorpipe_server.storage.documents import END_OF_TIME_MS, date
 from sensorpipe_server.storage.fold import Window
@@ -33,8 +38,6 @@ from sensorpipe_server.storage.rollups.state import RollupState
 from sensorpipe_server.storage.source_seqs import Settling, SourceSeqs
 from sensorpipe_server.storage.summaries import is_sketch_right, sources_of
 
-_SUMS: Final = ("count", "lost", "pending", "duplicates", "removed")
-
 SILENT_MS: Final = MAX_AGE_MS
 """Longest silence of a source, in milliseconds, before its first reading that is not removed.
 
@@ -43,8 +46,6 @@ Every level is kept for longer than that.
 
 _LINE_BYTES: Final = 150
 """Approximate size in bytes of a line of the answer."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class IntegrityScan:
@@ -86,38 +87,42 @@ class IntegrityScan:
         for window in batch.windows:
             self._add_window(window)
 
-    def report(self, removed_ms: Mapping[str, int]) -> dict[str, Any]:
-        """Return the lines of the answer, each as it is sent, and the totals.
+    def report(self, removed_ms: Mapping[str, int], set_aside: SetAside) -> Integrity:
+        """Return the answer, whose lines are JSON already.
 
         `removed_ms` is, by facility, the moment in unix milliseconds before which all is removed.
         Earlier readings of a source that goes on after it are not lost.
         """
-        lines: list[msgspec.Raw] = []
-        sums = dict.fromkeys(_SUMS, 0)
+        lines: list[SourceIntegrity] = []
+        totals = IntegrityTotals(
+            count=0,
+            lost=0,
+            pending=0,
+            duplicates=0,
+            removed=0,
+            unidentified=self.unidentified,
+            sources=len(self.sources),
+            unreadable=self.unreadable,
+        )
         for (facility, sensor, src), seqs in sorted(self.sources.items()):
             began_before = seqs.began_ms < removed_ms.get(facility, -SILENT_MS) + SILENT_MS
-            line = {
-                "facility": facility,
-                "sensor": sensor,
-                "src": src,
-                "first": seqs.first,
-                "last": seqs.last,
-                "count": seqs.count,
-                **seqs.missing(from_one=not began_before)._asdict(),
-                "duplicates": seqs.duplicates,
-                "removed": seqs.first - 1 if began_before else 0,
-            }
-            for key in _SUMS:
-                sums[key] += line[key]
-            lines.append(msgspec.Raw(_encode(line)))
-        totals = {
-            **sums,
-            "unidentified": self.unidentified,
-            "sources": len(lines),
-            "unreadable": self.unreadable,
-        }
+            missing = seqs.missing(from_one=not began_before)
+            line = SourceIntegrity(
+                facility,
+                sensor,
+                src,
+                seqs.first,
+                seqs.last,
+                seqs.count,
+                missing.lost,
+                missing.pending,
+                seqs.duplicates,
+                removed=seqs.first - 1 if began_before else 0,
+            )
+            totals.add(line)
+            lines.append(raw(line))
         before = {name: date(each) for name, each in sorted(removed_ms.items())}
-        return {"data": lines, "totals": totals, "removed_before": before}
+        return Integrity(lines, totals, before, set_aside)
 
     def _add_window(self, window: Window) -> None:
         self.unreadable += window.unreadable
@@ -180,12 +185,12 @@ class IntegrityReport:
         # last, so that it includes what was removed meanwhile
         removed = await self._state.read_removed(lengths)
         removed_ms = {name: each[DAY.name] for name, each in removed.items() if DAY.name in each}
-        report = await aside(len(scan.sources) * _LINE_BYTES, scan.report, removed_ms)
+        dead = await self._set_aside()
+        set_aside = SetAside(dead.dead_letters, dead.refused, await fenced_total(self._logs))
+        report = await aside(len(scan.sources) * _LINE_BYTES, scan.report, removed_ms, set_aside)
         if scan.unreadable:
             report_unreadable()
-        dead = await self._set_aside()
-        set_aside = {**dead._asdict(), "fenced": await fenced_total(self._logs)}
-        return json({**report, "set_aside": set_aside})
+        return json(report)
 
     async def _facilities(self, name: str | None) -> Iterable[FacilityEntry]:
         """Return one facility, or all: those that have windows, and those that had some before."""

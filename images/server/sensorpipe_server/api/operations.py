@@ -23,7 +23,7 @@ MAX_OFFSET: Final = 2**63 - 1
 WINDOWS: Final = Operation(
     "/api/sensors/{facility}",
     "getWindows",
-    "stored windows, newest first",
+    "Stored windows of a facility, newest first",
     {JSON: Windows},
     (
         PATH_FACILITY,
@@ -54,7 +54,7 @@ WINDOWS: Final = Operation(
 STATS: Final = Operation(
     "/api/stats",
     "getStats",
-    "statistics of all readings of a time range, for each facility",
+    "Statistics of all readings of a time range, for each facility",
     {JSON: list[FacilityStats]},
     (REQUIRED_SENSORS, FROM, TO, FACILITY),
 )
@@ -62,14 +62,21 @@ STATS: Final = Operation(
 FACILITIES: Final = Operation(
     "/api/facilities",
     "getFacilities",
-    "the facilities, with their sensors and their last window",
+    "The facilities, with their sensors and their last window",
     {JSON: Facilities},
 )
 
 INTEGRITY: Final = Operation(
     "/api/integrity",
     "getIntegrity",
-    "whether every reading was counted exactly once",
+    "Whether every reading was counted exactly once",
     {JSON: Integrity},
     (FACILITY,),
+)
+
+OPENAPI: Final = Operation(
+    "/openapi.json",
+    "getOpenApi",
+    "This API, as an OpenAPI 3.1 document",
+    {JSON: {"type": "object"}},
 )

@@ -11,6 +11,7 @@ from sensorpipe_server.api.facilities import FacilityList
 from sensorpipe_server.api.http.problems import HANDLERS
 from sensorpipe_server.api.http.scans import Scans, ended_by_disconnect
 from sensorpipe_server.api.integrity import IntegrityReport
+from sensorpipe_server.api.openapi_json import OpenApi
 from sensorpipe_server.api.sensors import WindowList
 from sensorpipe_server.api.stats import Stats
 from sensorpipe_server.storage.mongodb import database
@@ -33,6 +34,8 @@ def application(
         operations.FACILITIES: FacilityList(db).answer,
         operations.INTEGRITY: Scans().limited(integrity.answer),
     }
+    described = [*endpoints, operations.OPENAPI]
+    endpoints[operations.OPENAPI] = OpenApi(described, page_limit).answer
     routes = [Route(each.path, ended_by_disconnect(code)) for each, code in endpoints.items()]
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,6 +10,7 @@ from starlette.responses import Response
 from sensorpipe_server.api import operations
 from sensorpipe_server.api.http.answers import encoded, json
 from sensorpipe_server.api.http.scans import Scans
+from sensorpipe_server.api.openapi.answers import Pagination, Span, Windows, WindowValues
 from sensorpipe_server.api.params import Params, write_cursor
 from sensorpipe_server.storage.documents import Document, WindowKey, date, id_range
 from sensorpipe_server.storage.mongodb import database
@@ -62,7 +63,7 @@ class WindowList:
         params.check()
         query = WindowQuery(facility, start, end, sensors)
 
-        async def read(state: State) -> tuple[dict[str, Any], list[Row]]:
+        async def read(state: State) -> tuple[Pagination, list[Row]]:
             # removed windows may still exist; no total counts them
             kept_ms = max(start, state.removed.get(WINDOWS, 0))
             kept = query._replace(from_ms=kept_ms)
@@ -70,22 +71,22 @@ class WindowList:
 
         pagination, found = await self._counts.read_consistently(facility, read)
         items = (self._item(row, sensors, params.now_ms) for row in found)
-        return json({"data": await encoded(items), "pagination": pagination})
+        return json(Windows(await encoded(items), pagination))
 
-    def _item(self, row: Row, sensors: list[str], now_ms: int) -> dict[str, Any]:
+    def _item(self, row: Row, sensors: list[str], now_ms: int) -> WindowValues:
         return item(row, sensors, complete=self._settling.is_complete(row.key.end_ms, now_ms))
 
     async def _read(
         self, query: WindowQuery, state: State, offset: int, limit: int, cursor: str | None
-    ) -> tuple[dict[str, Any], list[Row]]:
-        pagination: dict[str, Any] = {"limit": limit}
+    ) -> tuple[Pagination, list[Row]]:
+        pagination = Pagination(limit=limit)
         if cursor is None:
             total, keys = await self._at(query, state, offset, limit + 1)
-            pagination = {"offset": offset, **pagination, "total": total}
+            pagination = Pagination(offset=offset, limit=limit, total=total)
         else:  # with a cursor no total is needed, which takes longest
             keys = await page_keys(self._windows, _condition(query, cursor), 0, limit + 1)
         if len(keys) > limit:
-            pagination["next"] = write_cursor(keys[limit - 1])
+            pagination.next = write_cursor(keys[limit - 1])
         return pagination, await rows(self._windows, keys[:limit], query.sensors)
 
     async def _at(
@@ -111,12 +112,12 @@ def _condition(query: WindowQuery, place: str = "") -> Document:
     return with_sensors({"_id": bounds}, query.sensors)
 
 
-def item(row: Row, sensors: list[str], *, complete: bool) -> dict[str, Any]:
+def item(row: Row, sensors: list[str], *, complete: bool) -> WindowValues:
     """Return a window as the API shows it."""
     key = row.key
     shown: dict[str, Any] = {
         "facility_name": key.facility,
-        "window": {"start_time": date(key.start_ms), "end_time": date(key.end_ms)},
+        "window": Span(date(key.start_ms), date(key.end_ms)),
         "received_at": row.received_at,
         "complete": complete,
     }
@@ -128,4 +129,4 @@ def item(row: Row, sensors: list[str], *, complete: bool) -> dict[str, Any]:
         shown[f"max_{name}"] = moments.max
         shown[f"stdev_{name}"] = moments.stdev
         shown[f"count_{name}"] = moments.count
-    return shown
+    return cast("WindowValues", shown)  # with keys that a TypedDict cannot name

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from sensorpipe_server.api import operations
 from sensorpipe_server.api.http.answers import encoded, json
+from sensorpipe_server.api.openapi.answers import SensorStats
 from sensorpipe_server.api.params import Params
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
@@ -18,7 +19,7 @@ from sensorpipe_server.storage.reads.ranges import Ranges, Span
 from sensorpipe_server.storage.rollups.levels import Level
 from sensorpipe_server.storage.rollups.totals import SensorTotal, Total
 
-_PERCENTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+_QUANTILES: Final = (0.5, 0.95, 0.99)
 
 
 class Stats:
@@ -82,16 +83,18 @@ def _entry(facility: str, total: Total | None, sensors: Sequence[str]) -> dict[s
     return entry
 
 
-def _statistics(total: SensorTotal) -> dict[str, float]:
+def _statistics(total: SensorTotal) -> SensorStats:
     moments = total.moments
-    quantiles = total.sketch.quantiles(*_PERCENTILES.values())
-    return {
-        "stdev": moments.stdev,
-        "avg": moments.mean,
-        "min": moments.min,
-        "max": moments.max,
-        "count": moments.count,
-    } | {
-        name: min(max(value, moments.min), moments.max)
-        for name, value in zip(_PERCENTILES, quantiles, strict=True)
-    }
+    p50, p95, p99 = (
+        min(max(value, moments.min), moments.max) for value in total.sketch.quantiles(*_QUANTILES)
+    )
+    return SensorStats(
+        stdev=moments.stdev,
+        avg=moments.mean,
+        min=moments.min,
+        max=moments.max,
+        count=moments.count,
+        p50=p50,
+        p95=p95,
+        p99=p99,
+    )

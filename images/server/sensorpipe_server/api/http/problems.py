@@ -6,10 +6,13 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 from pymongo.errors import PyMongoError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
+from sensorpipe_server.api.openapi.answers import Problem
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +29,9 @@ class InvalidRequestError(Exception):
 
 def document(status: int, detail: str, path: str, errors: Sequence[str] = ()) -> bytes:
     """Return a problem document about a request for a path."""
-    content: dict[str, object] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "instance": path,
-    }
-    if errors:
-        content["errors"] = errors
-    return msgspec.json.encode(content)
+    title = HTTPStatus(status).phrase
+    found = list(errors) or UNSET
+    return msgspec.json.encode(Problem("about:blank", title, status, detail, path, found))
 
 
 def problem(

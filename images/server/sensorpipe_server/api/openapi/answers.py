@@ -1,24 +1,44 @@
-"""The forms of the API's answers in JSON, from which the OpenAPI document is made."""
+"""The forms of the API's JSON answers, which it encodes and from which its document is made.
+
+`null` stands for a number that JSON cannot hold.
+"""
 
 from datetime import datetime
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, TypedDict
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+Time = Annotated[datetime, Meta(tz=True, examples=["2026-11-27T10:00:00Z"])]
+"""A time in UTC, as RFC 3339 has it."""
+
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Problem(Struct):
+    """Why a request was not answered (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: Annotated[str, Meta(description="The path of the request.")]
+    errors: Annotated[list[str], Meta(description="All that is wrong.")] | UnsetType = UNSET
+
 
 class Span(Struct):
-    """When a window starts and ends."""
+    """Start, inclusive, and end, exclusive."""
 
-    start_time: datetime
-    end_time: datetime
+    start_time: Time
+    end_time: Time
 
 
 class Facility(Struct):
     """A facility that has sent readings."""
 
     facility_name: str
-    sensors: list[str]
-    """In alphabetical order; 10,000 at most are listed."""
+    sensors: Annotated[
+        list[str], Meta(description="In alphabetical order. Of more than 10,000 some are missing.")
+    ]
     last_window: Span
 
 
@@ -28,73 +48,110 @@ class Facilities(Struct):
     data: list[Facility]
 
 
-class Window(TypedDict):
-    """A window of a facility, with five values of each sensor that has readings in it."""
+class WindowValues(TypedDict):
+    """A window of a facility.
+
+    Beside these fields it has `avg_X`, `min_X`, `max_X`, `stdev_X` and `count_X` of each sensor X
+    with readings in it.
+    """
 
     facility_name: str
     window: Span
-    received_at: datetime
-    complete: bool
+    received_at: Annotated[
+        datetime, Meta(tz=True, description="When its last readings were stored.")
+    ]
+    complete: Annotated[
+        bool,
+        Meta(description="Its end and the lateness have passed; only late readings may change it."),
+    ]
 
 
-class Pagination(Struct):
-    """Which page this is, and where the next one begins."""
+Window = Annotated[
+    WindowValues,
+    Meta(
+        extra_json_schema={
+            "patternProperties": {
+                "^(avg|min|max)_": {"type": "number"},
+                "^stdev_": {"type": ["number", "null"]},
+                "^count_": {"type": "integer", "minimum": 1},
+            }
+        }
+    ),
+]
 
-    limit: int
-    offset: int | UnsetType = UNSET
-    total: int | UnsetType = UNSET
-    next: str | UnsetType = UNSET
+
+class Pagination(Struct, kw_only=True):
+    """The place of a page."""
+
+    offset: Annotated[Count, Meta(description="Not with `cursor`.")] | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1)]
+    total: (
+        Annotated[Count, Meta(description="Number of all windows. Not with `cursor`.")] | UnsetType
+    ) = UNSET
+    next: (
+        Annotated[str, Meta(description="The `cursor` of the next page; missing on the last one.")]
+        | UnsetType
+    ) = UNSET
 
 
 class Windows(Struct):
-    """A page of windows, newest first."""
+    """A page of windows."""
 
-    data: list[
-        Annotated[
-            Window,
-            Meta(
-                extra_json_schema={
-                    "patternProperties": {
-                        "^(avg|min|max|stdev)_": {"type": "number"},
-                        "^count_": {"type": "integer"},
-                    }
-                }
-            ),
-        ]
-    ]
+    data: list[Window]
     pagination: Pagination
 
 
 class SensorStats(Struct):
-    """Statistics of all readings of a sensor in a time range."""
+    """Statistics of the readings of a sensor themselves, exact for any grouping of windows.
 
-    stdev: float
+    `stdev` is the sample standard deviation. The quantiles are within 1 %.
+    """
+
+    stdev: float | None
     avg: float
     min: float
     max: float
-    count: int
+    count: Annotated[int, Meta(ge=1)]
     p50: float
     p95: float
     p99: float
 
 
-FacilityStats = dict[str, Any]
-"""The facility as `_id`, and the SensorStats of each sensor by its name."""
+FacilityStats = Annotated[
+    dict[str, SensorStats],
+    Meta(
+        description="The facility as `_id`, and the statistics of each sensor by its name.",
+        extra_json_schema={"properties": {"_id": {"type": "string"}}, "required": ["_id"]},
+    ),
+]
 
 
 class SourceIntegrity(Struct):
-    """What is stored of one source: one run of the publisher of one sensor."""
+    """What is stored of a source: of one run of the publisher of one sensor."""
 
     facility: str
     sensor: str
-    src: str
-    first: int
-    last: int
-    count: int
-    lost: int
-    pending: int
-    duplicates: int
-    removed: int
+    src: Annotated[str, Meta(description="Identifies the run.")]
+    first: Annotated[int, Meta(description="Lowest `seq` stored.")]
+    last: Annotated[int, Meta(description="Highest `seq` stored.")]
+    count: Annotated[int, Meta(description="Readings stored, each `seq` once.")]
+    lost: Annotated[
+        int,
+        Meta(
+            description="Missing `seq` from 1 to `last`; for a source with `removed`, from `first`."
+        ),
+    ]
+    pending: Annotated[
+        int,
+        Meta(
+            description="Missing, but possibly in a window that is still open; neither lost nor a "
+            "fault."
+        ),
+    ]
+    duplicates: Annotated[int, Meta(description="`seq` that are stored more than once.")]
+    removed: Annotated[
+        int, Meta(description="`seq` below `first` that retention has removed; not lost.")
+    ]
 
 
 class IntegrityTotals(Struct):
@@ -105,23 +162,57 @@ class IntegrityTotals(Struct):
     pending: int
     duplicates: int
     removed: int
-    unidentified: int
+    unidentified: Annotated[int, Meta(description="Readings without `src` and `seq`.")]
     sources: int
-    unreadable: int
+    unreadable: Annotated[
+        int,
+        Meta(
+            description="Stored documents, or parts of them, that cannot be read; every answer "
+            "leaves them out."
+        ),
+    ]
+
+    def add(self, source: SourceIntegrity) -> None:
+        """Add what is stored of a source."""
+        self.count += source.count
+        self.lost += source.lost
+        self.pending += source.pending
+        self.duplicates += source.duplicates
+        self.removed += source.removed
 
 
 class SetAside(Struct):
     """Messages that are not counted, over all facilities."""
 
-    dead_letters: int | None
-    refused: int | None
-    fenced: int
+    dead_letters: Annotated[
+        int | None,
+        Meta(
+            description="Messages that are not readings, as many as Kafka holds; null where Kafka "
+            "does not answer."
+        ),
+    ]
+    refused: Annotated[
+        int | None,
+        Meta(description="Partials that could not be stored, as many as Kafka holds."),
+    ]
+    fenced: Annotated[
+        int,
+        Meta(
+            description="Partials of a compactor that was replaced; their readings were sent again."
+        ),
+    ]
 
 
 class Integrity(Struct):
-    """Whether every reading was counted exactly once."""
+    """A line for each facility, sensor and source, the totals, and what is not in them."""
 
     data: list[SourceIntegrity]
     totals: IntegrityTotals
-    removed_before: dict[str, datetime]
+    removed_before: Annotated[
+        dict[str, Time],
+        Meta(
+            description="For each facility from which retention removes even the coarsest level: "
+            "the time before which nothing is kept."
+        ),
+    ]
     set_aside: SetAside

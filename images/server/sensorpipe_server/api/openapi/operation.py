@@ -1,7 +1,7 @@
 """What an operation of the API is made of; `api/operations.py` is the table of all."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, Literal
 
@@ -22,7 +22,8 @@ class Parameter:
     """Its allowed values, with the default; a list of names is an array, joined by commas."""
     where: Literal["query", "path"] = "query"
     required: bool = False
-    example: object = None
+    example: Any = None
+    """A value that `schema` allows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,14 +38,14 @@ class Operation:
     name: str
     """Name that is unique in the API, such as `getStats`; generated clients call it so."""
     summary: str
-    """What is answered, in a few words without a full stop."""
+    """What is answered, a line without a full stop."""
     content: Mapping[str, Any]
     """By media type the form of the answer: a type that msgspec encodes, or a Schema."""
     parameters: tuple[Parameter, ...] = ()
     description: str = ""
     """What a caller has to know beyond the summary, in Markdown."""
-    problems: tuple[HTTPStatus, ...] = ()
-    """Errors beside those of all operations, each answered with a problem document."""
+    problems: Mapping[HTTPStatus, str] = field(default_factory=dict)
+    """Errors beside those of all operations: by status, when it is answered."""
 
     @property
     def query_names(self) -> tuple[str, ...]:

@@ -11,36 +11,41 @@ from sensorpipe_server.storage.documents import END_OF_TIME_MS
 MAX_NAMES: Final = 500
 """Largest number of names in a list of a query."""
 
-NAME: Final[Schema] = {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
+_RELATIVE: Final = "([0-9]{1,9}s|[0-9]{1,7}m|[0-9]{1,5}h|[0-9]{1,4}d|[0-9]{1,3}w)"
+
+SCHEMAS: Final[dict[str, Schema]] = {
+    "Name": {"type": "string", "pattern": f"^{NAME_PATTERN}$", "description": f"{NAME_RULE}."},
+    "Time": {
+        "description": f"{TIME_RULE}.",
+        "anyOf": [
+            {"type": "string", "format": "date-time"},
+            {"type": "string", "format": "date"},
+            {"type": "string", "pattern": f"^(now|(now)?-{_RELATIVE})$"},
+            {"type": "integer", "minimum": FIRST_SECOND, "maximum": END_OF_TIME_MS - 1},
+        ],
+    },
+}
+"""Components of the document: the values of parameters."""
+
+NAME: Final[Schema] = {"$ref": "#/components/schemas/Name"}
 """The name of a facility or of a sensor."""
 
 NAMES: Final[Schema] = {"type": "array", "items": NAME, "minItems": 1, "maxItems": MAX_NAMES}
 """A list of names, joined by commas."""
 
-_RELATIVE: Final = "([0-9]{1,9}s|[0-9]{1,7}m|[0-9]{1,5}h|[0-9]{1,4}d|[0-9]{1,3}w)"
+TIME: Final[Schema] = {"$ref": "#/components/schemas/Time"}
 
-_TIME: Final[Schema] = {
-    "anyOf": [
-        {"type": "string", "format": "date-time"},
-        {"type": "string", "format": "date"},
-        {"type": "string", "pattern": f"^(now|(now)?-{_RELATIVE})$"},
-        {"type": "integer", "minimum": FIRST_SECOND, "maximum": END_OF_TIME_MS - 1},
-    ]
-}
-
-FACILITY: Final = Parameter(
-    "facility", f"One facility; all if it is left out. A name is {NAME_RULE}.", NAME
-)
+FACILITY: Final = Parameter("facility", "One facility; all if it is left out.", NAME)
 
 PATH_FACILITY: Final = Parameter(
-    "facility", f"The facility: {NAME_RULE}.", NAME, where="path", required=True, example="hall_1"
+    "facility", "The facility.", NAME, where="path", required=True, example="hall_1"
 )
 
 SENSORS: Final = Parameter(
     "sensors",
     f"Names of sensors, separated by commas, {MAX_NAMES} at most; all if it is left out.",
     NAMES,
-    example="temperature,humidity",
+    example=["temperature", "humidity"],
 )
 
 REQUIRED_SENSORS: Final = Parameter(
@@ -48,19 +53,19 @@ REQUIRED_SENSORS: Final = Parameter(
     f"Names of sensors, separated by commas, {MAX_NAMES} at most.",
     NAMES,
     required=True,
-    example="temperature,humidity",
+    example=["temperature", "humidity"],
 )
 
 FROM: Final = Parameter(
     "from",
-    f"Windows that start at this time or later, and not after `to`: {TIME_RULE}.",
-    _TIME,
+    "Windows that start at this time or later; not after `to`.",
+    TIME,
     example="2026-11-27T10:00:00Z",
 )
 
 TO: Final = Parameter(
     "to",
-    f"Windows that start before this time: {TIME_RULE}.",
-    _TIME,
+    "Windows that start before this time.",
+    TIME,
     example="2026-11-27T11:00:00Z",
 )

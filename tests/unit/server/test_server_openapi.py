@@ -1,0 +1,117 @@
+"""The OpenAPI document: valid, complete, and true to the code that answers."""
+
+import json
+import re
+from typing import Any
+from unittest.mock import MagicMock
+
+import jsonschema
+import pytest
+import schemathesis
+from sensorpipe_server.api.routes import application
+from starlette.testclient import TestClient
+
+PAGE_LIMIT = 50
+
+
+@pytest.fixture(scope="module")
+def app():
+    return application(MagicMock(), page_limit=PAGE_LIMIT)
+
+
+@pytest.fixture(scope="module")
+def document(app) -> dict[str, Any]:
+    answer = TestClient(app).get("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+def operations(document):
+    return {path: item["get"] for path, item in document["paths"].items()}
+
+
+def parameters(document):
+    return [each for one in operations(document).values() for each in one.get("parameters", ())]
+
+
+def allows(document, schema, value):
+    """Whether a schema of the document allows a value, its formats included."""
+    whole = {**document, **schema}
+    checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
+    return jsonschema.Draft202012Validator(whole, format_checker=checker).is_valid(value)
+
+
+def test_it_is_openapi_3_1(document):
+    assert document["openapi"] == "3.1.0"
+    schemathesis.openapi.from_dict(document).validate()
+
+
+def test_its_schemas_are_json_schemas(document):
+    for schema in (*document["components"]["schemas"].values(), *schemas_in(document["paths"])):
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def schemas_in(part):
+    """Yield each schema of parameters and answers."""
+    if isinstance(part, dict):
+        if isinstance(part.get("schema"), dict):
+            yield part["schema"]
+        for each in part.values():
+            yield from schemas_in(each)
+    if isinstance(part, list):
+        for each in part:
+            yield from schemas_in(each)
+
+
+def test_whatever_it_refers_to_is_in_it(document):
+    for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(document))):
+        part = document
+        for key in reference.split("/"):
+            part = part[key]
+
+
+def test_nothing_of_its_components_is_unused(document):
+    text = json.dumps(document)
+    for kind, some in document["components"].items():
+        for name in some:
+            assert f'"#/components/{kind}/{name}"' in text
+
+
+def test_each_route_is_described_and_nothing_else(app, document):
+    assert [route.path for route in app.routes] == list(document["paths"])
+
+
+def test_each_operation_has_a_name_of_its_own_and_says_what_it_answers(document):
+    named = [each["operationId"] for each in operations(document).values()]
+    assert len({*named}) == len(named)
+    for operation in operations(document).values():
+        assert re.fullmatch(r"[A-Z].{10,100}[^.]", operation["summary"])
+
+
+def test_each_parameter_says_what_it_means_and_its_example_is_allowed(document):
+    for parameter in parameters(document):
+        assert re.fullmatch(r"[A-Z].{5,}\.", parameter["description"], re.DOTALL)
+        for key in ("example", "default"):
+            value = parameter.get(key, parameter["schema"].get(key))
+            assert value is None or allows(document, parameter["schema"], value), parameter
+
+
+def test_the_page_limit_is_the_setting(document):
+    (limit,) = (each for each in parameters(document) if each["name"] == "limit")
+    assert limit["schema"] == {"type": "integer", "minimum": 0, "maximum": 50, "default": 50}
+
+
+def test_a_parameter_of_the_path_is_in_it(document):
+    for path, operation in operations(document).items():
+        in_path = [p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"]
+        assert in_path == re.findall(r"{(\w+)}", path)
+
+
+def test_errors_are_problem_documents(document):
+    answers = document["components"]["responses"]
+    for operation in operations(document).values():
+        assert {"400", "503", "default"} <= {*operation["responses"]}
+    for answer in answers.values():
+        schema = {"$ref": "#/components/schemas/Problem"}
+        assert answer["content"] == {"application/problem+json": {"schema": schema}}
