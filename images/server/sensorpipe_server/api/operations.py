@@ -45,7 +45,7 @@ WINDOWS: Final = Operation(
             "cursor",
             "Empty for the first page, then the `next` of the previous answer; not together with "
             "`offset`.",
-            {"type": "string"},
+            {"type": "string", "pattern": "^[A-Za-z0-9_-]*$"},
             example="",
         ),
     ),

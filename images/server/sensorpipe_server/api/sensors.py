@@ -10,7 +10,7 @@ from starlette.responses import Response
 from sensorpipe_server.api import operations
 from sensorpipe_server.api.http.answers import encoded, json
 from sensorpipe_server.api.http.scans import Scans
-from sensorpipe_server.api.openapi.answers import Pagination, Span, Windows, WindowValues
+from sensorpipe_server.api.openapi.answers import Pagination, Span, Window, Windows
 from sensorpipe_server.api.params import Params, write_cursor
 from sensorpipe_server.storage.documents import Document, WindowKey, date, id_range
 from sensorpipe_server.storage.mongodb import database
@@ -73,7 +73,7 @@ class WindowList:
         items = (self._item(row, sensors, params.now_ms) for row in found)
         return json(Windows(await encoded(items), pagination))
 
-    def _item(self, row: Row, sensors: list[str], now_ms: int) -> WindowValues:
+    def _item(self, row: Row, sensors: list[str], now_ms: int) -> Window:
         return item(row, sensors, complete=self._settling.is_complete(row.key.end_ms, now_ms))
 
     async def _read(
@@ -112,7 +112,7 @@ def _condition(query: WindowQuery, place: str = "") -> Document:
     return with_sensors({"_id": bounds}, query.sensors)
 
 
-def item(row: Row, sensors: list[str], *, complete: bool) -> WindowValues:
+def item(row: Row, sensors: list[str], *, complete: bool) -> Window:
     """Return a window as the API shows it."""
     key = row.key
     shown: dict[str, Any] = {
@@ -129,4 +129,4 @@ def item(row: Row, sensors: list[str], *, complete: bool) -> WindowValues:
         shown[f"max_{name}"] = moments.max
         shown[f"stdev_{name}"] = moments.stdev
         shown[f"count_{name}"] = moments.count
-    return cast("WindowValues", shown)  # with keys that a TypedDict cannot name
+    return cast("Window", shown)  # with keys that a TypedDict cannot name

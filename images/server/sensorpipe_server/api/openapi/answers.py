@@ -3,8 +3,9 @@
 `null` stands for a number that JSON cannot hold.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, TypedDict
+from typing import Annotated, Any, Final, TypedDict
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -12,6 +13,15 @@ Time = Annotated[datetime, Meta(tz=True, examples=["2026-11-27T10:00:00Z"])]
 """A time in UTC, as RFC 3339 has it."""
 
 Count = Annotated[int, Meta(ge=0)]
+
+PATTERNS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "Window": {
+        "^(avg|min|max)_": {"type": "number"},
+        "^stdev_": {"type": ["number", "null"]},
+        "^count_": {"type": "integer", "minimum": 1},
+    }
+}
+"""By form the patterns of its further keys, which have names of sensors, with their schemas."""
 
 
 class Problem(Struct):
@@ -48,7 +58,7 @@ class Facilities(Struct):
     data: list[Facility]
 
 
-class WindowValues(TypedDict):
+class Window(TypedDict):
     """A window of a facility.
 
     Beside these fields it has `avg_X`, `min_X`, `max_X`, `stdev_X` and `count_X` of each sensor X
@@ -64,20 +74,6 @@ class WindowValues(TypedDict):
         bool,
         Meta(description="Its end and the lateness have passed; only late readings may change it."),
     ]
-
-
-Window = Annotated[
-    WindowValues,
-    Meta(
-        extra_json_schema={
-            "patternProperties": {
-                "^(avg|min|max)_": {"type": "number"},
-                "^stdev_": {"type": ["number", "null"]},
-                "^count_": {"type": "integer", "minimum": 1},
-            }
-        }
-    ),
-]
 
 
 class Pagination(Struct, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from sensorpipe_server.api.http.problems import MEDIA_TYPE
-from sensorpipe_server.api.openapi.answers import Problem
+from sensorpipe_server.api.openapi.answers import PATTERNS, Problem
 from sensorpipe_server.api.openapi.operation import Operation, Parameter, Schema
 from sensorpipe_server.api.openapi.parameters import SCHEMAS
 
@@ -113,7 +113,9 @@ def _schema(form: Any, schemas: dict[str, Any]) -> Any:
     (schema,), components = msgspec.json.schema_components(
         [form], ref_template="#/components/schemas/{name}"
     )
-    schemas.update({name: _tidy(each) for name, each in components.items()})
+    for name, each in components.items():
+        patterns = {"patternProperties": PATTERNS[name]} if name in PATTERNS else {}
+        schemas[name] = {**_tidy(each), **patterns}
     return _tidy(schema)
 
 

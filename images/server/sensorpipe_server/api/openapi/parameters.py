@@ -21,7 +21,8 @@ SCHEMAS: Final[dict[str, Schema]] = {
             {"type": "string", "format": "date-time"},
             {"type": "string", "format": "date"},
             {"type": "string", "pattern": f"^(now|(now)?-{_RELATIVE})$"},
-            {"type": "integer", "minimum": FIRST_SECOND, "maximum": END_OF_TIME_MS - 1},
+            {"type": "number", "minimum": FIRST_SECOND, "exclusiveMaximum": END_OF_TIME_MS},
+            {"const": 0},
         ],
     },
 }
@@ -43,14 +44,14 @@ PATH_FACILITY: Final = Parameter(
 
 SENSORS: Final = Parameter(
     "sensors",
-    f"Names of sensors, separated by commas, {MAX_NAMES} at most; all if it is left out.",
+    "Names of sensors, separated by commas; all if it is left out.",
     NAMES,
     example=["temperature", "humidity"],
 )
 
 REQUIRED_SENSORS: Final = Parameter(
     "sensors",
-    f"Names of sensors, separated by commas, {MAX_NAMES} at most.",
+    "Names of sensors, separated by commas.",
     NAMES,
     required=True,
     example=["temperature", "humidity"],

@@ -1,0 +1,88 @@
+"""The running server answers what its OpenAPI document says, to valid and to invalid requests."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from sensorpipe_schema.names import COMPACTED
+from sensorpipe_schema.partial import encode
+from support.server_parts import partial, summary
+from support.server_process import Server, answered
+from support.services import ROOT, running
+from support.waiting import eventually
+
+SECONDS = 60
+"""A multiple of what the requests take, for a busy machine."""
+
+EXAMPLES = 150
+"""Number of random requests to each operation, beside those for each rule of its schemas."""
+
+
+@pytest.fixture
+async def server(tmp_path):
+    """The program, with windows of the facilities and sensors in the document's examples."""
+    made = Server(tmp_path)
+    async with running(made.kafka), running(made.mongod), running(made.child()):
+        await made.ready()
+        async with AIOKafkaProducer(bootstrap_servers=made.bootstrap, acks="all") as producer:
+            for facility in ("hall_1", "hall_2"):
+                for message in windows(facility):
+                    await producer.send_and_wait(COMPACTED, message, key=facility.encode())
+        async with made.client() as client:
+            path = "/api/integrity"
+            await eventually(
+                lambda: answered(client, path, lambda a: a.json()["totals"]["count"] == 2 * 2 * 60)
+            )
+        yield made
+
+
+def windows(facility):
+    """Yield the messages of 30 windows of two sensors with two readings each."""
+    for number in range(30):
+        seqs = [(2 * number + 1, 20.0), (2 * number + 2, 20.5 + number)]
+        sensors = {name: summary(seqs, f"run-{name}") for name in ("temperature", "humidity")}
+        yield encode(partial(sensors, facility=facility, window=number, number=number + 1))
+
+
+async def schemathesis(folder: Path, url: str, *options: str) -> tuple[int, str]:
+    """Return exit code and output of a run over all operations; its report is report.json."""
+    argv = [
+        *("-m", "schemathesis.cli", "run", "openapi.json", "--url", url),
+        *("--seed", "1", "--generation-database", "none", "--max-examples", str(EXAMPLES)),
+        *("--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--no-color"),
+        *("--request-timeout", "10", "--report-json-path", "report.json", *options),
+    ]
+    ours = {"SCHEMATHESIS_HOOKS": "support.openapi_hooks", "PYTHONPATH": str(ROOT / "tests")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *argv,
+        cwd=folder,
+        env={**os.environ, **ours},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(SECONDS):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode or 0, output.decode()
+
+
+async def test_it_answers_as_its_document_says(server, tmp_path):
+    async with server.client() as client:
+        document = (await client.get("/openapi.json")).content
+    (tmp_path / "openapi.json").write_bytes(document)
+    failed, output = await schemathesis(tmp_path, server.url)
+    assert not failed, output
+    report = json.loads((tmp_path / "report.json").read_bytes())
+    operations = len(json.loads(document)["paths"])
+    assert report["operations"]["tested"] == operations
+    assert report["phases"]["fuzzing"]["status"] == "success"
+    assert report["test_cases"]["generated"] > EXAMPLES * (operations - 2)
