@@ -17,9 +17,9 @@ from types import FrameType
 from typing import Any, Final
 from unittest.mock import MagicMock
 
+import api_tables
 import yaml
 from prometheus_client import REGISTRY, CollectorRegistry
-from starlette.testclient import TestClient
 
 DOCS: Final = Path(__file__).parent
 ROOT: Final = DOCS.parent
@@ -47,6 +47,7 @@ def pages() -> tuple[tuple[Path, str], ...]:
         "settings": settings,
         "cli": command_line,
         "api": http_api,
+        "integrity": integrity_fields,
         "metrics": metrics,
         "sensor": sensor_fields,
     }
@@ -57,7 +58,8 @@ def pages() -> tuple[tuple[Path, str], ...]:
             begin, end = f"<!-- reference: {name} -->\n", "<!-- end of reference -->"
             before, _, rest = text.partition(begin)
             _, _, after = rest.partition(end)
-            found.append((page, f"{before}{begin}\n{parts[name]()}\n{end}{after}"))
+            text = f"{before}{begin}\n{parts[name]()}\n{end}{after}"
+        found.append((page, text))
     return tuple(found)
 
 
@@ -197,31 +199,19 @@ def help_of(command: str) -> str:
 
 
 def http_api() -> str:
-    """Return a table of the routes, as the server has them, and their parameters."""
-    from sensorpipe_server.api.routes import application  # noqa: PLC0415  only where it is asked for
-
-    app = application(MagicMock(), page_limit=20)
-    summaries = dict(endpoint_summaries())
-    rows = []
-    with TestClient(app) as client:
-        for route in app.routes:
-            path: str = route.path  # type: ignore[attr-defined]  # a Route
-            answer = client.get(path.format(facility="hall_1"), params={"?": ""}).json()
-            allowed = str(answer["detail"]).partition("allowed are ")[2].partition("\n")[0]
-            names = re.findall(r"\w+", allowed.partition(";")[0].partition(" At least")[0])
-            shown = ", ".join(f"`{name}`" for name in names if name != "none") or "none"
-            rows.append((f"`GET {path}`", shown, summaries[path]))
-    return table(("request", "parameters", "answer"), rows)
+    """Return a table of the operations, and one of their parameters."""
+    api = api_tables.document()
+    operations = table(
+        ("request", "parameters", "answer", "what it is"), list(api_tables.operation_rows(api))
+    )
+    parameters = table(("parameter", "allowed", "meaning"), list(api_tables.parameter_rows(api)))
+    return f"{operations}\n{parameters}"
 
 
-def endpoint_summaries() -> Iterator[tuple[str, str]]:
-    """Yield each path with the summary in its module's docstring."""
-    folder = Path(inspect.getfile(importlib.import_module("sensorpipe_server.api"))).parent
-    for file in sorted(folder.glob("*.py")):
-        if found := re.match(
-            r'"""`GET (\S+)`: (.*?)\.?(?:"""|\n)', file.read_text(encoding="utf-8")
-        ):
-            yield found[1], found[2]
+def integrity_fields() -> str:
+    """Return a table of the fields of `/api/integrity`."""
+    rows = list(api_tables.field_rows(api_tables.document(), "Integrity"))
+    return table(("field", "meaning"), rows)
 
 
 # --- metrics ---
