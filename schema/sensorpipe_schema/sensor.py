@@ -124,7 +124,7 @@ class Sensor:
         unknown kind of signal is always an error.
         """
         problems = Problems(strict=strict)
-        _check_kind(manifest, problems)
+        check_kind(manifest, KIND, problems)
         sensor = None if problems else _SENSOR.read(manifest, "", problems)
         if not isinstance(sensor, cls) or problems:
             raise SensorError(problems)
@@ -193,7 +193,7 @@ _SPEC: Final = Record(
     },
 )
 
-_METADATA: Final = Record(
+METADATA: Final = Record(
     Metadata,
     {
         "name": Field(_DNS_LABEL, "Unique within the namespace."),
@@ -222,19 +222,19 @@ _METADATA: Final = Record(
 _SENSOR: Final = Record(
     Sensor,
     {
-        "metadata": Field(_METADATA, "Standard object metadata."),
+        "metadata": Field(METADATA, "Standard object metadata."),
         "spec": Field(_SPEC, "What is simulated."),
     },
     ignored=frozenset(("apiVersion", "kind", "status")),
 )
 
 
-def _check_kind(manifest: object, problems: Problems) -> None:
-    """Report a manifest that is not a Sensor; its fields are then not checked."""
-    rule = f"only kind: {KIND} of {API_VERSION} is taken"
+def check_kind(manifest: object, wanted: str, problems: Problems) -> None:
+    """Report a manifest that is not of the kind `wanted`; its fields are then not checked."""
+    rule = f"only kind: {wanted} of {API_VERSION} is taken"
     if not isinstance(manifest, dict):
         problems.append(FieldProblem("", f"{rule}; got {shown(manifest)}"))
-    elif (manifest.get("apiVersion"), manifest.get("kind")) != (API_VERSION, KIND):
+    elif (manifest.get("apiVersion"), manifest.get("kind")) != (API_VERSION, wanted):
         kind, version = shown(manifest.get("kind")), shown(manifest.get("apiVersion"))
         problems.append(FieldProblem("", f"{rule}; got kind {kind} of apiVersion {version}"))
 

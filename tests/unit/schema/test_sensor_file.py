@@ -78,9 +78,9 @@ def test_all_files_and_documents_at_once(tmp_path: Path) -> None:
     assert [line.split(";")[0] for line in found] == [
         "a.yaml: document 1 (a): spec.interval: must be between 10ms and 1h",
         f"a.yaml: document 2 (b): spec.facility: must be {NAME_RULE}",
-        "b.yaml: only kind: Sensor of sensorpipe.dev/v1alpha1 is taken",
+        "b.yaml: only kind: Sensor or Feed of sensorpipe.dev/v1alpha1 is taken",
         "c.yaml: line 2, column 2: not YAML: did not find expected ',' or ']'",
-        "d.yaml: holds no Sensor",
+        "d.yaml: holds no Sensor and no Feed",
         "e.yaml: cannot be read: No such file or directory",
     ]
 

@@ -1,0 +1,1 @@
+"""Feeds: how messages of devices as they are become readings."""
