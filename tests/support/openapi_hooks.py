@@ -7,6 +7,7 @@ import schemathesis
 from schemathesis import Case, GenerationMode, HookContext
 from sensorpipe_server.api.params import read_cursor
 from sensorpipe_server.api.times import parse_time
+from support.openapi_documents import have_declared_fields_only
 
 
 @schemathesis.hook
@@ -14,9 +15,7 @@ def before_load_schema(_context: HookContext, raw_schema: dict[str, Any]) -> Non
     """Have only what is described pass: no other status, no other field."""
     for path in raw_schema["paths"].values():
         del path["get"]["responses"]["default"]
-    for schema in raw_schema["components"]["schemas"].values():
-        if "properties" in schema:
-            schema["unevaluatedProperties"] = False
+    have_declared_fields_only(raw_schema)
 
 
 @schemathesis.hook

@@ -6,6 +6,7 @@ query by `Params(request, operations.NAME)`, which refuses every parameter that 
 
 from typing import Final
 
+from sensorpipe_server.api.openapi import examples
 from sensorpipe_server.api.openapi.answers import Facilities, FacilityStats, Integrity, Windows
 from sensorpipe_server.api.openapi.operation import JSON, Operation, Parameter
 from sensorpipe_server.api.openapi.parameters import (
@@ -49,6 +50,7 @@ WINDOWS: Final = Operation(
             example="",
         ),
     ),
+    examples={JSON: examples.WINDOWS},
 )
 
 STATS: Final = Operation(
@@ -57,6 +59,7 @@ STATS: Final = Operation(
     "Statistics of all readings of a time range, for each facility",
     {JSON: list[FacilityStats]},
     (REQUIRED_SENSORS, FROM, TO, FACILITY),
+    examples={JSON: examples.STATS},
 )
 
 FACILITIES: Final = Operation(
@@ -64,6 +67,7 @@ FACILITIES: Final = Operation(
     "getFacilities",
     "The facilities, with their sensors and their last window",
     {JSON: Facilities},
+    examples={JSON: examples.FACILITIES},
 )
 
 INTEGRITY: Final = Operation(

@@ -74,9 +74,11 @@ def _operation(
         described["parameters"] = [
             _parameter(each, bounds.get(each.name, {})) for each in operation.parameters
         ]
-    content = {
+    content: dict[str, dict[str, Any]] = {
         media: {"schema": _schema(form, schemas)} for media, form in operation.content.items()
     }
+    for media, example in operation.examples.items():
+        content[media]["example"] = example
     responses: dict[str, Any] = {"200": {"description": operation.summary, "content": content}}
     for status, text in operation.problems.items():
         problem = {MEDIA_TYPE: {"schema": _schema(Problem, schemas)}}

@@ -44,6 +44,8 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     description: str = ""
     """What a caller has to know beyond the summary, in Markdown."""
+    examples: Mapping[str, Any] = field(default_factory=dict)
+    """By media type an answer."""
     problems: Mapping[HTTPStatus, str] = field(default_factory=dict)
     """Errors beside those of all operations: by status, when it is answered."""
 

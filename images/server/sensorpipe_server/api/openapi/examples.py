@@ -1,0 +1,48 @@
+"""Answers as examples in the OpenAPI document, as JSON has them."""
+
+from typing import Any, Final
+
+_WINDOW: Final = {"start_time": "2026-11-27T10:00:00Z", "end_time": "2026-11-27T10:00:10Z"}
+
+WINDOWS: Final[dict[str, Any]] = {
+    "data": [
+        {
+            "facility_name": "hall_1",
+            "window": _WINDOW,
+            "received_at": "2026-11-27T10:00:13.207Z",
+            "complete": True,
+            "avg_temperature": 20.4,
+            "min_temperature": 19.8,
+            "max_temperature": 21.1,
+            "stdev_temperature": 0.3,
+            "count_temperature": 100,
+        }
+    ],
+    "pagination": {"offset": 0, "limit": 20, "total": 1},
+}
+
+STATS: Final[list[dict[str, Any]]] = [
+    {
+        "_id": "hall_1",
+        "temperature": {
+            "stdev": 0.3,
+            "avg": 20.4,
+            "min": 19.8,
+            "max": 21.1,
+            "count": 36000,
+            "p50": 20.4,
+            "p95": 20.9,
+            "p99": 21.0,
+        },
+    }
+]
+
+FACILITIES: Final[dict[str, Any]] = {
+    "data": [
+        {
+            "facility_name": "hall_1",
+            "sensors": ["humidity", "temperature"],
+            "last_window": _WINDOW,
+        }
+    ]
+}
