@@ -97,7 +97,14 @@ def test_the_programs_take_the_variables(variant, tmp_path):
 
     assert str(compactor.mqtt) == "mqtts://broker:8883"
     assert compactor.kafka.password == server.kafka.password == "something"
+    assert server.cors_origins == ()
     assert operator.generator.image == "sensorpipe-generator:0.1.0"
+
+
+def test_the_server_is_told_which_pages_may_read_its_api():
+    values = ("server.corsOrigins={https://dash.example.com,http://localhost:3000}",)
+    found = environ(render(*values), SERVER)["SENSORPIPE_CORS_ORIGINS"]
+    assert found == "https://dash.example.com,http://localhost:3000"
 
 
 def test_compactor_and_server_are_two_users_of_strimzis_kafka():

@@ -13,7 +13,7 @@ from sensorpipe_compactor.settings import MAX_SOURCES, _client_id, _topic_filter
 from sensorpipe_operator.settings import _data_key, _namespaces, _object_name
 from sensorpipe_runtime import duration
 from sensorpipe_runtime.kafka.client import _MECHANISMS, _PROTOCOLS
-from sensorpipe_server.settings import MAX_PAGE
+from sensorpipe_server.settings import MAX_PAGE, Settings
 from sensorpipe_server.storage.rollups import retention
 from support.chart.render import CHART
 from support.chart.values import VALUES, explanations
@@ -135,6 +135,15 @@ def test_a_duration_that_is_taken_the_programs_take(text: str) -> None:
 def test_a_retention_that_is_taken_the_server_takes(text: str) -> None:
     kept = retention._milliseconds(text)
     assert (kept is None) is (text == "forever")
+
+
+_origins = SCHEMA["properties"]["server"]["properties"]["corsOrigins"]["items"]
+
+
+@given(st.from_regex(re.compile(pythonic(_origins)["pattern"], re.ASCII)))
+def test_an_origin_that_is_taken_the_server_takes(text: str) -> None:
+    found = Settings.read({"SENSORPIPE_CORS_ORIGINS": text}).cors_origins
+    assert found in ((text,), (text.rpartition(":")[0],))
 
 
 def test_the_default_retention_is_the_servers() -> None:

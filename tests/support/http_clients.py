@@ -34,15 +34,16 @@ class Answer:
 
 
 def answers_of(received: bytes) -> list[Answer]:
-    """Return the responses in what was received; each has a Content-Length."""
+    """Return the responses in what was received; each has a Content-Length, or no body."""
     found = []
     while received:
         head, end, rest = received.partition(b"\r\n\r\n")
         assert end, received
         line, *lines = head.decode("latin-1").split("\r\n")
         headers = {name.lower(): value for name, _, value in (one.partition(": ") for one in lines)}
-        length = int(headers["content-length"])
-        found.append(Answer(int(line.split(" ")[1]), headers, rest[:length]))
+        status = int(line.split(" ")[1])
+        length = 0 if status in (204, 304) else int(headers["content-length"])
+        found.append(Answer(status, headers, rest[:length]))
         received = rest[length:]
     return found
 

@@ -93,10 +93,10 @@ async def fresh_database(mongod: Child) -> AsyncIterator[database.Database]:
 
 
 @asynccontextmanager
-async def client_of(db, page_limit=20):
+async def client_of(db, page_limit=20, **options):
     from sensorpipe_server.api.routes import application
 
-    app = application(db, page_limit=page_limit)
+    app = application(db, page_limit=page_limit, **options)
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://server") as client:
         yield client

@@ -11,6 +11,7 @@ from sensorpipe_runtime.kafka.compaction import LogCompactionError
 from sensorpipe_runtime.monitoring_server import MonitoringServer
 from sensorpipe_runtime.service import configured, run_service, supervise, tune_garbage_collection
 
+from sensorpipe_server.api.caching import CacheRules
 from sensorpipe_server.api.dead_letter_counts import DeadLetterCounter
 from sensorpipe_server.api.http import server
 from sensorpipe_server.api.probes import Probes
@@ -52,6 +53,8 @@ def _application(settings: Settings) -> Application:
         application,
         page_limit=settings.page_limit,
         settling=Settling(settings.lateness_ms),
+        cache_rules=CacheRules(settings.lateness_ms, settings.retention.windows),
+        cors_origins=settings.cors_origins,
         set_aside=DeadLetterCounter(settings.kafka).counts,
     )
 

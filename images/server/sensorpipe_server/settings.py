@@ -1,5 +1,6 @@
 """The server's settings, from the environment."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
@@ -13,6 +14,12 @@ from sensorpipe_server.storage.rollups import retention
 from sensorpipe_server.storage.rollups.retention import Retention
 
 MAX_PAGE: Final = 10_000
+
+_is_origin = re.compile(
+    r"https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9]\d{0,4})?", re.ASCII
+).fullmatch
+
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,9 @@ class Settings:
     """Where metrics and health listen, apart from the API so that its load cannot reach them."""
     page_limit: int
     """Largest number of windows in one page of the API, and the default of `limit`."""
+    cors_origins: tuple[str, ...]
+    """Origins whose pages may read the API, as `https://HOST[:PORT]`, separated by commas; `*` for
+    all."""
     lateness_ms: int
     """How long after its end a window stays open for late readings; must equal the compactor's."""
     retention: Retention
@@ -47,12 +57,30 @@ class Settings:
             http=env.address("SENSORPIPE_HTTP", "0.0.0.0:8080"),
             monitoring=env.address("SENSORPIPE_MONITORING", "0.0.0.0:9090"),
             page_limit=env.whole("SENSORPIPE_PAGE_LIMIT", 20, 1, MAX_PAGE),
+            cors_origins=env.parse("SENSORPIPE_CORS_ORIGINS", _origins, ""),
             lateness_ms=env.milliseconds("SENSORPIPE_LATENESS", "2s"),
             retention=env.parse("SENSORPIPE_RETENTION", retention.parse, retention.DEFAULT),
             log_level=env.log_level(),
         )
         env.check()
         return settings
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    """Return origins as browsers send them: without the default port."""
+    found = [each.strip() for each in text.split(",") if each.strip()]
+    wrong = [] if found == ["*"] else [each for each in found if not _is_origin(each)]
+    if wrong:
+        raise ValueError(
+            "must be origins separated by commas, https://HOST[:PORT] or http://HOST[:PORT] in "
+            f"lower case without a path, or * for all; got {wrong[0]!r}"
+        )
+    return tuple(dict.fromkeys(_without_default_port(each) for each in found))
+
+
+def _without_default_port(origin: str) -> str:
+    scheme, _, rest = origin.partition("://")
+    return f"{scheme}://{rest.removesuffix(_DEFAULT_PORTS[scheme])}" if rest else origin
 
 
 def _mongodb_uri(text: str) -> str:

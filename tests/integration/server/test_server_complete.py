@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
+from sensorpipe_server.api.caching import CacheRules, Caching
 from sensorpipe_server.api.routes import application
 from sensorpipe_server.api.sensors import WindowList
 from sensorpipe_server.storage.source_seqs import Settling
@@ -40,7 +41,8 @@ async def complete(client):
 )
 async def test_a_window_is_complete_once_end_and_lateness_have_passed(db, now_ms, expected):
     await store(db, one([(1, 1.0)]), one([(2, 1.0)], window=1, number=2))
-    windows = WindowList(db, 20, Settling(lateness_ms=2_000), clock=lambda: now_ms / 1000)
+    caching = Caching(db, CacheRules(lateness_ms=2_000, kept_ms=None))
+    windows = WindowList(db, 20, Settling(2_000), caching, clock=lambda: now_ms / 1000)
     async with asking(Starlette(routes=[Route(PATH, windows.answer)])) as client:
         assert await complete(client) == expected
 

@@ -11,6 +11,7 @@ import pytest
 from pymongo.errors import PyMongoError
 from sensorpipe_schema.compacted_reading_pb2 import Rollup
 from sensorpipe_schema.partial import Origin, Partial, encode
+from sensorpipe_server.api.caching import CacheRules, Caching
 from sensorpipe_server.api.sensors import WindowList
 from sensorpipe_server.storage.documents import date, read_id
 from sensorpipe_server.storage.fold import folded
@@ -354,7 +355,9 @@ async def test_a_page_read_while_windows_are_removed_is_that_of_before_or_after(
     found: list[dict[str, Any]] = []
 
     async def read() -> None:
-        answer = await WindowList(db, 20, Settling()).answer(Request(asked))
+        answer = await WindowList(db, 20, Settling(), Caching(db, CacheRules(2_000, None))).answer(
+            Request(asked)
+        )
         found.append(json.loads(bytes(answer.body)))
 
     async for _ in interrupted_everywhere(

@@ -14,7 +14,7 @@ from sensorpipe_server.api.http.problems import InvalidRequestError
 from sensorpipe_server.api.openapi.operation import Operation
 from sensorpipe_server.api.openapi.parameters import MAX_NAMES
 from sensorpipe_server.api.operations import MAX_OFFSET
-from sensorpipe_server.api.times import Time, parse_time
+from sensorpipe_server.api.times import FixedRange, Time, parse_time
 from sensorpipe_server.storage.documents import END_OF_TIME_MS, WindowKey
 
 T = TypeVar("T")
@@ -45,6 +45,8 @@ class Params:
         allowed = operation.query_names
         self.now_ms = int(clock() * 1000)
         """When the request came, in unix milliseconds."""
+        self.fixed_range: FixedRange | None = None
+        """The range of `span`, if the request has both bounds and none depends on `now_ms`."""
         self._query = request.query_params
         self._errors: list[str] = []
         for name in self._query:
@@ -85,7 +87,10 @@ class Params:
             self._errors.append(
                 f"Invalid from: must not be after to; got {asked[0]!r} and {asked[1]!r}"
             )
-        return min(max(low, 0), END_OF_TIME_MS), min(max(high, 0), END_OF_TIME_MS)
+        from_ms, to_ms = (min(max(each, 0), END_OF_TIME_MS) for each in (low, high))
+        if self.has("from") and self.has("to") and _is_fixed(start) and _is_fixed(end):
+            self.fixed_range = FixedRange(from_ms, to_ms)
+        return from_ms, to_ms
 
     def _time(self, name: str, default: str) -> Time | None:
         """Return a time; None for an empty default, and for a wrong text, which is noted."""
@@ -147,6 +152,10 @@ def read_cursor(text: str) -> str:
     if text and not _is_place(place):
         raise ValueError(f"must be empty or the `next` of an answer; got {text!r}")
     return place
+
+
+def _is_fixed(bound: Time | None) -> bool:
+    return bound is not None and not bound.is_relative
 
 
 def _whole(text: str, highest: int) -> int:

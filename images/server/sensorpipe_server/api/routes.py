@@ -1,13 +1,16 @@
 """The web application: the code of each operation of `operations.py`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from sensorpipe_server.api import operations
+from sensorpipe_server.api.caching import CacheRules, Caching
 from sensorpipe_server.api.dead_letter_counts import DeadLetterCounts
 from sensorpipe_server.api.facilities import FacilityList
+from sensorpipe_server.api.http.middleware import HttpApplication
 from sensorpipe_server.api.http.problems import HANDLERS
 from sensorpipe_server.api.http.scans import Scans, ended_by_disconnect
 from sensorpipe_server.api.integrity import IntegrityReport
@@ -17,6 +20,8 @@ from sensorpipe_server.api.stats import Stats
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.source_seqs import Settling
 
+_NO_RETENTION: Final = CacheRules(lateness_ms=2_000, kept_ms=None)
+
 
 def application(
     db: database.Database,
@@ -24,20 +29,22 @@ def application(
     page_limit: int,
     settling: Settling | None = None,
     set_aside: Callable[[], Awaitable[DeadLetterCounts]] | None = None,
+    cache_rules: CacheRules = _NO_RETENTION,
+    cors_origins: Collection[str] = (),
 ) -> Starlette:
     """Return the web application."""
-    settling = settling or Settling()
+    settling, caching = settling or Settling(), Caching(db, cache_rules)
     integrity = IntegrityReport(db, settling, set_aside or _unknown)
     endpoints = {
-        operations.WINDOWS: WindowList(db, page_limit, settling).answer,
-        operations.STATS: Scans().limited(Stats(db).answer),
+        operations.WINDOWS: WindowList(db, page_limit, settling, caching).answer,
+        operations.STATS: Scans().limited(Stats(db, caching).answer),
         operations.FACILITIES: FacilityList(db).answer,
         operations.INTEGRITY: Scans().limited(integrity.answer),
     }
     described = [*endpoints, operations.OPENAPI]
     endpoints[operations.OPENAPI] = OpenApi(described, page_limit).answer
     routes = [Route(each.path, ended_by_disconnect(code)) for each, code in endpoints.items()]
-    app = Starlette(routes=routes, exception_handlers=HANDLERS)
+    app = HttpApplication(routes, HANDLERS, cors_origins)
     app.router.redirect_slashes = False
     return app
 

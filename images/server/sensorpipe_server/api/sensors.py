@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sensorpipe_server.api import operations
+from sensorpipe_server.api.caching import Caching
 from sensorpipe_server.api.http.answers import encoded, json
 from sensorpipe_server.api.http.scans import Scans
 from sensorpipe_server.api.openapi.answers import Pagination, Span, Window, Windows
@@ -35,12 +36,14 @@ class WindowList:
         db: Database,
         page_limit: int,
         settling: Settling,
+        caching: Caching,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._windows = database.windows(db)
         self._counts = Counts(db)
         self._page_limit = page_limit
         self._settling = settling
+        self._caching = caching
         self._clock = clock
         self._limited_page = Scans().limited(self._page)
 
@@ -61,6 +64,7 @@ class WindowList:
         start, end = params.span()
         sensors, cursor = params.sensors(required=False), params.cursor()
         params.check()
+        headers = await self._caching.headers(params.fixed_range, [facility], params.now_ms)
         query = WindowQuery(facility, start, end, sensors)
 
         async def read(state: State) -> tuple[Pagination, list[Row]]:
@@ -71,7 +75,7 @@ class WindowList:
 
         pagination, found = await self._counts.read_consistently(facility, read)
         items = (self._item(row, sensors, params.now_ms) for row in found)
-        return json(Windows(await encoded(items), pagination))
+        return json(Windows(await encoded(items), pagination), headers)
 
     def _item(self, row: Row, sensors: list[str], now_ms: int) -> Window:
         return item(row, sensors, complete=self._settling.is_complete(row.key.end_ms, now_ms))

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sensorpipe_server.api import operations
+from sensorpipe_server.api.caching import Caching
 from sensorpipe_server.api.http.answers import encoded, json
 from sensorpipe_server.api.openapi.answers import SensorStats
 from sensorpipe_server.api.params import Params
@@ -25,11 +26,12 @@ _QUANTILES: Final = (0.5, 0.95, 0.99)
 class Stats:
     """Answers statistics: exact moments for any grouping, quantiles within 1 %."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, caching: Caching) -> None:
         self._windows = database.windows(db)
         self._rollups = database.rollups(db)
         self._lists = database.facilities(db)
         self._ranges = Ranges(db)
+        self._caching = caching
 
     async def answer(self, request: Request) -> Response:
         """Answer a list with one item for each facility that has any of the sensors."""
@@ -37,10 +39,12 @@ class Stats:
         sensors, facility = params.sensors(required=True), params.facility()
         start, end = params.span()
         params.check()
-        names = [facility] if facility else await self._names(start, end)
+        named = [facility] if facility else []
+        headers = await self._caching.headers(params.fixed_range, named, params.now_ms)
+        names = named or await self._names(start, end)
         found = await self._ranges.read(names, start, end, lambda: _Found(sensors), sensors=sensors)
         entries = (_entry(name, found.totals.get(name), sensors) for name in names)
-        return json(await encoded(entry for entry in entries if len(entry) > 1))
+        return json(await encoded(entry for entry in entries if len(entry) > 1), headers)
 
     async def _names(self, start_ms: int, end_ms: int) -> list[str]:
         found = await facilities(self._windows, self._rollups, self._lists)

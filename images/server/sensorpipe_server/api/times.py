@@ -44,6 +44,13 @@ class Time(NamedTuple):
     """Whether it depends on when it was asked for."""
 
 
+class FixedRange(NamedTuple):
+    """A range that means the same whenever it is asked for, in unix milliseconds."""
+
+    from_ms: int
+    to_ms: int
+
+
 def parse_time(text: str, now_ms: int) -> Time:
     """Return the time that a text means at `now_ms`, or raise ValueError.
 

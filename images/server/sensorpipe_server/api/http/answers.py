@@ -1,7 +1,7 @@
 """JSON answers: dates in RFC 3339 with Z, numbers that JSON cannot hold as null."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Final, TypeVar, cast
 
@@ -25,9 +25,9 @@ def _plain(value: object) -> int:
 _encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
-def json(content: Any) -> Response:
+def json(content: Any, headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON answer."""
-    return Response(_encode(content), media_type="application/json")
+    return Response(_encode(content), headers=headers, media_type="application/json")
 
 
 def raw(item: T) -> T:

@@ -14,6 +14,12 @@ Headers = Sequence[tuple[bytes, bytes]]
 RETRY_AFTER_SECONDS: Final = 5
 """Seconds in the header Retry-After of a 503."""
 
+SECURITY_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""Headers of each answer: browsers do not guess its type, nor tell others its URL."""
+
 MAX_CONNECTIONS: Final = 500
 """Largest number of connections at once, if the process may open twice as many files."""
 
@@ -86,6 +92,7 @@ class Refusal:
             (b"content-type", MEDIA_TYPE.encode()),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
+            *((name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()),
         ]
         if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
             fields.append((b"retry-after", b"%d" % RETRY_AFTER_SECONDS))

@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 
+METHODS: Final = ("GET", "HEAD", "OPTIONS")
+"""The methods that every path allows."""
+
 
 class InvalidRequestError(Exception):
     """A request that cannot be answered, with everything that is wrong with it."""
@@ -54,15 +57,23 @@ async def invalid_request(request: Request, error: Exception) -> Response:
 
 
 async def http_error(request: Request, error: Exception) -> Response:
-    """Answer requests that Starlette refuses: an unknown path, a method that is not allowed."""
+    """Answer requests that Starlette refuses: an unknown path, a method that is not allowed.
+
+    Every path allows the same methods, OPTIONS among them, to which no route is registered.
+    """
     if not isinstance(error, HTTPException):
         raise error
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(METHODS)
+        if request.method == "OPTIONS":
+            return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
     details = {
         HTTPStatus.NOT_FOUND: f"Unknown path {request.url.path}",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not allowed; use GET",
     }
     detail = details.get(HTTPStatus(error.status_code), str(error.detail))
-    return problem(request, error.status_code, detail, headers=error.headers)
+    return problem(request, error.status_code, detail, headers=headers)
 
 
 async def database_unavailable(request: Request, error: Exception) -> Response:

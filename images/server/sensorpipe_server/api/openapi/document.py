@@ -28,6 +28,8 @@ _PROBLEMS: Final = {
 }
 """The errors of all operations."""
 
+_NOT_MODIFIED: Final = "The answer is still the one with the tag in `If-None-Match`."
+
 _OTHERS: Final = (
     "Any other error: 405 for another method, 408, 411, 413, 414 or 431 for a request that is too "
     "slow or too large, 500 if the server failed."
@@ -79,7 +81,10 @@ def _operation(
     }
     for media, example in operation.examples.items():
         content[media]["example"] = example
-    responses: dict[str, Any] = {"200": {"description": operation.summary, "content": content}}
+    responses: dict[str, Any] = {
+        "200": {"description": operation.summary, "content": content},
+        "304": {"description": _NOT_MODIFIED},
+    }
     for status, text in operation.problems.items():
         problem = {MEDIA_TYPE: {"schema": _schema(Problem, schemas)}}
         responses[str(int(status))] = {"description": text, "content": problem}
