@@ -84,6 +84,14 @@ def up(
     tty: Annotated[
         bool, typer.Option("--tty/--no-tty", help="Show a live view in a terminal, or plain lines.")
     ] = True,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where devices publish, HOST or HOST:PORT. Otherwise that is loopback, port 1883 "
+            "or the next one that is free. Whoever reaches it may publish.",
+        ),
+    ] = None,
     mqtt: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Your own MQTT 5 broker: mqtt[s]://[USER:PASSWORD@]HOST."),
@@ -105,7 +113,7 @@ def up(
     from sensorpipe_cli.runner.options import Options  # noqa: PLC0415  keeps --help fast
 
     raise typer.Exit(
-        run(Options(tuple(files or ()), duration, port, data, mqtt, kafka, mongodb, tty))
+        run(Options(tuple(files or ()), duration, port, data, mqtt, kafka, mongodb, listen, tty))
     )
 
 

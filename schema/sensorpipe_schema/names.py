@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from sensorpipe_schema.mistakes import as_name
+
 READINGS_PREFIX: Final = "sensor_readings"
 READINGS_FILTER: Final = f"{READINGS_PREFIX}/#"
 DEAD_READINGS: Final = "sensor_readings.dead_letter"
@@ -21,8 +23,8 @@ _is_name = re.compile(NAME_PATTERN, re.ASCII).fullmatch
 class BadTopicError(ValueError):
     """An MQTT topic that is not one of readings; `reason` is the reason of the dead letter."""
 
-    def __init__(self, reason: str, topic: str) -> None:
-        super().__init__(f"{reason}: {topic!r} is not {READINGS_PREFIX}/FACILITY/SENSOR")
+    def __init__(self, reason: str, topic: str, hint: str = "") -> None:
+        super().__init__(f"{reason}: {topic!r} is not {READINGS_PREFIX}/FACILITY/SENSOR{hint}")
         self.reason = reason
 
 
@@ -36,6 +38,12 @@ def reading_topic(facility: str, sensor: str) -> str:
     return f"{READINGS_PREFIX}/{facility}/{sensor}"
 
 
+def _name_hint(text: str) -> str:
+    """Return what a name is, and which one comes closest."""
+    near = as_name(text)
+    return f": a name is {NAME_RULE}" + (f"; {near!r} is one" if near else "")
+
+
 def split_topic(topic: str) -> tuple[str, str]:
     """Return facility and sensor of the MQTT topic of a reading, or raise BadTopicError."""
     parts = topic.split("/")
@@ -43,7 +51,7 @@ def split_topic(topic: str) -> tuple[str, str]:
         raise BadTopicError("bad_topic", topic)
     _, facility, sensor = parts
     if not is_name(facility):
-        raise BadTopicError("bad_facility_name", topic)
+        raise BadTopicError("bad_facility_name", topic, _name_hint(facility))
     if not is_name(sensor):
-        raise BadTopicError("bad_sensor_name", topic)
+        raise BadTopicError("bad_sensor_name", topic, _name_hint(sensor))
     return facility, sensor

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from sensorpipe_schema.mistakes import time_mistake, value_mistake
+
 MAX_PAYLOAD: Final = 8 * 1024
 """Largest size of the payload of a reading, in bytes."""
 
@@ -61,9 +63,9 @@ def decode(payload: bytes, now_ms: int) -> Reading:
     except (ValueError, RecursionError) as error:
         raise explain(payload, error) from error
     if reading.ts < now_ms - MAX_AGE_MS:
-        raise BadReadingError("too_old", f"ts {reading.ts} is more than 7 days ago")
+        raise BadReadingError("too_old", _time_detail(reading.ts, now_ms, "more than 7 days ago"))
     if reading.ts > now_ms + MAX_AHEAD_MS:
-        raise BadReadingError(AHEAD, f"ts {reading.ts} is more than 1 minute ahead")
+        raise BadReadingError(AHEAD, _time_detail(reading.ts, now_ms, "more than 1 minute ahead"))
     return reading
 
 
@@ -77,13 +79,20 @@ def encode(reading: Reading) -> bytes:
 
 def explain(payload: bytes, error: Exception) -> BadReadingError:
     """Return why a payload could not be decoded, with one of a fixed set of reasons."""
+    decoded = None
     try:
-        _any_json(payload)
+        decoded = _any_json(payload)
     except (ValueError, RecursionError) as not_json:
         # a number that does not fit a double is still JSON
         if "out of range" not in str(not_json):
             return BadReadingError("not_json", str(not_json))
-    return BadReadingError(_reason(str(error)), str(error))
+    reason = _reason(str(error))
+    mistake = value_mistake(decoded, reason.rpartition("_")[2])
+    return BadReadingError(reason, mistake or str(error))
+
+
+def _time_detail(ts: int, now_ms: int, what: str) -> str:
+    return f"ts {ts} {time_mistake(ts, now_ms) or f'is {what}'}"
 
 
 def _reason(problem: str) -> str:

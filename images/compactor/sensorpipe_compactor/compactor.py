@@ -21,6 +21,7 @@ from sensorpipe_compactor.itemizing_log import ItemizingLog
 from sensorpipe_compactor.output.journal import Journal
 from sensorpipe_compactor.output.records import dead_letter_record
 from sensorpipe_compactor.output.writer import Writer
+from sensorpipe_compactor.refusal_log import RefusalLog
 from sensorpipe_compactor.settings import Settings
 from sensorpipe_compactor.sources import Sources
 from sensorpipe_compactor.windows import Windows
@@ -78,6 +79,7 @@ class Compactor:
         """Seconds by which our clock is behind most sources; their readings wait for it."""
         self._clock_log = ThrottledLogger(log, on_change=False)
         self._itemizing_log = ItemizingLog(settings.window_ms)
+        self._refusal_log = RefusalLog()
         self._dead_backoff = Backoff(1.0, 30.0, least=0.5)
         self._dead_again_at = 0.0
         self._dead_at_once = _MAX_DEAD_AT_ONCE
@@ -189,6 +191,7 @@ class Compactor:
         dead = (
             windows.take_dead_letters(self._dead_at_once) if self._may_write_dead_letters() else []
         )
+        self._refusal_log.note(dead, now.steady_ms)
         lowest = windows.lowest_number()
         through = self.subscriber.inbox.received if lowest is None else lowest - 1
         if due:

@@ -179,6 +179,17 @@ def counter_total(text: str, name: str) -> int:
     return int(total)
 
 
+def counts_by_label(text: str, name: str, label: str) -> dict[str, int]:
+    """Return a counter that has one label by the values of that, from Prometheus' text format."""
+    found: dict[str, int] = {}
+    for line in text.splitlines():
+        key, _, value = line.rpartition(" ")
+        start, end = f'{name}{{{label}="', '"}'
+        if key.startswith(start) and key.endswith(end):
+            found[key[len(start) : -len(end)]] = int(float(value))
+    return found
+
+
 def _growth(count: int | None, before: int | None) -> int | None:
     return None if count is None else max(0, count - (before or 0))
 

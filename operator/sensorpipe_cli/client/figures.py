@@ -26,6 +26,8 @@ class Figures:
     """Totals of everything stored; None until the server has answered once."""
     set_aside: SetAside = field(default_factory=SetAside)
     """Numbers of dead letters and fenced partials since the start of the run."""
+    refused: dict[str, int] = field(default_factory=dict)
+    """Number of messages that the compactor refused since its start, by reason."""
     facilities: dict[str, Latest | None] = field(default_factory=dict)
     """The newest window by facility; None if it is unknown."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from sensorpipe_cli import errors
 from sensorpipe_cli.client.figures import Figures
 from sensorpipe_cli.runner.runner import Ending
-from sensorpipe_cli.views.formatting import clock, count, name_list
+from sensorpipe_cli.views.formatting import by_reason, clock, count, name_list
 
 
 def exit_code(ending: Ending, figures: Figures) -> int:
@@ -51,6 +51,7 @@ def _figures(figures: Figures, elapsed: float) -> list[str]:
         "unreadable in the database": count(totals.unreadable)
         if totals and totals.unreadable
         else "",
+        "refused messages": by_reason(figures.refused) if figures.refused else "",
         "refused partials": count(aside.refused) if aside.refused else "",
         "dead letters": count(aside.dead_letters) if aside.dead_letters else "",
         "facilities": f"{len(stored)} ({name_list(stored)})" if stored else "0",

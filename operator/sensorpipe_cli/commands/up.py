@@ -39,7 +39,7 @@ def up(wanted: Options) -> int:
 async def _up(sensors: "list[Sensor]", wanted: Options, workspace: Workspace) -> int:
     pipeline = assemble(sensors, wanted, workspace)
     facilities = sorted({sensor.spec.facility for sensor in sensors})
-    poller = Poller(pipeline.server.address, pipeline.generators, facilities)
+    poller = Poller(pipeline.server.address, pipeline.generators, facilities, pipeline.compactor)
     runner = Runner(pipeline, poller, _SETTLE_SECONDS + options.window_seconds(os.environ))
     links = _links(pipeline, workspace)
 

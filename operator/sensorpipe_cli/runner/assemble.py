@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sensorpipe_cli.runner import embedded, programs
 from sensorpipe_cli.runner.child import Child
-from sensorpipe_cli.runner.options import Options
+from sensorpipe_cli.runner.options import DEVICE_PORT, Options, device_address
 from sensorpipe_cli.runner.pipeline import Part, Pipeline
 from sensorpipe_cli.runner.ports import LOOPBACK, free_ports
 from sensorpipe_cli.runner.workspace import Workspace
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def assemble(sensors: "list[Sensor]", options: Options, workspace: Workspace) -> Pipeline:
     """Return the pipeline for these Sensors, not started; raise NotEmbeddedError."""
     running = [sensor for sensor in sensors if sensor.spec.runs]
-    mqtt, kafka, mongodb, api, monitoring, compactor, *generators = free_ports(6 + len(running))
+    ports = free_ports(7 + len(running))
+    mqtt, mqtt_3, kafka, mongodb, api, monitoring, compactor, *generators = ports
     services = programs.Services(
         mqtt=options.mqtt or f"mqtt://{LOOPBACK}:{mqtt}",
         kafka=options.kafka or f"{LOOPBACK}:{kafka}",
@@ -28,8 +29,12 @@ def assemble(sensors: "list[Sensor]", options: Options, workspace: Workspace) ->
     )
     shared = programs.shared_environment(os.environ, _external(options))
     client_id = None if options.mqtt else f"compactor-{secrets.token_hex(16)}"
-    return Pipeline(
-        services=_embedded(options, (mqtt, kafka, mongodb), services, workspace),
+    devices = None
+    if options.mqtt is None:
+        devices = embedded.DeviceAddress(*device_address(options.listen), mqtt_3)
+    pipeline = Pipeline(
+        devices=devices.url if devices else None,
+        services=_embedded(options, (mqtt, kafka, mongodb), services, workspace, devices),
         server=_part(programs.server(services, options.port or api, monitoring, shared), workspace),
         compactor=_part(programs.compactor(services, compactor, shared, client_id), workspace),
         generators=[
@@ -42,6 +47,9 @@ def assemble(sensors: "list[Sensor]", options: Options, workspace: Workspace) ->
             for sensor, port in zip(running, generators, strict=True)
         ],
     )
+    if devices is not None and devices.port != DEVICE_PORT and ":" not in (options.listen or ""):
+        pipeline.devices_note = f"port {DEVICE_PORT}, the usual one, is in use"
+    return pipeline
 
 
 def _external(options: Options) -> frozenset[str]:
@@ -50,13 +58,17 @@ def _external(options: Options) -> frozenset[str]:
 
 
 def _embedded(
-    options: Options, ports: tuple[int, int, int], at: programs.Services, workspace: Workspace
+    options: Options,
+    ports: tuple[int, int, int],
+    at: programs.Services,
+    workspace: Workspace,
+    devices: embedded.DeviceAddress | None,
 ) -> list[Part]:
     mqtt, kafka, mongodb = ports
     parts: list[Part] = []
     if options.mqtt is None:
-        broker = embedded.mqtt_broker(mqtt, workspace.folder, workspace.logs)
-        parts.append(Part(broker, at.mqtt))
+        broker = embedded.mqtt_broker(mqtt, workspace.folder, workspace.logs, devices)
+        parts.append(Part(broker, devices.url if devices else at.mqtt))
     if options.kafka is None:
         kafka_broker = embedded.kafka_broker(kafka, workspace.folder, workspace.logs)
         parts.append(Part(kafka_broker, at.kafka))

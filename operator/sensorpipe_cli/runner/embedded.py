@@ -6,6 +6,7 @@ import importlib.util
 import os
 import platform
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -15,7 +16,7 @@ from sensorpipe_cli.runner.replica_set import ReplicaSetMember
 
 _Mongod = TypeVar("_Mongod", bound=Child)
 
-_RUMQTTD: Final = """\
+_ROUTER: Final = """\
 id = 0
 
 [router]
@@ -24,18 +25,22 @@ max_connections = 10000
 max_outgoing_packet_count = 200
 max_segment_size = 104857600
 max_segment_count = 10
+"""
 
-[v5.1]
-name = "v5-1"
+_LISTENER: Final = """\
+
+[{version}.1]
+name = "{version}-1"
 listen = "127.0.0.1:{port}"
 next_connection_delay_ms = 0
 
-[v5.1.connections]
+[{version}.1.connections]
 connection_timeout_ms = 60000
 max_payload_size = 262144
 max_inflight_count = 100
 dynamic_filters = true
 """
+"""A listener for one version of MQTT."""
 
 _OWN_MONGODB: Final = "--mongodb mongodb://HOST:27017/sensorpipe"
 
@@ -44,13 +49,34 @@ class NotEmbeddedError(RuntimeError):
     """The wheel of an embedded service is not installed; the message says what to do."""
 
 
-def mqtt_broker(port: int, folder: Path, logs: Path | None = None) -> Child:
-    """Return rumqttd, an MQTT 5 broker in memory; raise NotEmbeddedError."""
+@dataclass(frozen=True, slots=True)
+class DeviceAddress:
+    """Where devices connect, with MQTT 3.1.1 or MQTT 5."""
+
+    host: str
+    port: int
+    mqtt_3_port: int
+    """Loopback port at which the broker itself takes MQTT 3.1.1."""
+
+    @property
+    def url(self) -> str:
+        """The address as a URL."""
+        return f"mqtt://{self.host}:{self.port}"
+
+
+def mqtt_broker(
+    port: int, folder: Path, logs: Path | None = None, devices: DeviceAddress | None = None
+) -> Child:
+    """Return rumqttd, a broker in memory, with MQTT 5 at `port`; raise NotEmbeddedError."""
     _wheel("iotcore", "MQTT broker", "--mqtt mqtt://HOST:1883")
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "rumqttd.toml"
-    config.write_text(_RUMQTTD.format(port=port), encoding="utf-8")
     argv = [sys.executable, "-P", "-m", "sensorpipe_cli.runner.rumqttd", str(config)]
+    text = _ROUTER + _LISTENER.format(version="v5", port=port)
+    if devices is not None:
+        text += _LISTENER.format(version="v4", port=devices.mqtt_3_port)
+        argv += [devices.host, *map(str, (devices.port, devices.mqtt_3_port, port))]
+    config.write_text(text, encoding="utf-8")
     return Child("mqtt-broker", argv, (logs or folder) / "mqtt-broker.log", port=port)
 
 

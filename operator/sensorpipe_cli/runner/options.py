@@ -9,7 +9,7 @@ from typing import Final
 from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from sensorpipe_runtime.settings import Environment, SettingsError
 
-from sensorpipe_cli.runner.ports import LOOPBACK, accepts, is_free
+from sensorpipe_cli.runner.ports import LOOPBACK, accepts, is_free, is_free_at
 
 _REACH_SECONDS: Final = 3.0
 """Longest wait for a connection to a service of the user."""
@@ -34,6 +34,8 @@ class Options:
     """Bootstrap addresses of the user's own Kafka, separated by commas."""
     mongodb: str | None = None
     """URI of the user's own MongoDB."""
+    listen: str | None = None
+    """Address at which devices connect, `HOST` or `HOST:PORT`; None means loopback."""
     tty: bool = True
     """Whether a live view may be shown."""
 
@@ -45,6 +47,30 @@ def window_seconds(environ: Mapping[str, str]) -> float:
     lateness = env.milliseconds("SENSORPIPE_LATENESS", "2s")
     env.check()
     return (window + lateness) / 1000
+
+
+DEVICE_PORT: Final = 1883
+"""Port at which devices connect, if it is free."""
+
+_DEVICE_PORTS: Final = range(DEVICE_PORT, DEVICE_PORT + 100)
+
+
+def device_address(listen: str | None) -> tuple[str, int]:
+    """Return where devices connect: port 1883 or the next that is free, unless one is given.
+
+    Raises ValueError if that cannot be listened on.
+    """
+    host, given, port = (listen or LOOPBACK).partition(":")
+    if given and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):  # noqa: PLR2004  TCP's
+        raise ValueError(f"must be HOST or HOST:PORT; got {listen!r}")
+    candidates = [int(port)] if given else _DEVICE_PORTS
+    for candidate in candidates:
+        if is_free_at(host, candidate):
+            return host, candidate
+    ports = port or f"{_DEVICE_PORTS[0]} to {_DEVICE_PORTS[-1]}"
+    raise ValueError(
+        f"cannot listen on {host}, port {ports}: in use, or not this machine's address"
+    )
 
 
 def problems(options: Options) -> list[str]:
@@ -59,6 +85,13 @@ def problems(options: Options) -> list[str]:
             f"--port: {options.port} is in use on {LOOPBACK} (by another run?); "
             "choose another port, or 0 for any free port"
         )
+    if options.mqtt is None:
+        try:
+            device_address(options.listen)
+        except ValueError as error:
+            found.append(f"--listen: {error}")
+    elif options.listen is not None:
+        found.append("--listen: devices connect to the broker that --mqtt names")
     if options.data is not None:
         try:
             options.data.mkdir(parents=True, exist_ok=True)

@@ -45,8 +45,17 @@ class Pipeline:
     """All processes of a run; reports the first one that exits without being stopped."""
 
     def __init__(
-        self, services: list[Part], server: Part, compactor: Part, generators: list[Part]
+        self,
+        services: list[Part],
+        server: Part,
+        compactor: Part,
+        generators: list[Part],
+        devices: str | None = None,
     ) -> None:
+        self.devices = devices
+        """Where devices publish, `mqtt://HOST:PORT`; None if the broker is the user's own."""
+        self.devices_note = ""
+        """Why that is not the usual port, if it is not."""
         self.services = services
         self.server = server
         self.compactor = compactor

@@ -1,6 +1,7 @@
 """Polls the server and the generators of a run, about once a second."""
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import time
@@ -19,12 +20,20 @@ _INTEGRITY_SHARE: Final = 10
 
 _PUBLISHED: Final = "sensorpipe_generator_published_total"
 _GIVEN_UP: Final = "sensorpipe_generator_given_up_total"
+_REFUSED: Final = "sensorpipe_compactor_dead_letters_total"
 
 
 class Poller:
     """Keeps `figures` up to date; while a process does not answer, its last numbers are kept."""
 
-    def __init__(self, server: str, generators: list[Part], facilities: Iterable[str]) -> None:
+    def __init__(
+        self,
+        server: str,
+        generators: list[Part],
+        facilities: Iterable[str],
+        compactor: Part | None = None,
+    ) -> None:
+        self._compactor = compactor
         self.figures = Figures(facilities=dict.fromkeys(facilities))
         self._server = server
         self._generators = generators
@@ -46,6 +55,7 @@ class Poller:
         """Refresh the figures until cancelled."""
         while True:
             await self.counters()
+            await self.refusals()
             if time.monotonic() >= self._integrity_due:
                 await self.integrity()
             await self.windows()
@@ -65,6 +75,15 @@ class Poller:
                 api.counter_total(text, _GIVEN_UP),
             )
         self._sum()
+
+    async def refusals(self) -> None:
+        """Refresh the numbers of messages that the compactor refused, by reason."""
+        compactor = self._compactor
+        if compactor is None or compactor.state is not State.READY:
+            return
+        with contextlib.suppress(RequestError):
+            text = (await asyncio.to_thread(get, str(compactor.metrics_url))).decode()
+            self._update(refused=api.counts_by_label(text, _REFUSED, "reason"))
 
     def final_counters(self) -> None:
         """Read the final counts from the logs of the exited generators."""

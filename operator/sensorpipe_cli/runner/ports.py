@@ -50,6 +50,12 @@ def is_free(port: int) -> bool:
         return _bind(probe, port)
 
 
+def is_free_at(host: str, port: int) -> bool:
+    """Whether a server could listen on this port of an address of this machine now."""
+    with socket.socket() as probe:
+        return _bind(probe, port, host)
+
+
 def accepts(host: str, port: int, seconds: float = 0.5) -> bool:
     """Whether a TCP connection to this address succeeds within `seconds`."""
     try:
@@ -59,10 +65,10 @@ def accepts(host: str, port: int, seconds: float = 0.5) -> bool:
     return True
 
 
-def _bind(probe: socket.socket, port: int) -> bool:
+def _bind(probe: socket.socket, port: int, host: str = LOOPBACK) -> bool:
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: no TIME_WAIT
     try:
-        probe.bind((LOOPBACK, port))
+        probe.bind((host, port))
     except OSError:
         return False
     return True

@@ -6,6 +6,12 @@ from datetime import UTC, datetime
 from sensorpipe_cli.terminal_text import printable
 
 
+def by_reason(counts: dict[str, int]) -> str:
+    """Return a total and its parts, the largest first: `3 (not_json 2, too_old 1)`."""
+    parts = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return f"{count(sum(counts.values()))} ({', '.join(f'{k} {count(n)}' for k, n in parts)})"
+
+
 def clock(seconds: float) -> str:
     """Return a duration in seconds as `42 s`, `3:07` or `1:02:03`."""
     whole = int(seconds)

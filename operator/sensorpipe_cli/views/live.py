@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sensorpipe_cli.client.figures import Figures, PartState, Snapshot
 from sensorpipe_cli.terminal_text import printable
-from sensorpipe_cli.views.formatting import average, clock, count, rate, time_of_day
+from sensorpipe_cli.views.formatting import average, by_reason, clock, count, rate, time_of_day
 
 _GAP: Final = 4
 """Number of columns between tables side by side."""
@@ -71,6 +71,8 @@ def _figures(figures: Figures) -> Table:
         "lost": _fault(totals.lost if totals else None),
         "duplicates": _fault(totals.duplicates if totals else None),
     }
+    if figures.refused:
+        cells["refused"] = Text(by_reason(figures.refused), "bold red")
     for name in cells:
         table.add_column(name, justify="center", ratio=1, no_wrap=True)
     table.add_row(*cells.values())

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from sensorpipe_cli.client.figures import Figures, Snapshot
-from sensorpipe_cli.views.formatting import clock, rate
+from sensorpipe_cli.views.formatting import by_reason, clock, rate
 
 _STATUS_SECONDS: Final = 5.0
 """Time between two status lines."""
@@ -40,4 +40,5 @@ def status(figures: Figures) -> str:
         f"{figures.published} published, {figures.stored} stored, {figures.windows} windows "
         f"of {with_windows} facilities, "
         f"lost {totals.lost if totals else '?'}, duplicates {totals.duplicates if totals else '?'}"
+        f"{f', refused {by_reason(figures.refused)}' if figures.refused else ''}"
     )

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from sensorpipe_schema.feed.spec import Counter, FeedSpec, rules_of
-from sensorpipe_schema.feed.template import NameTemplate, as_name
+from sensorpipe_schema.feed.template import NameTemplate
 from sensorpipe_schema.feed.topic import TopicTemplate
+from sensorpipe_schema.mistakes import as_name
 from sensorpipe_schema.names import NAME_RULE, READINGS_FILTER, is_name
 from sensorpipe_schema.shape import FieldProblem, Problems
 

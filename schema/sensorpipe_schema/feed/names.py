@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from sensorpipe_schema.feed.pointer import Pointer, write_pointer
 from sensorpipe_schema.feed.spec import FeedSpec, rules_of
-from sensorpipe_schema.feed.template import NameTemplate, as_name
+from sensorpipe_schema.feed.template import NameTemplate
 from sensorpipe_schema.feed.values import RefusedMessageError, short_src, text_of
+from sensorpipe_schema.mistakes import as_name
 
 MAX_SENSORS: Final = 1_000
 """Largest number of names of sensors that the payloads of one Feed may give."""

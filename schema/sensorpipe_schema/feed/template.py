@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from sensorpipe_schema.feed.pointer import Pointer, parse_pointer
+from sensorpipe_schema.mistakes import as_name
 
 MAX_TEMPLATE: Final = 128
 """Largest number of characters of a template."""
 
-MAX_NAME: Final = 63
-"""Largest number of characters of a facility's or sensor's name."""
-
 TEMPLATE_RULE: Final = "text, with {x} for a level of the topic, {/path} for a value of the payload"
 
 _reference: Final = re.compile(r"\{([^{}]*)\}")
-_not_in_names: Final = re.compile(r"[^a-z0-9_-]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +54,3 @@ class NameTemplate:
         for reference, part in zip(self.references, self.parts[1:], strict=True):
             text += values[reference] + part
         return as_name(text)
-
-
-def as_name(text: str) -> str:
-    """Return text as a name: lower case, at most 63 characters, `_` for what names cannot have.
-
-    A name begins and ends with a letter or digit; empty if none is left.
-    """
-    return _not_in_names.sub("_", text.lower()).strip("_-")[:MAX_NAME].rstrip("_-")

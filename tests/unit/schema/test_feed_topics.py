@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sensorpipe_schema.feed.template import as_name
 from sensorpipe_schema.feed.topic import TopicTemplate
+from sensorpipe_schema.mistakes import as_name
 from sensorpipe_schema.names import is_name
 
 
