@@ -121,9 +121,11 @@ def test_a_parameter_of_the_path_is_in_it(document):
 
 
 def test_errors_are_problem_documents(document):
-    answers = document["components"]["responses"]
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for name in ("BadRequest", "ServiceUnavailable", "Other"):
+        assert document["components"]["responses"][name]["content"] == problem
     for operation in operations(document).values():
+        for status in {*operation["responses"]} - {"200", "304"}:
+            answer = operation["responses"][status]
+            assert answer.get("content", problem) == problem
         assert {"400", "503", "default"} <= {*operation["responses"]}
-    for answer in answers.values():
-        schema = {"$ref": "#/components/schemas/Problem"}
-        assert answer["content"] == {"application/problem+json": {"schema": schema}}

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from sensorpipe_server.api.http.problems import MEDIA_TYPE, document
+from sensorpipe_server.api.http.problems import document
+from sensorpipe_server.api.openapi.operation import PROBLEM
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -89,7 +90,7 @@ class Refusal:
         body = document(self.status, self.detail, path)
         fields = [
             *headers,
-            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-type", PROBLEM.encode()),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
             *((name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()),

@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sensorpipe_server.api.openapi.answers import Problem
+from sensorpipe_server.api.openapi.operation import PROBLEM
 
 log = logging.getLogger(__name__)
 
-MEDIA_TYPE: Final = "application/problem+json"
 
 METHODS: Final = ("GET", "HEAD", "OPTIONS")
 """The methods that every path allows."""
@@ -47,7 +47,7 @@ def problem(
 ) -> Response:
     """Return a problem document as the answer to a request."""
     content = document(status, detail, request.url.path, errors)
-    return Response(content, status, headers=headers, media_type=MEDIA_TYPE)
+    return Response(content, status, headers=headers, media_type=PROBLEM)
 
 
 async def invalid_request(request: Request, error: Exception) -> Response:

@@ -7,9 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from sensorpipe_server.api.http.problems import MEDIA_TYPE
 from sensorpipe_server.api.openapi.answers import PATTERNS, Problem
-from sensorpipe_server.api.openapi.operation import Operation, Parameter, Schema
+from sensorpipe_server.api.openapi.operation import PROBLEM, Operation, Parameter, Schema
 from sensorpipe_server.api.openapi.parameters import SCHEMAS
 
 _DESCRIPTION: Final = """\
@@ -30,6 +29,8 @@ _PROBLEMS: Final = {
 
 _NOT_MODIFIED: Final = "The answer is still the one with the tag in `If-None-Match`."
 
+_TAG: Final = {"ETag": "Identifies the answer; none if it is very long."}
+
 _OTHERS: Final = (
     "Any other error: 405 for another method, 408, 411, 413, 414 or 431 for a request that is too "
     "slow or too large, 500 if the server failed."
@@ -45,10 +46,17 @@ def document(
     """
     schemas: dict[str, Any] = {}
     paths = {each.path: {"get": _operation(each, schemas, bounds or {})} for each in operations}
-    problem = {MEDIA_TYPE: {"schema": _schema(Problem, schemas)}}
-    responses = {
-        status.phrase.replace(" ", ""): {"description": text, "content": problem}
+    problem = {PROBLEM: {"schema": _schema(Problem, schemas)}}
+    responses: dict[str, dict[str, Any]] = {
+        _name(status): {"description": text, "content": problem}
         for status, text in _PROBLEMS.items()
+    }
+    responses[_name(HTTPStatus.SERVICE_UNAVAILABLE)]["headers"] = {
+        "Retry-After": {
+            "description": "Seconds to wait.",
+            "required": True,
+            "schema": {"type": "integer"},
+        }
     }
     return {
         "openapi": "3.1.0",
@@ -61,7 +69,11 @@ def document(
         "paths": paths,
         "components": {
             "schemas": {**SCHEMAS, **schemas},
-            "responses": {**responses, "Other": {"description": _OTHERS, "content": problem}},
+            "responses": {
+                "NotModified": {"description": _NOT_MODIFIED, "headers": _headers(_TAG)},
+                **responses,
+                "Other": {"description": _OTHERS, "content": problem},
+            },
         },
     }
 
@@ -82,19 +94,33 @@ def _operation(
     for media, example in operation.examples.items():
         content[media]["example"] = example
     responses: dict[str, Any] = {
-        "200": {"description": operation.summary, "content": content},
-        "304": {"description": _NOT_MODIFIED},
+        "200": {
+            "description": operation.summary,
+            "headers": _headers({**_TAG, **operation.headers}),
+            "content": content,
+        },
+        "304": _response("NotModified"),
     }
     for status, text in operation.problems.items():
-        problem = {MEDIA_TYPE: {"schema": _schema(Problem, schemas)}}
+        problem = {PROBLEM: {"schema": _schema(Problem, schemas)}}
         responses[str(int(status))] = {"description": text, "content": problem}
     for status in _PROBLEMS:
-        responses[str(int(status))] = _response(status.phrase.replace(" ", ""))
+        responses[str(int(status))] = _response(_name(status))
     return {**described, "responses": {**responses, "default": _response("Other")}}
 
 
 def _response(name: str) -> Schema:
     return {"$ref": f"#/components/responses/{name}"}
+
+
+def _name(status: HTTPStatus) -> str:
+    return status.phrase.replace(" ", "")
+
+
+def _headers(meanings: Mapping[str, str]) -> Schema:
+    return {
+        name: {"description": text, "schema": {"type": "string"}} for name, text in meanings.items()
+    }
 
 
 def _parameter(parameter: Parameter, bounds: Schema) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, Final, Literal
 
 JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
 
 Schema = Mapping[str, Any]
 """A JSON Schema, in the dialect of OpenAPI 3.1 (2020-12)."""
@@ -46,6 +47,8 @@ class Operation:
     """What a caller has to know beyond the summary, in Markdown."""
     examples: Mapping[str, Any] = field(default_factory=dict)
     """By media type an answer."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers of the answer with their meaning, beside those of all answers."""
     problems: Mapping[HTTPStatus, str] = field(default_factory=dict)
     """Errors beside those of all operations: by status, when it is answered."""
 
