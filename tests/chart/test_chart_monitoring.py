@@ -103,6 +103,31 @@ def test_generators_are_scraped_where_their_sensors_are(setting, where):
     assert monitor["spec"]["namespaceSelector"] == where
 
 
+def test_what_the_sensors_measure_is_scraped_from_the_api_if_asked_for():
+    objects = render(
+        "monitoring.sensorMonitor.enabled=true",
+        "monitoring.sensorMonitor.interval=30s",
+        "monitoring.sensorMonitor.labels.release=prom",
+    )
+    (monitor,) = of_kind(objects, "PodMonitor").values()
+    assert monitor["metadata"]["name"] == "demo-sensorpipe-sensors"
+    assert monitor["metadata"]["labels"]["release"] == "prom"
+    assert monitor["spec"]["podMetricsEndpoints"] == [
+        {"port": "http", "path": "/metrics/sensors", "interval": "30s"}
+    ]
+    found = {
+        name: container["ports"]
+        for name, deployment in of_kind(objects, "Deployment").items()
+        if monitor["spec"]["selector"]["matchLabels"].items()
+        <= deployment["spec"]["template"]["metadata"]["labels"].items()
+        for container in deployment["spec"]["template"]["spec"]["containers"]
+    }
+    assert list(found) == ["demo-sensorpipe-server"]
+    assert {"name": "http", "containerPort": 8080, "protocol": "TCP"} in found[
+        "demo-sensorpipe-server"
+    ]
+
+
 def test_labels_and_interval_are_those_of_the_values():
     objects = render(
         *WATCHED, "monitoring.podMonitor.labels.release=prom", "monitoring.podMonitor.interval=30s"

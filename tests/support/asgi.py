@@ -1,5 +1,6 @@
 """ASGI applications made of a few pieces, and their answers as they are sent."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -45,14 +46,21 @@ def pieces(
 
 
 async def answer_of(
-    app: ASGIApp, headers: Mapping[str, str] | None = None, *, method: str = "GET"
+    app: ASGIApp,
+    headers: Mapping[str, str] | None = None,
+    *,
+    method: str = "GET",
+    path: str = "/",
 ) -> Sent:
     """Return what an application sends in answer to a request."""
-    sent = Sent()
+    sent, received = Sent(), list[bool]()
     raw = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
-    scope = {"type": "http", "method": method, "path": "/", "query_string": b"", "headers": raw}
+    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": raw}
 
     async def receive() -> Message:
+        if received:
+            await asyncio.Event().wait()  # the client stays
+        received.append(True)
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Message) -> None:

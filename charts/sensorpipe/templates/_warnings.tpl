@@ -36,6 +36,10 @@ Devices outside connect to the broker without encryption: use only networks that
 
 There is a PodMonitor, but no client may read metrics: networkPolicy.metricsFrom is empty.
 {{- end }}
+{{- if and .Values.networkPolicy.enabled .Values.monitoring.sensorMonitor.enabled (not .Values.networkPolicy.apiFrom) }}
+
+There is a PodMonitor for the sensors' values, but no client may use the API: networkPolicy.apiFrom is empty.
+{{- end }}
 {{- if .Values.kafka.enabled }}
 {{- if eq (int .Values.kafka.replicas) 1 }}
 

@@ -84,3 +84,14 @@ OPENAPI: Final = Operation(
     "This API, as an OpenAPI 3.1 document",
     {JSON: {"type": "object"}},
 )
+
+SENSOR_METRICS: Final = Operation(
+    "/metrics/sensors",
+    "getSensorMetrics",
+    "The latest complete window of each sensor, as Prometheus metrics",
+    {"text/plain": {"type": "string"}},
+    description=(
+        "Gauges with the labels `facility` and `sensor`, of 10,000 sensors at most. A sensor "
+        "without windows for 5 minutes is left out."
+    ),
+)

@@ -15,6 +15,7 @@ from sensorpipe_server.api.http.problems import HANDLERS
 from sensorpipe_server.api.http.scans import Scans, ended_by_disconnect
 from sensorpipe_server.api.integrity import IntegrityReport
 from sensorpipe_server.api.openapi_json import OpenApi
+from sensorpipe_server.api.sensor_metrics import SensorMetrics
 from sensorpipe_server.api.sensors import WindowList
 from sensorpipe_server.api.stats import Stats
 from sensorpipe_server.storage.mongodb import database
@@ -40,6 +41,7 @@ def application(
         operations.STATS: Scans().limited(Stats(db, caching).answer),
         operations.FACILITIES: FacilityList(db).answer,
         operations.INTEGRITY: Scans().limited(integrity.answer),
+        operations.SENSOR_METRICS: Scans().limited(SensorMetrics(db, settling).answer),
     }
     described = [*endpoints, operations.OPENAPI]
     endpoints[operations.OPENAPI] = OpenApi(described, page_limit).answer

@@ -42,7 +42,11 @@ class Settling:
         Until the lateness has passed after it, the window may be open: what is stored may be a
         part of it.
         """
-        return now_ms >= end_ms + self._lateness_ms
+        return end_ms <= self.complete_ms(now_ms)
+
+    def complete_ms(self, now_ms: int) -> int:
+        """Return the latest end of complete windows at a time, both in unix milliseconds."""
+        return now_ms - self._lateness_ms
 
     def settles_at(self, received_at: datetime, length_ms: int, now: float) -> float:
         """Return that time, in unix seconds, for a stored window; `now` is the start of the query.

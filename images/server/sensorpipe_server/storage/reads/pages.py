@@ -72,27 +72,39 @@ async def rows(
     """
     if not keys:
         return []
+    found = await rows_where(windows, of_windows(keys), sensors)
+    return [found[key] for key in keys if key in found]
+
+
+async def rows_where(
+    windows: database.Collection,
+    condition: Document,
+    sensors: Collection[str] = (),
+    batch_size: int = _MAX_BATCH,
+) -> dict[WindowKey, Row]:
+    """Return the windows whose documents match a condition, which takes all or none of each."""
     found: dict[WindowKey, Row] = {}
     itemized: list[WindowKey] = []
-    for key, documents in (await _documents(windows, keys, sensors)).items():
+    documents_of = await _documents(windows, condition, sensors, batch_size)
+    for key, documents in documents_of.items():
         if _has_to_be_folded(documents):
             itemized.append(key)
         elif (row := _row(key, documents)) is not None:
             found[key] = row
     if itemized:
         found |= {row.key: row for row in await _folded_rows(windows, itemized, sensors)}
-    return [found[key] for key in keys if key in found]
+    return found
 
 
 _Documents = list[tuple[DocumentKey, Document]]
 
 
 async def _documents(
-    windows: database.Collection, keys: Sequence[WindowKey], sensors: Collection[str]
+    windows: database.Collection, condition: Document, sensors: Collection[str], batch_size: int
 ) -> dict[WindowKey, _Documents]:
     found: dict[WindowKey, _Documents] = {}
     fields = _fields(sensors) if sensors else _ALL_SENSORS
-    batches = in_batches(windows, of_windows(keys), fields, batch_size=_MAX_BATCH)
+    batches = in_batches(windows, condition, fields, batch_size=batch_size)
     async with aclosing(batches):
         async for batch in batches:
             for document in batch:
