@@ -19,7 +19,8 @@ from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.pace import Pace
 from sensorpipe_server.storage.queries import WindowBatch
 from sensorpipe_server.storage.reads.facility_list import note, read_entries
-from sensorpipe_server.storage.reads.ranges import Ranges, Span
+from sensorpipe_server.storage.reads.ranges import Ranges
+from sensorpipe_server.storage.reads.reading import Span
 from sensorpipe_server.storage.rollups import levels as form
 from sensorpipe_server.storage.rollups.levels import (
     DAY,

@@ -14,7 +14,8 @@ from sensorpipe_server.storage.documents import id_range
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.pace import Pace
 from sensorpipe_server.storage.queries import WindowBatch
-from sensorpipe_server.storage.reads.ranges import Ranges, Span
+from sensorpipe_server.storage.reads.ranges import Ranges
+from sensorpipe_server.storage.reads.reading import Span
 from sensorpipe_server.storage.rollups import levels
 from sensorpipe_server.storage.rollups.levels import DAY, HOUR, LEVELS, Level, read_rollup
 from sensorpipe_server.storage.rollups.past import Past

@@ -32,7 +32,8 @@ from sensorpipe_server.storage.queries import (
     report_unreadable,
 )
 from sensorpipe_server.storage.reads.facility_list import FacilityEntry, read_entries
-from sensorpipe_server.storage.reads.ranges import Ranges, Span
+from sensorpipe_server.storage.reads.ranges import Ranges
+from sensorpipe_server.storage.reads.reading import Span
 from sensorpipe_server.storage.rollups.levels import DAY, Level
 from sensorpipe_server.storage.rollups.state import RollupState
 from sensorpipe_server.storage.source_seqs import Settling, SourceSeqs

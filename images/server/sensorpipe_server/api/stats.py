@@ -16,7 +16,8 @@ from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.queries import WindowBatch, report_unreadable
 from sensorpipe_server.storage.reads.facility_list import facilities
-from sensorpipe_server.storage.reads.ranges import Ranges, Span
+from sensorpipe_server.storage.reads.ranges import Ranges
+from sensorpipe_server.storage.reads.reading import Span
 from sensorpipe_server.storage.rollups.levels import Level
 from sensorpipe_server.storage.rollups.totals import SensorTotal, Total
 

@@ -26,7 +26,8 @@ from sensorpipe_server.storage.queries import (
     newest_window,
 )
 from sensorpipe_server.storage.reads.facility_list import FacilityEntry, note, read_entries
-from sensorpipe_server.storage.reads.ranges import Ranges, Span
+from sensorpipe_server.storage.reads.ranges import Ranges
+from sensorpipe_server.storage.reads.reading import Span
 from sensorpipe_server.storage.rollups.levels import Level
 from sensorpipe_server.storage.source_seqs import Settling
 from sensorpipe_server.storage.summaries import sources_of

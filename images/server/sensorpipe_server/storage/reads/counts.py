@@ -12,7 +12,8 @@ from sensorpipe_server.storage.documents import END_OF_TIME_MS, id_range
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.queries import any_of, count_windows, in_batches, with_sensors
-from sensorpipe_server.storage.reads.ranges import SPANS, RollupStatus, read_whole
+from sensorpipe_server.storage.reads.ranges import read_whole
+from sensorpipe_server.storage.reads.reading import SPANS, RollupStatus
 from sensorpipe_server.storage.rollups.levels import (
     DAY,
     FIVE_MINUTES,

@@ -1,20 +1,14 @@
-"""Reads a time range of many facilities: rollups, and the windows at its edges.
+"""Reads a time range of many facilities: rollups, and the windows at its edges."""
 
-Buckets without a rollup, marked buckets and those whose rollup a sink does not take are read from
-the level below, finally from the windows. Groups of facilities share the same few queries, and
-while MongoDB answers for one group, another one is added up.
-"""
-
-import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
-from itertools import groupby, islice
+from itertools import groupby
 from operator import attrgetter
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from sensorpipe_schema.compacted_reading_pb2 import Rollup
 
-from sensorpipe_server.storage.documents import Document, id_range
+from sensorpipe_server.storage.documents import Document
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.pace import aside
@@ -25,41 +19,31 @@ from sensorpipe_server.storage.queries import (
     in_batches,
     with_sensors,
 )
+from sensorpipe_server.storage.reads.plain import PlainReading, PlainSink
+from sensorpipe_server.storage.reads.reading import (
+    UNKNOWN,
+    Part,
+    Reading,
+    RollupStatus,
+    Span,
+    Statuses,
+)
 from sensorpipe_server.storage.rollups.levels import (
+    DAY,
     WINDOWS,
     Level,
-    Piece,
-    cover,
     finer,
     read_rollup,
     rollup_level,
-    rollup_range,
     rollup_start,
 )
-from sensorpipe_server.storage.rollups.state import RollupState, State, starts_of
+from sensorpipe_server.storage.rollups.state import RollupState, starts_of
 
 ATTEMPTS: Final = 3
 """Largest number of times that something is read because part of it was removed meanwhile."""
 
-SPANS: Final = 100
-"""Largest number of ranges that one query asks for."""
-
-TOGETHER: Final = 33
-"""Number of facilities that share queries; as a rule each has three ranges of rollups."""
-
-AT_ONCE: Final = 2
-"""Number of groups of facilities that are read concurrently."""
-
 ALL: Final = 20
 """Smallest number of facilities for which the state and markers of all are read at once."""
-
-
-class Span(NamedTuple):
-    """A range of starts of one facility's buckets or windows, in unix milliseconds."""
-
-    facility: str
-    start_ms: int
-    end_ms: int
 
 
 class Sink(Protocol):
@@ -76,6 +60,8 @@ class Sink(Protocol):
 
 
 S = TypeVar("S", bound=Sink)
+P = TypeVar("P", bound=PlainSink)
+R = TypeVar("R", bound=Reading)
 T = TypeVar("T")
 
 
@@ -91,7 +77,13 @@ async def read_whole(
 
 
 class Ranges:
-    """Reads time ranges of facilities into sinks."""
+    """Reads time ranges of facilities into sinks.
+
+    A bucket whose windows were removed counts as a whole if it starts within the range. If part
+    of the range is removed meanwhile, all is read again into another sink, a few times.
+    `coarsest` is the longest level that is read, as long as the finer ones are kept; None stands
+    for the windows.
+    """
 
     def __init__(self, db: Database) -> None:
         self._windows = database.windows(db)
@@ -106,38 +98,77 @@ class Ranges:
         make: Callable[[], S],
         *,
         sensors: Collection[str] = (),
+        coarsest: Level | None = DAY,
+        statuses: Statuses | None = None,
     ) -> S:
         """Return a sink with all windows that start in `from_ms <= start < to_ms`, each once.
 
-        With `sensors` windows without any of these are left out. A bucket whose windows were
-        removed counts as a whole if it starts within the range. If part of the range is removed
-        meanwhile, all is read again into another sink, a few times.
+        With `sensors` windows without any of these are left out. `statuses` are those of the
+        facilities, if they were just read.
         """
 
-        async def read() -> tuple[S, _Reading]:
-            sink, statuses = make(), await self.read_status(facilities)
-            reading = _Reading(self._windows, self._rollups, statuses, sink, sensors)
+        def begin(statuses: Statuses) -> "_FullReading[S]":
+            collections = self._windows, self._rollups
+            return _FullReading(collections, statuses, coarsest, make(), sensors)
+
+        reading = await self._whole(facilities, from_ms, to_ms, begin, statuses)
+        return reading.sink
+
+    async def read_plain(
+        self,
+        facilities: Collection[str],
+        from_ms: int,
+        to_ms: int,
+        make: Callable[[], P],
+        *,
+        sensors: Collection[str] = (),
+        coarsest: Level | None = DAY,
+        statuses: Statuses | None = None,
+    ) -> P:
+        """Return a sink with the same, only count, mean, m2, minimum and maximum of sensors.
+
+        With `sensors` only of these.
+        """
+
+        def begin(statuses: Statuses) -> PlainReading[P]:
+            collections = self._windows, self._rollups
+            return PlainReading(collections, statuses, coarsest, make(), sensors)
+
+        reading = await self._whole(facilities, from_ms, to_ms, begin, statuses)
+        return reading.sink
+
+    async def _whole(
+        self,
+        facilities: Collection[str],
+        from_ms: int,
+        to_ms: int,
+        begin: Callable[[Statuses], R],
+        statuses: Statuses | None,
+    ) -> R:
+        known = [] if statuses is None else [statuses]
+
+        async def read() -> R:
+            reading = begin(known.pop() if known else await self.read_status(facilities))
             await reading.read(facilities, from_ms, to_ms)
-            return sink, reading
+            return reading
 
-        async def is_whole(found: tuple[S, _Reading]) -> bool:
-            return not await self._was_removed(found[1])
+        async def is_whole(reading: R) -> bool:
+            return not await self._was_removed(reading)
 
-        sink, _ = await read_whole(read, is_whole)
-        return sink
+        return await read_whole(read, is_whole)
 
-    async def _was_removed(self, reading: "_Reading") -> bool:
+    async def _was_removed(self, reading: Reading) -> bool:
         """Return whether the removal of a part that was read has begun since `statuses`."""
         now = await self._state.read_removed({span.facility for _, span in reading.parts})
         for level, (facility, start_ms, _) in reading.parts:
             name = WINDOWS if level is None else level.name
             removed_ms = now.get(facility, {}).get(name, 0)
-            before = reading.statuses.get(facility, _UNKNOWN).state.removed
+            before = reading.statuses.get(facility, UNKNOWN).state.removed
             if start_ms < removed_ms and removed_ms > before.get(name, 0):
                 return True
         return False
 
-    async def read_status(self, facilities: Collection[str]) -> Mapping[str, "RollupStatus"]:
+    async def read_status(self, facilities: Collection[str]) -> Statuses:
         """Return the status of the rollups by facility; facilities without rollups are missing."""
         if len(facilities) < ALL:
             states = await self._state.read(facilities)
@@ -154,136 +185,55 @@ class Ranges:
         return {name: RollupStatus(state, marked.get(name, ())) for name, state in states.items()}
 
 
-class RollupStatus(NamedTuple):
-    """How far the rollups of a facility are computed, and which are to be computed again."""
-
-    state: State = State()
-    marked: Sequence[int] = ()
-    """Starts of the buckets of 5 minutes that are to be computed again, sorted."""
-
-
-_UNKNOWN: Final = RollupStatus()
-
-
-class _Part(NamedTuple):
-    """Buckets of a level, or, without a level, windows, that are read."""
-
-    level: Level | None
-    span: Span
-
-
-class _Reading:
-    """Reads a range once, given the `statuses` of its rollups; `parts` lists what was read."""
+class _FullReading(Reading, Generic[S]):
+    """Reads whole summaries into a sink."""
 
     def __init__(
         self,
-        windows: database.Collection,
-        rollups: database.Collection,
-        statuses: Mapping[str, RollupStatus],
-        sink: Sink,
+        collections: tuple[database.Collection, database.Collection],
+        statuses: Statuses,
+        coarsest: Level | None,
+        sink: S,
         sensors: Collection[str],
     ) -> None:
-        self.parts: list[_Part] = []
-        self._windows = windows
-        self._rollups = rollups
-        self.statuses = statuses
-        self._sink = sink
+        super().__init__(statuses, coarsest)
+        self.sink = sink
+        self._windows, self._rollups = collections
         self._sensors = sensors
-        self._taking = asyncio.Lock()
 
-    async def read(self, facilities: Iterable[str], from_ms: int, to_ms: int) -> None:
-        """Read a range of facilities, a few groups of them at once."""
-        left = iter(facilities)
-
-        async def read_groups() -> None:
-            while group := list(islice(left, TOGETHER)):
-                await asyncio.sleep(0)  # lets other tasks run if there is nothing to read
-                await self._read(self._parts_of(group, from_ms, to_ms))
-
-        reading = [asyncio.create_task(read_groups()) for _ in range(AT_ONCE)]
-        try:
-            await asyncio.gather(*reading)
-        finally:
-            for task in reading:
-                task.cancel()
-            await asyncio.gather(*reading, return_exceptions=True)
-
-    def _parts_of(self, facilities: Iterable[str], from_ms: int, to_ms: int) -> list[_Part]:
-        return [
-            _Part(level, Span(name, start_ms, end_ms))
-            for name in facilities
-            for level, start_ms, end_ms in self._cover(name, from_ms, to_ms)
-        ]
-
-    def _cover(self, facility: str, from_ms: int, to_ms: int) -> Iterator[Piece]:
-        state, marked = self.statuses.get(facility, _UNKNOWN)
-        return cover(from_ms, to_ms, state.done_ms, marked, state.removed)
-
-    async def _read(self, parts: list[_Part]) -> None:
-        windows: list[Span] = []
-        while parts:
-            self.parts += parts
-            windows += [span for level, span in parts if level is None]
-            parts = await self._read_rollups(parts)
-        await self._read_windows(windows)
-
-    async def _read_rollups(self, parts: Iterable[_Part]) -> list[_Part]:
-        """Read buckets; return the parts of the level below to read in their place."""
-        ranges = [
-            {"_id": rollup_range(span.facility, level, span.start_ms, span.end_ms)}
-            for level, span in parts
-            if level is not None
-        ]
-        rest: list[_Part] = []
+    async def read_rollups(self, conditions: Sequence[Document]) -> list[Part]:
+        """Read the buckets of some ranges; return what to read on the level below instead."""
+        rest: list[Part] = []
         fields = {"summary": 1, "too_large": 1}
-        for some in _chunks(ranges):
-            async with aclosing(in_batches(self._rollups, any_of(some), fields)) as batches:
-                async for batch in batches:
-                    size = sum(len(document.get("summary", b"")) for document in batch)
-                    async with self._taking:
-                        rest += await aside(size, self._take_rollups, batch)
+        async with aclosing(in_batches(self._rollups, any_of(conditions), fields)) as batches:
+            async for batch in batches:
+                size = sum(len(document.get("summary", b"")) for document in batch)
+                async with self.taking:
+                    rest += await aside(size, self._take_rollups, batch)
         return rest
 
-    def _take_rollups(self, documents: Iterable[Document]) -> list[_Part]:
+    def _take_rollups(self, documents: Iterable[Document]) -> list[Part]:
         """Pass stored rollups to the sink; return the parts to read in their place.
 
         The level below a rollup that was too large to store is never removed.
         """
-        rest: list[_Part] = []
+        rest: list[Part] = []
         for document in documents:
             facility = str(document["_id"]).partition("/")[0]
             level, start_ms = rollup_level(document), rollup_start(document)
             below = finer(level)
             span = Span(facility, start_ms, start_ms + level.length_ms)
-            removed = self.statuses.get(facility, _UNKNOWN).state.removed
+            removed = self.statuses.get(facility, UNKNOWN).state.removed
             finest = span.end_ms <= removed.get(WINDOWS if below is None else below.name, 0)
             rollup = read_rollup(document)
-            if rollup is None or not self._sink.take_rollup(span, level, rollup, finest=finest):
-                rest.append(_Part(below, span))
+            if rollup is None or not self.sink.take_rollup(span, level, rollup, finest=finest):
+                rest.append(Part(below, span))
         return rest
 
-    async def _read_windows(self, spans: Iterable[Span]) -> None:
-        for some in _chunks(_joined(spans)):
-            condition = any_of([{"_id": id_range(*span)} for span in some])
-            condition = with_sensors(condition, self._sensors)
-            async with aclosing(folded_where(self._windows, condition, self._sensors)) as batches:
-                async for batch in batches:
-                    async with self._taking:
-                        await aside(batch.size, self._sink.take_windows, batch)
-
-
-def _joined(spans: Iterable[Span]) -> list[Span]:
-    """Return spans in order, with adjacent ones joined."""
-    joined: list[Span] = []
-    for span in sorted(spans):
-        last = joined[-1] if joined else None
-        if last is not None and (last.facility, last.end_ms) == span[:2]:
-            joined[-1] = last._replace(end_ms=span.end_ms)
-        else:
-            joined.append(span)
-    return joined
-
-
-def _chunks(some: Sequence[T]) -> Iterator[Sequence[T]]:
-    for at in range(0, len(some), SPANS):
-        yield some[at : at + SPANS]
+    async def read_windows(self, conditions: Sequence[Document]) -> None:
+        """Read the windows of some ranges."""
+        condition = with_sensors(any_of(conditions), self._sensors)
+        async with aclosing(folded_where(self._windows, condition, self._sensors)) as batches:
+            async for batch in batches:
+                async with self.taking:
+                    await aside(batch.size, self.sink.take_windows, batch)

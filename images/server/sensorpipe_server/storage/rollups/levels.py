@@ -144,24 +144,24 @@ def cover(
     marked: Sequence[int] = (),
     removed: Mapping[str, int] | None = None,
     *,
-    coarsest: Level = DAY,
+    coarsest: Level | None = DAY,
 ) -> Iterator[Piece]:
     """Yield buckets and windows that exactly make up `from_ms <= start < to_ms`.
 
     In order of time, no two pieces of the same level beside each other: each bucket of the
     coarsest level that fits and, where none does, the windows themselves; of no level coarser
-    than `coarsest`. Nothing from `done_ms` on comes from a bucket, nor what is in one of the
-    buckets of 5 minutes whose starts are `marked`, sorted.
+    than `coarsest`, None for the windows. Nothing from `done_ms` on comes from a bucket, nor what
+    is in one of the buckets of 5 minutes whose starts are `marked`, sorted.
 
     `removed` says by the name of a level, or WINDOWS, before which moment it has been removed;
     a finer level not later than a coarser one. A bucket whose parts are gone counts whole where
-    it starts within the range. Where the coarsest level was removed, nothing counts.
+    it starts within the range; one coarser than `coarsest`, which the caller has to refuse, also
+    where it only overlaps the range. Where the coarsest level was removed, nothing counts.
     """
-    at = LEVELS.index(coarsest)
     last: Piece | None = None
     progress = _Progress(done_ms, marked, removed or {})
     from_ms = max(from_ms, progress.removed.get(DAY.name, 0))
-    for piece in _cover(at, from_ms, to_ms, progress):
+    for piece in _cover_up_to(coarsest, from_ms, to_ms, progress):
         if last is not None and (last.level, last.end_ms) == (piece.level, piece.start_ms):
             last = Piece(last.level, last.start_ms, piece.end_ms)
             continue
@@ -181,6 +181,18 @@ class _Progress(NamedTuple):
         """Return the starts of a level's buckets in a range that have something marked."""
         low, high = bisect_left(self.marked, from_ms), bisect_left(self.marked, to_ms)
         return sorted({level.start(start) for start in self.marked[low:high]})
+
+
+def _cover_up_to(
+    coarsest: Level | None, from_ms: int, to_ms: int, progress: _Progress
+) -> Iterator[Piece]:
+    at = -1 if coarsest is None else LEVELS.index(coarsest)
+    for level, below in reversed(list(zip(LEVELS, LEVEL_NAMES, strict=False))[at + 1 :]):
+        gone_ms = level.end(progress.removed.get(below, 0))
+        if from_ms < min(to_ms, gone_ms):
+            yield Piece(level, level.start(from_ms), min(level.end(to_ms), gone_ms))
+            from_ms = gone_ms
+    yield from _cover(at, from_ms, to_ms, progress)
 
 
 def _cover(at: int, from_ms: int, to_ms: int, progress: _Progress) -> Iterator[Piece]:
