@@ -30,6 +30,11 @@ def _follow_rules(query: dict[str, Any]) -> None:
         query.pop("offset", None)
         if not _is_cursor(query["cursor"]):
             query["cursor"] = ""
+    if query.get("every", "auto") != "auto":  # the length of windows is known to the server only
+        query["every"] = "90s"
+        query.pop("points", None)
+    if "from" in query and "to" not in query and _unix_ms(query["from"]) > time.time() * 1000:
+        query["from"] = "now"
     if "from" in query and "to" in query:
         query["from"], query["to"] = sorted((query["from"], query["to"]), key=_unix_ms)
 

@@ -9,7 +9,7 @@ sent, and its rollups are done up to shortly before its newest window. What is o
 7 days, the lateness and MARGIN_MS is final, also in a database that was restored from a backup.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sensorpipe_schema.reading import MAX_AGE_MS
@@ -68,7 +68,18 @@ class Caching:
         """
         if asked is None or not facilities:
             return {}
-        states = await self._state.read(facilities)
+        return self.headers_given(asked, facilities, await self._state.read(facilities), now_ms)
+
+    def headers_given(
+        self,
+        asked: FixedRange | None,
+        facilities: Sequence[str],
+        states: Mapping[str, State],
+        now_ms: int,
+    ) -> dict[str, str]:
+        """Return the same, given the states of the facilities from before the answer was read."""
+        if asked is None or not facilities:
+            return {}
         seconds = min(
             self._rules.seconds(asked, states.get(name, State()), now_ms) for name in facilities
         )

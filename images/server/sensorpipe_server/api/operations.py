@@ -4,19 +4,38 @@ An endpoint is added here, as one Operation, and with its code in `routes.py`. T
 query by `Params(request, operations.NAME)`, which refuses every parameter that is not declared.
 """
 
+from dataclasses import replace
+from http import HTTPStatus
 from typing import Final
 
 from sensorpipe_server.api.openapi import examples
-from sensorpipe_server.api.openapi.answers import Facilities, FacilityStats, Integrity, Windows
+from sensorpipe_server.api.openapi.answers import (
+    Facilities,
+    FacilityStats,
+    Integrity,
+    Series,
+    Windows,
+)
 from sensorpipe_server.api.openapi.operation import JSON, Operation, Parameter
 from sensorpipe_server.api.openapi.parameters import (
     FACILITY,
     FROM,
+    MAX_NAMES,
     PATH_FACILITY,
+    PATTERNS,
     REQUIRED_SENSORS,
     SENSORS,
     TO,
 )
+
+FIELDS: Final = ("avg", "min", "max", "count", "stdev", "p50", "p95", "p99")
+"""The fields of a series that can be asked for."""
+
+POINTS: Final = 1000
+"""Default of the number of buckets that a series may have."""
+
+MAX_POINTS: Final = 100_000
+"""Largest number of buckets that can be asked for."""
 
 MAX_OFFSET: Final = 2**63 - 1
 """Largest number of windows that a query can skip."""
@@ -60,6 +79,85 @@ STATS: Final = Operation(
     {JSON: list[FacilityStats]},
     (REQUIRED_SENSORS, FROM, TO, FACILITY),
     examples={JSON: examples.STATS},
+)
+
+SERIES: Final = Operation(
+    "/api/series",
+    "getSeries",
+    "What sensors measured over time, in buckets of equal length, oldest first",
+    {JSON: Series, "text/csv": {"type": "string"}, "application/x-ndjson": {"type": "string"}},
+    (
+        Parameter(
+            "facility",
+            f"Names and patterns, separated by commas, {MAX_NAMES} at most; all if it is left out.",
+            PATTERNS,
+            example=["hall_1", "hall_2-*"],
+        ),
+        SENSORS,
+        replace(
+            FROM,
+            description="Buckets that end after this time, which is not after `to`; by default 24 "
+            "hours before it.",
+        ),
+        replace(
+            TO,
+            description="Buckets that start before this time.",
+            schema={**TO.schema, "default": "now"},
+        ),
+        Parameter(
+            "every",
+            "Length of a bucket, a multiple of the length of the windows; `auto` is the shortest "
+            "that gives at most `points` buckets. It is longer if retention has removed windows "
+            "of the range.",
+            {
+                "type": "string",
+                "pattern": "^(auto|[1-9][0-9]{0,3}(s|m|h|d))$",
+                "default": "auto",
+            },
+            example="5m",
+        ),
+        Parameter(
+            "points",
+            "Largest number of buckets with `every=auto`, and only with it.",
+            {"type": "integer", "minimum": 1, "maximum": MAX_POINTS, "default": POINTS},
+        ),
+        Parameter(
+            "fields",
+            "The values of a row, separated by commas, in this order.",
+            {
+                "type": "array",
+                "items": {"enum": FIELDS},
+                "minItems": 1,
+                "default": ["avg", "min", "max", "count"],
+            },
+            example=["avg", "p95"],
+        ),
+        Parameter(
+            "format",
+            "The form of the answer; without it, the header `Accept` chooses.",
+            {"enum": ["json", "csv", "ndjson"], "default": "json"},
+        ),
+        Parameter(
+            "complete",
+            "Whether rows that are not `complete` are left out.",
+            {"type": "boolean", "default": False},
+        ),
+    ),
+    problems={
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+            "The answer would have more than 1,000,000 rows; the problem names a longer `every`."
+        ),
+    },
+    headers={
+        "Sensorpipe-Every": "The length of the buckets.",
+        "Sensorpipe-From": "The start of the first bucket that was asked for.",
+        "Sensorpipe-To": "The end of the last bucket that was asked for.",
+    },
+    examples={
+        JSON: examples.SERIES,
+        "text/csv": examples.SERIES_CSV,
+        "application/x-ndjson": examples.SERIES_LINES,
+    },
 )
 
 FACILITIES: Final = Operation(

@@ -17,6 +17,7 @@ from sensorpipe_server.api.integrity import IntegrityReport
 from sensorpipe_server.api.openapi_json import OpenApi
 from sensorpipe_server.api.sensor_metrics import SensorMetrics
 from sensorpipe_server.api.sensors import WindowList
+from sensorpipe_server.api.series import SeriesAnswers
 from sensorpipe_server.api.stats import Stats
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.source_seqs import Settling
@@ -39,6 +40,7 @@ def application(
     endpoints = {
         operations.WINDOWS: WindowList(db, page_limit, settling, caching).answer,
         operations.STATS: Scans().limited(Stats(db, caching).answer),
+        operations.SERIES: SeriesAnswers(db, settling, caching).answer,
         operations.FACILITIES: FacilityList(db).answer,
         operations.INTEGRITY: Scans().limited(integrity.answer),
         operations.SENSOR_METRICS: Scans().limited(SensorMetrics(db, settling).answer),

@@ -1,12 +1,14 @@
 """Limits the cost of requests: few scans at once, none for a client that disconnected."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive
 
 from sensorpipe_server.api.http import metrics
 from sensorpipe_server.api.http.limits import RETRY_AFTER_SECONDS
@@ -62,6 +64,15 @@ class Scans:
 
         return answer
 
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn to continue a scan that ended its first turn, for as long as it takes.
+
+        So a scan whose client reads slowly does not keep the others waiting.
+        """
+        async with self._free:
+            yield
+
     async def _has_turn(self) -> bool:
         """Wait for a turn, which must be released; return False after `wait_seconds`."""
         if self._free.locked() and self.waiting >= self._most_waiting:
@@ -91,26 +102,26 @@ def ended_by_disconnect(endpoint: Endpoint) -> Endpoint:
     async def answer(request: Request) -> Response:
         work = asyncio.create_task(endpoint(request), name=f"answer {request.url.path}")
         disconnect = asyncio.create_task(
-            _wait_for_disconnect(request), name="wait for a disconnect"
+            wait_for_disconnect(request.receive), name="wait for a disconnect"
         )
         try:
             await asyncio.wait({work, disconnect}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return work.result()
         finally:
-            await _cancel(work, disconnect)
+            await cancel(work, disconnect)
         return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
     return answer
 
 
-async def _wait_for_disconnect(request: Request) -> None:
+async def wait_for_disconnect(receive: Receive) -> None:
     """Return once the client has disconnected."""
-    while (await request.receive())["type"] != "http.disconnect":
+    while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
     """Cancel tasks and wait for their end; ignore their results."""
     for task in tasks:
         task.cancel()

@@ -5,9 +5,9 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, TypedDict
+from typing import Annotated, Any, Final, NotRequired, TypedDict
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 Time = Annotated[datetime, Meta(tz=True, examples=["2026-11-27T10:00:00Z"])]
 """A time in UTC, as RFC 3339 has it."""
@@ -212,3 +212,35 @@ class Integrity(Struct):
         ),
     ]
     set_aside: SetAside
+
+
+class SeriesRow(TypedDict):
+    """What a sensor measured in a bucket; only the fields that were asked for."""
+
+    time: Annotated[datetime, Meta(tz=True, description="The start of the bucket.")]
+    facility: str
+    sensor: str
+    avg: NotRequired[float]
+    min: NotRequired[float]
+    max: NotRequired[float]
+    count: NotRequired[Annotated[int, Meta(ge=1)]]
+    stdev: NotRequired[float | None]
+    p50: NotRequired[float | None]
+    p95: NotRequired[float | None]
+    p99: NotRequired[float | None]
+    complete: Annotated[
+        bool,
+        Meta(description="Its end and the lateness have passed; only late readings may change it."),
+    ]
+
+
+class Series(Struct):
+    """Rows ordered by time, facility and sensor; a bucket without readings has none."""
+
+    every: Annotated[str, Meta(description="The length of the buckets.", examples=["5m"])]
+    from_: Annotated[Time, Meta(description="The start of the first bucket.")] = field(name="from")
+    to: Annotated[Time, Meta(description="The end of the last bucket.")]
+    units: Annotated[
+        dict[str, str], Meta(description="The unit of each sensor of which it is known.")
+    ]
+    data: list[SeriesRow]

@@ -1,5 +1,6 @@
 """Answers as examples in the OpenAPI document, as JSON has them."""
 
+import json
 from typing import Any, Final
 
 _WINDOW: Final = {"start_time": "2026-11-27T10:00:00Z", "end_time": "2026-11-27T10:00:10Z"}
@@ -46,3 +47,29 @@ FACILITIES: Final[dict[str, Any]] = {
         }
     ]
 }
+
+_ROW: Final = {
+    "time": "2026-11-27T10:00:00Z",
+    "facility": "hall_1",
+    "sensor": "temperature",
+    "avg": 20.4,
+    "min": 19.8,
+    "max": 21.1,
+    "count": 3000,
+    "complete": True,
+}
+
+SERIES: Final[dict[str, Any]] = {
+    "every": "5m",
+    "from": "2026-11-27T10:00:00Z",
+    "to": "2026-11-27T11:00:00Z",
+    "units": {},
+    "data": [_ROW],
+}
+
+SERIES_CSV: Final = (
+    "time,facility,sensor,avg,min,max,count,complete\r\n"
+    "2026-11-27T10:00:00Z,hall_1,temperature,20.4,19.8,21.1,3000,true\r\n"
+)
+
+SERIES_LINES: Final = json.dumps(_ROW) + "\n"

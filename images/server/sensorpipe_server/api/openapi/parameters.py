@@ -15,6 +15,11 @@ _RELATIVE: Final = "([0-9]{1,9}s|[0-9]{1,7}m|[0-9]{1,5}h|[0-9]{1,4}d|[0-9]{1,3}w
 
 SCHEMAS: Final[dict[str, Schema]] = {
     "Name": {"type": "string", "pattern": f"^{NAME_PATTERN}$", "description": f"{NAME_RULE}."},
+    "Pattern": {
+        "type": "string",
+        "pattern": "^[a-z0-9_*-]{1,128}$",
+        "description": "A name; `*` in it stands for any characters or none.",
+    },
     "Time": {
         "description": f"{TIME_RULE}.",
         "anyOf": [
@@ -33,6 +38,14 @@ NAME: Final[Schema] = {"$ref": "#/components/schemas/Name"}
 
 NAMES: Final[Schema] = {"type": "array", "items": NAME, "minItems": 1, "maxItems": MAX_NAMES}
 """A list of names, joined by commas."""
+
+PATTERNS: Final[Schema] = {
+    "type": "array",
+    "items": {"$ref": "#/components/schemas/Pattern"},
+    "minItems": 1,
+    "maxItems": MAX_NAMES,
+}
+"""A list of names and patterns, joined by commas."""
 
 TIME: Final[Schema] = {"$ref": "#/components/schemas/Time"}
 

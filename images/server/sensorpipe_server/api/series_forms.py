@@ -1,0 +1,163 @@
+"""The forms in which a series is written: JSON, CSV and lines of JSON. Pure."""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from bson import Int64
+
+from sensorpipe_server.storage.documents import END_OF_TIME_MS
+from sensorpipe_server.storage.reads.buckets import Row, Values
+
+KEYS: Final = ("time", "facility", "sensor")
+"""The fields that every row begins with."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def time_text(unix_ms: int) -> str:
+    """Return a time in RFC 3339, in UTC; the end of the year 9999 for any later one."""
+    moment = _EPOCH + timedelta(milliseconds=min(unix_ms, END_OF_TIME_MS - 1))
+    precision = "milliseconds" if moment.microsecond else "seconds"
+    return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+
+
+def _stdev(values: Values) -> float | None:
+    count = values["count"]
+    return _finite(math.sqrt(values["m2"] / (count - 1))) if count > 1 else 0.0
+
+
+def _finite(value: float) -> float | None:
+    """Return a number; None for one that JSON cannot hold."""
+    return value if math.isfinite(value) else None
+
+
+_VALUES: Final[Mapping[str, Callable[[Values], float | None]]] = {
+    "avg": lambda values: values["mean"],
+    "min": lambda values: values["min"],
+    "max": lambda values: values["max"],
+    "count": lambda values: values["count"],
+    "stdev": _stdev,
+    "p50": lambda values: _finite(values["p50"]),
+    "p95": lambda values: _finite(values["p95"]),
+    "p99": lambda values: _finite(values["p99"]),
+}
+
+
+class Head(NamedTuple):
+    """What an answer says of the series as a whole."""
+
+    every: str
+    from_time: str
+    to_time: str
+    units: Mapping[str, str] = {}
+    """The unit of each sensor that has one."""
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that say it where the body has no place for it."""
+        return {
+            "Sensorpipe-Every": self.every,
+            "Sensorpipe-From": self.from_time,
+            "Sensorpipe-To": self.to_time,
+        }
+
+
+class Cells:
+    """Turns rows into the values that are written, in order: KEYS, `fields`, `complete`.
+
+    A number that JSON cannot hold becomes None.
+    """
+
+    def __init__(self, fields: Sequence[str], is_complete: Callable[[int], bool]) -> None:
+        self.names = (*KEYS, *fields, "complete")
+        self._values = [_VALUES[name] for name in fields]
+        self.is_complete = is_complete
+        """Whether the bucket with this start is complete."""
+
+    def of(self, rows: Sequence[Row]) -> list[list[Any]]:
+        """Return the values of rows."""
+        found: list[list[Any]] = []
+        last, time, complete = -1, "", False
+        for start_ms, facility, sensor, values in rows:
+            if start_ms != last:
+                last, time, complete = start_ms, time_text(start_ms), self.is_complete(start_ms)
+            cells = [each(values) for each in self._values]
+            found.append([time, facility, sensor, *cells, complete])
+        return found
+
+
+class Form(NamedTuple):
+    """How a series is written."""
+
+    media_type: str
+    start: Callable[[Head, Cells], bytes]
+    """Writes what comes before the first row."""
+    rows: Callable[[Cells, Sequence[Row], bool], bytes]
+    """Writes rows, at least one; the last argument says whether they are the first."""
+    end: bytes
+    is_file: bool = False
+    """Whether a browser should save it."""
+
+
+def _plain(value: object) -> int:
+    """Return an integer over 32 bits, which BSON decodes to a class of its own."""
+    if isinstance(value, Int64):
+        return int(value)
+    raise TypeError(f"{type(value).__name__} has no place in an answer")
+
+
+_encoder: Final = msgspec.json.Encoder(enc_hook=_plain)
+
+
+def _json_start(head: Head, _cells: Cells) -> bytes:
+    content = {
+        "every": head.every,
+        "from": head.from_time,
+        "to": head.to_time,
+        "units": head.units,
+        "data": (),
+    }
+    return _encoder.encode(content)[:-2]
+
+
+def _json_rows(cells: Cells, rows: Sequence[Row], first: bool) -> bytes:  # noqa: FBT001  all forms have the same signature
+    written = _encoder.encode(_objects(cells, rows))[1:-1]
+    return written if first else b"," + written
+
+
+def _lines(cells: Cells, rows: Sequence[Row], _first: bool) -> bytes:  # noqa: FBT001  likewise
+    return _encoder.encode_lines(_objects(cells, rows))
+
+
+def _objects(cells: Cells, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    names = cells.names
+    return [dict(zip(names, each, strict=True)) for each in cells.of(rows)]
+
+
+def _csv_start(_head: Head, cells: Cells) -> bytes:
+    return _csv([cells.names])
+
+
+def _csv_rows(cells: Cells, rows: Sequence[Row], _first: bool) -> bytes:  # noqa: FBT001  likewise
+    written = cells.of(rows)
+    for each in written:
+        each[-1] = "true" if each[-1] else "false"
+    return _csv(written)
+
+
+def _csv(lines: Sequence[Sequence[object]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(lines)
+    return text.getvalue().encode()
+
+
+FORMS: Final[Mapping[str, Form]] = {
+    "json": Form("application/json", _json_start, _json_rows, b"]}"),
+    "csv": Form("text/csv; charset=utf-8", _csv_start, _csv_rows, b"", is_file=True),
+    "ndjson": Form("application/x-ndjson", lambda _head, _cells: b"", _lines, b""),
+}
+"""By the name in `format`; the first one is the default."""

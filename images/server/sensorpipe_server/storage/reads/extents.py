@@ -1,0 +1,129 @@
+"""Which facilities a series is of, from when to when they have windows, and of how many sensors."""
+
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import aclosing
+from typing import Final, NamedTuple
+
+from sensorpipe_server.storage.documents import Document
+from sensorpipe_server.storage.mongodb import database
+from sensorpipe_server.storage.mongodb.database import Database
+from sensorpipe_server.storage.queries import (
+    facility_names,
+    in_batches,
+    newest_window,
+    oldest_window,
+)
+from sensorpipe_server.storage.reads.facility_list import first_rollup, sensors_in
+
+WINDOW_MS: Final = 10_000
+"""Length of a window in milliseconds where no window says otherwise."""
+
+
+class Extent(NamedTuple):
+    """From when to when a facility has windows, in unix milliseconds."""
+
+    facility: str
+    first_ms: int
+    """Start of the first window; at most 5 s behind what is stored, as is the end."""
+    end_ms: int
+    length_ms: int
+    """Length of the last window."""
+    sensors: int
+    """Number of its sensors that were asked for."""
+
+
+class Choice(NamedTuple):
+    """Facilities: those of some names or patterns, or all if there is none of either."""
+
+    patterns: Sequence[str]
+
+    @property
+    def names(self) -> list[str] | None:
+        """The names, if there are no patterns."""
+        if not self.patterns or any("*" in each for each in self.patterns):
+            return None
+        return sorted(set(self.patterns))
+
+    def has(self, facility: str) -> bool:
+        """Whether a facility is one of them."""
+        return not self.patterns or any(matches(each, facility) for each in self.patterns)
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a name matches a pattern, in which `*` stands for any characters or none.
+
+    It takes time in proportion to the length of both, whatever the pattern.
+    """
+    first, *others = pattern.split("*")
+    if not others:
+        return name == pattern
+    *middle, last = others
+    if not name.startswith(first) or len(name) < len(first) + len(last):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for part in middle:
+        at = name.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return name.endswith(last)
+
+
+class Extents:
+    """Reads the extents of facilities from their list, or where it lacks one, from the windows."""
+
+    def __init__(self, db: Database) -> None:
+        self._windows = database.windows(db)
+        self._rollups = database.rollups(db)
+        self._lists = database.facilities(db)
+
+    async def read(self, choice: Choice, sensors: Collection[str]) -> list[Extent]:
+        """Return the extents of the facilities that have windows, sorted by name."""
+        names = choice.names
+        condition = {"$gte": ""} if names is None else {"$in": names}
+        found: dict[str, Extent | None] = {}
+        entries = in_batches(self._lists, {"_id": condition}, _fields(sensors))
+        async with aclosing(entries) as batches:
+            async for batch in batches:
+                for entry in batch:
+                    if choice.has(entry["_id"]):
+                        found[entry["_id"]] = _extent(entry)
+        if names is not None:
+            found |= dict.fromkeys(set(names) - found.keys())
+        elif not found:  # nothing matches, or the list was dropped
+            found = dict.fromkeys([name for name in await self._listless() if choice.has(name)])
+        for name in [name for name, extent in found.items() if extent is None]:
+            found[name] = await self._look(name, sensors)
+        return [extent for _, extent in sorted(found.items()) if extent is not None]
+
+    async def _listless(self) -> Iterable[str]:
+        if await database.await_answer(self._lists.find_one({}, {"_id": 1})) is not None:
+            return ()
+        both = self._windows, self._rollups
+        return {name for some in both async for name in facility_names(some)}
+
+    async def _look(self, facility: str, sensors: Collection[str]) -> Extent | None:
+        """Return what the windows of a facility say; None if it has none."""
+        first = await oldest_window(self._windows, facility)
+        last = await newest_window(self._windows, facility)
+        if first is None or last is None:
+            return None
+        first_ms = min(first.start_ms, await first_rollup(self._rollups, facility))
+        number = len(sensors) or len(await sensors_in(self._windows, last))
+        return Extent(facility, first_ms, last.end_ms, last.length_ms, number)
+
+
+def _fields(sensors: Collection[str]) -> Document:
+    listed: Document = {"$ifNull": ["$sensors", []]}
+    if sensors:
+        listed = {"$setIntersection": [listed, {"$literal": sorted(sensors)}]}
+    return {"first_ms": 1, "last_ms": 1, "last_end_ms": 1, "number": {"$size": listed}}
+
+
+def _extent(entry: Document) -> Extent | None:
+    """Return the extent that an entry of the list has; None if it is not whole."""
+    try:
+        first_ms, last_ms, end_ms = entry["first_ms"], entry["last_ms"], entry["last_end_ms"]
+        return Extent(entry["_id"], first_ms, end_ms, end_ms - last_ms, max(1, entry["number"]))
+    except KeyError:
+        return None
