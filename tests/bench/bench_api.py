@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import bench_history
 import bench_past
+import bench_series
 from bench_client import Client, p95
 from bench_history import LONG, History, Window
 from bench_offsets import Offsets
@@ -66,6 +67,8 @@ class Services(NamedTuple):
     kafka: int
     mongodb: str
     folder: Path
+    monitoring: int
+    """Where the servers answer `/healthz`."""
 
     @asynccontextmanager
     async def server(self, database: str) -> AsyncIterator[Child]:
@@ -73,6 +76,7 @@ class Services(NamedTuple):
         environ = {
             "SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{self.kafka}",
             "SENSORPIPE_MONGODB_URI": f"{self.mongodb}/{database}",
+            "SENSORPIPE_MONITORING": f"127.0.0.1:{self.monitoring}",
         }
         argv = ["-m", "sensorpipe_server"]
         async with program(f"server-{database}", argv, self.folder, environ) as child:
@@ -86,7 +90,7 @@ async def run(folder: Path) -> list[Part]:
         kafka = await stack.enter_async_context(running(services.kafka(folder / "kafka")))
         mongod = embedded.mongod(free_port(), folder / "mongodb")
         await stack.enter_async_context(running(mongod))
-        here = Services(kafka.port or 0, f"mongodb://127.0.0.1:{mongod.port}", folder)
+        here = Services(kafka.port or 0, f"mongodb://127.0.0.1:{mongod.port}", folder, free_port())
         env = Environment({"SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka.port}"})
         await ensure_topics(KafkaSettings.read(env), COMPACTED, DEAD_COMPACTED)
         many = await _many_facilities(here)  # first: the partials of the other would come as well
@@ -139,6 +143,8 @@ async def _much_data(here: Services) -> Part:
         part.figures.append(Figure("making the other rollups", await _rolled_up(uri, history), "s"))
         queries = await asyncio.to_thread(_queries, child.port or 0, history)
         await _ask(child, queries, "while nothing comes", part)
+        await bench_series.store_year(uri, history)
+        await bench_series.measure(child, here.monitoring, history, part)
         await _in_real_time(here, child, history, queries, part)
         await _while_partials_come(here, child, history, queries, part)
         part.figures.append(Figure("memory of the server", memory_mb(child.pid), "MB"))
@@ -238,6 +244,7 @@ def _queries(port: int, history: History) -> list[Query]:
         Query("30 days of one sensor", one, 50, 100),
         Query("stats of all for all time", f"/api/stats?sensors={','.join(sensors)}", 30, 300),
         Query("integrity", "/api/integrity", 20, 1000),
+        *(Query(*each) for each in bench_series.queries(history)[2:3]),
     ]
 
 

@@ -22,6 +22,10 @@ class Client:
             raise RuntimeError(f"{path} was answered by {status}: {body[:300]!r}")
         return json.loads(body)
 
+    def size(self, path: str) -> int:
+        """Return the number of bytes of an answer."""
+        return len(self._get(path)[1])
+
     def times(self, path: str, count: int, seconds: float) -> list[float]:
         """Return the ms of up to `count` requests, of fewer if they take longer than `seconds`.
 
