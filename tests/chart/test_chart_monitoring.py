@@ -11,17 +11,20 @@ WATCHED = (
     "monitoring.rules.enabled=true",
     "monitoring.dashboard.enabled=true",
 )
+SENSORS_TOO = (*WATCHED, "monitoring.sensorDashboard.enabled=true")
 RULES = CHART / "files/alerts.yaml"
 DASHBOARD = CHART / "files/dashboard.json"
+SENSOR_DASHBOARD = CHART / "files/sensor-dashboard.json"
 
 
 def panels(text):
     return [panel for panel in json.loads(text)["panels"] if panel["type"] != "row"]
 
 
-def shown(objects):
-    """Return the one dashboard's text."""
-    (found,) = [o for o in objects if o["metadata"]["name"].endswith("-dashboard")]
+def shown(objects, part="dashboard"):
+    """Return a dashboard's text."""
+    end = f"-sensorpipe-{part}"
+    (found,) = [o for o in objects if o["metadata"]["name"].endswith(end)]
     (text,) = found["data"].values()
     return text
 
@@ -157,8 +160,26 @@ def test_two_releases_share_neither_dashboard_nor_file():
     assert not names[0] & names[1]
 
 
-def test_the_dashboard_is_whole():
-    content = json.loads(shown(render(*WATCHED)))
+def test_the_sensors_have_a_dashboard_of_their_own_if_asked_for():
+    assert not [o for o in render(*WATCHED) if "sensor-dashboard" in o["metadata"]["name"]]
+    alone = render(
+        "monitoring.sensorDashboard.enabled=true", "monitoring.sensorDashboard.labels.a=b"
+    )
+    found = one(alone, "ConfigMap", "demo-sensorpipe-sensor-dashboard")
+    labels = found["metadata"]["labels"]
+    assert (labels["grafana_dashboard"], labels["a"]) == ("1", "b")
+    assert not [o for o in alone if o["metadata"]["name"] == "demo-sensorpipe-dashboard"]
+    both = render(*SENSORS_TOO)
+    uids = {json.loads(shown(both, part))["uid"] for part in ("dashboard", "sensor-dashboard")}
+    assert len(uids) == 2
+    maps = of_kind(both, "ConfigMap").items()
+    files = [set(each["data"]) for name, each in maps if name.endswith("-dashboard")]
+    assert len(set.union(*files)) == 2
+
+
+@pytest.mark.parametrize("part", ["dashboard", "sensor-dashboard"])
+def test_a_dashboard_is_whole(part):
+    content = json.loads(shown(render(*SENSORS_TOO), part))
     ids = [panel["id"] for panel in content["panels"]]
     assert len(set(ids)) == len(ids)
     taken: set[tuple[int, int]] = set()
@@ -172,16 +193,17 @@ def test_the_dashboard_is_whole():
         assert not cells & taken, panel["title"]
         assert max(x for x, _ in cells) < 24
         taken |= cells
-    for panel in panels(shown(render(*WATCHED))):
+    for panel in panels(json.dumps(content)):
         assert panel["title"]
         assert panel["description"]
         assert panel["datasource"]["uid"] == "${datasource}"
 
 
-@pytest.mark.parametrize("file", [RULES, DASHBOARD], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [RULES, DASHBOARD, SENSOR_DASHBOARD], ids=lambda file: file.name)
 def test_nothing_is_left_of_the_names_that_stand_for_the_release(file):
-    objects = render(*WATCHED)
-    text = json.dumps([*expressions(objects), shown(objects)])
+    objects = render(*SENSORS_TOO)
+    shown_ones = [shown(objects, part) for part in ("dashboard", "sensor-dashboard")]
+    text = json.dumps([*expressions(objects), *shown_ones])
     assert "NAMESPACE" in file.read_text()
     assert not re.search(r"NAMESPACE|FULLNAME|\bUID\b", text)
 

@@ -36,9 +36,10 @@ Devices outside connect to the broker without encryption: use only networks that
 
 There is a PodMonitor, but no client may read metrics: networkPolicy.metricsFrom is empty.
 {{- end }}
-{{- if and .Values.networkPolicy.enabled .Values.monitoring.sensorMonitor.enabled (not .Values.networkPolicy.apiFrom) }}
+{{- if and .Values.networkPolicy.enabled (or .Values.monitoring.sensorMonitor.enabled .Values.monitoring.sensorDashboard.enabled) (not .Values.networkPolicy.apiFrom) }}
 
-There is a PodMonitor for the sensors' values, but no client may use the API: networkPolicy.apiFrom is empty.
+There is a PodMonitor or a dashboard for what the sensors measure, but no client may use the API:
+networkPolicy.apiFrom is empty.
 {{- end }}
 {{- if .Values.kafka.enabled }}
 {{- if eq (int .Values.kafka.replicas) 1 }}
