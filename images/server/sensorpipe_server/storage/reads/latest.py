@@ -14,7 +14,7 @@ from sensorpipe_schema.moments import Moments
 from sensorpipe_server.storage.documents import id_range
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
-from sensorpipe_server.storage.queries import BATCH, any_of
+from sensorpipe_server.storage.queries import any_of
 from sensorpipe_server.storage.reads.facility_list import FacilityEntry, read_entries
 from sensorpipe_server.storage.reads.pages import Row, rows_where
 
@@ -99,7 +99,7 @@ class LatestWindows:
             known = self._facilities.setdefault(each.name, _Facility())
             known.read_ms = max(known.read_ms, oldest_ms - each.length_ms)
             ranges.append({"_id": id_range(each.name, known.read_ms, complete_ms)})
-        found = await rows_where(self._windows, any_of(ranges), batch_size=BATCH)
+        found = await rows_where(self._windows, any_of(ranges))
         for key in sorted(found):
             if key.end_ms <= complete_ms:
                 self._take(found[key])

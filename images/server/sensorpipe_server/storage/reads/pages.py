@@ -4,6 +4,7 @@ A document has these values beside its partial, and those of a window are merged
 documents, so no partial is read, unless a document of the window is itemized or folded.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -19,6 +20,7 @@ from sensorpipe_server.storage.documents import (
 )
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.queries import (
+    BATCH,
     folded_of,
     in_batches,
     key_of,
@@ -35,6 +37,10 @@ _DOCUMENTS: Final = 4
 
 _MAX_BATCH: Final = 1000
 """Largest number of documents fetched at a time while windows are skipped."""
+
+
+_AT_ONCE: Final = 50
+"""Number of windows that are merged before other tasks run."""
 
 
 class Row(NamedTuple):
@@ -80,13 +86,17 @@ async def rows_where(
     windows: database.Collection,
     condition: Document,
     sensors: Collection[str] = (),
-    batch_size: int = _MAX_BATCH,
 ) -> dict[WindowKey, Row]:
-    """Return the windows whose documents match a condition, which takes all or none of each."""
+    """Return the windows whose documents match a condition, which takes all or none of each.
+
+    Other tasks run meanwhile.
+    """
     found: dict[WindowKey, Row] = {}
     itemized: list[WindowKey] = []
-    documents_of = await _documents(windows, condition, sensors, batch_size)
-    for key, documents in documents_of.items():
+    documents_of = await _documents(windows, condition, sensors)
+    for number, (key, documents) in enumerate(documents_of.items()):
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
         if _has_to_be_folded(documents):
             itemized.append(key)
         elif (row := _row(key, documents)) is not None:
@@ -100,11 +110,11 @@ _Documents = list[tuple[DocumentKey, Document]]
 
 
 async def _documents(
-    windows: database.Collection, condition: Document, sensors: Collection[str], batch_size: int
+    windows: database.Collection, condition: Document, sensors: Collection[str]
 ) -> dict[WindowKey, _Documents]:
     found: dict[WindowKey, _Documents] = {}
     fields = _fields(sensors) if sensors else _ALL_SENSORS
-    batches = in_batches(windows, condition, fields, batch_size=batch_size)
+    batches = in_batches(windows, condition, fields, batch_size=BATCH)
     async with aclosing(batches):
         async for batch in batches:
             for document in batch:
