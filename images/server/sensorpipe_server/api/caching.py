@@ -6,7 +6,8 @@ A compactor takes readings that are up to 7 days old. How late their partials ar
 Kafka and on the server, which may be days behind. So it is not the clock that says that no more
 will come, but what is stored: a facility's partials are stored in the order in which they were
 sent, and its rollups are done up to shortly before its newest window. What is older than that by
-7 days, the lateness and MARGIN_MS is final, also in a database that was restored from a backup.
+7 days, the lateness and MARGIN_MS is final, also in a database that was restored from a backup. A
+compactor whose clock is days behind would take older readings; its clock is checked.
 """
 
 from collections.abc import Mapping, Sequence
