@@ -17,7 +17,7 @@ from sensorpipe_server.storage.rollups.rolling import Rolling
 from sensorpipe_server.storage.rollups.state import RollupState
 from sensorpipe_server.storage.rollups.totals import SensorTotal, Total
 from support.random_partials import Publishers, put, text
-from support.server_parts import NOW
+from support.server_parts import NOW, T0, one
 
 pytest_plugins = ["support.server_fixtures"]
 
@@ -187,3 +187,14 @@ async def test_windows_removed_while_they_are_read_are_in_a_coarser_answer(db, c
     answer = (await client.get(f"/api/series?{query}")).json()
     assert answer["every"] == "1h"
     check(answer["data"], added_up(windows, STEPS["1h"], START, END, facilities=("hall_2",)))
+
+
+async def test_a_partial_that_comes_again_after_it_was_folded_counts_once(db, client):
+    parts = [one([(n, float(n))], number=n) for n in range(1, 6)]
+    await put(db, *parts)
+    await rolling(db).round()
+    await put(db, parts[0])
+    found = await database.windows(db).distinct("_id")
+    assert [_id.rpartition("/")[2] for _id in found] == ["1", "folded"]
+    answer = await client.get(f"/api/series?from={T0}&to={T0 + 1}&every=10s")
+    assert [row["count"] for row in answer.json()["data"]] == [5]

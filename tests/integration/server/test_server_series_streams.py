@@ -1,14 +1,17 @@
 """A series is sent while it is read: nobody reads for a client that left, and errors are seen."""
 
 import asyncio
+import threading
 
 import pytest
 from pymongo.errors import AutoReconnect
 from pymongo.monitoring import CommandListener
 from sensorpipe_server.api.http import server
 from sensorpipe_server.api.routes import application
+from sensorpipe_server.api.series_forms import Cells
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.reads import series
+from sensorpipe_server.storage.reads.buckets import Buckets
 from sensorpipe_server.storage.reads.ranges import Ranges
 from support.http_clients import get
 from support.server_parts import T0, one, store
@@ -135,3 +138,27 @@ async def test_clients_that_do_not_read_do_not_keep_others_waiting(port, monkeyp
     assert (await received(port)).count(b'"count":1') == WINDOWS - 1
     for _, writer in slow:
         writer.close()
+
+
+async def test_much_is_added_up_and_written_in_a_thread(port, monkeypatch):
+    monkeypatch.setattr(series, "ROWS", 10_000)
+    loop = threading.current_thread()
+    seen: dict[str, list[bool]] = {}
+
+    def watch(owner, name):
+        step = getattr(owner, name)
+
+        def watched(*args):
+            seen.setdefault(name, []).append(threading.current_thread() is loop)
+            return step(*args)
+
+        monkeypatch.setattr(owner, name, watched)
+
+    watch(Buckets, "take")
+    watch(Buckets, "rows")
+    watch(Cells, "of")
+    assert (await received(port)).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert sum(seen["take"]) < 1000  # the last documents, of which there are few
+    assert len(seen["take"]) == WINDOWS - 1
+    assert seen["rows"] == [False]
+    assert seen["of"] == [False, True]

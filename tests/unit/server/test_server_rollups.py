@@ -171,10 +171,10 @@ BUCKETS = st.integers(0, 3 * 288).map(lambda n: START + n * FIVE_MINUTES.length_
     bounds=st.tuples(MOMENTS, MOMENTS).map(sorted),
     done_ms=BUCKETS,
     marked=st.lists(BUCKETS, max_size=5, unique=True).map(sorted),
-    coarsest=st.sampled_from(levels.LEVELS),
+    coarsest=st.sampled_from([None, *levels.LEVELS]),
 )
 def test_what_covers_a_range_does_so_exactly(
-    bounds: list[int], done_ms: int, marked: list[int], coarsest: levels.Level
+    bounds: list[int], done_ms: int, marked: list[int], coarsest: levels.Level | None
 ):
     from_ms, to_ms = bounds
     pieces = list(cover(from_ms, to_ms, done_ms, marked, coarsest=coarsest))
@@ -187,10 +187,13 @@ def test_what_covers_a_range_does_so_exactly(
         assert piece.start_ms % piece.level.length_ms == 0
         assert (piece.end_ms - piece.start_ms) % piece.level.length_ms == 0
         assert piece.end_ms <= done_ms
+        assert coarsest is not None
         assert piece.level.length_ms <= coarsest.length_ms
         assert not any(piece.start_ms <= mark < piece.end_ms for mark in marked)
     for one, other in pairwise(pieces):
         assert one.level != other.level
+    if coarsest is None:
+        return
     # windows themselves only where no bucket of 5 minutes would do
     for piece in (piece for piece in pieces if piece.level is None):
         first = FIVE_MINUTES.start(piece.start_ms)
@@ -216,6 +219,16 @@ def test_a_bucket_whose_parts_are_removed_counts_whole_where_it_starts_within():
     assert list(cover(from_ms, to_ms, START + DAY.length_ms, (), removed)) == [
         Piece(HOUR, START - HOUR.length_ms, START),
         Piece(FIVE_MINUTES, START, START + 600_000),
+    ]
+
+
+def test_what_is_only_in_coarser_buckets_than_asked_for_is_seen_also_in_the_middle_of_one():
+    removed = {"windows": START + HOUR.length_ms, "5m": START + HOUR.length_ms}
+    from_ms, to_ms = START + 600_000, START + HOUR.length_ms + 600_000
+    done_ms = START + DAY.length_ms
+    assert list(cover(from_ms, to_ms, done_ms, (), removed, coarsest=None)) == [
+        Piece(HOUR, START, START + HOUR.length_ms),
+        Piece(None, START + HOUR.length_ms, to_ms),
     ]
 
 

@@ -108,7 +108,7 @@ class SeriesAnswers:
         async with aclosing(slices):
             while rows:
                 if only_complete:
-                    rows = [row for row in rows if cells.is_complete(row.start_ms)]
+                    rows = [row for row in rows if cells.is_complete(row[0])]
                 for at in range(0, len(rows), WRITTEN):
                     some = rows[at : at + WRITTEN]
                     yield await aside(len(some) * _ROW_BYTES, form.rows, cells, some, is_first)

@@ -4,7 +4,9 @@ import csv
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -16,14 +18,23 @@ from sensorpipe_server.storage.reads.buckets import Row, Values
 KEYS: Final = ("time", "facility", "sensor")
 """The fields that every row begins with."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_MS: Final = 86_400_000
+_EPOCH: Final = date(1970, 1, 1)
 
 
 def time_text(unix_ms: int) -> str:
     """Return a time in RFC 3339, in UTC; the end of the year 9999 for any later one."""
-    moment = _EPOCH + timedelta(milliseconds=min(unix_ms, END_OF_TIME_MS - 1))
-    precision = "milliseconds" if moment.microsecond else "seconds"
-    return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+    day, in_day = divmod(min(unix_ms, END_OF_TIME_MS - 1), _DAY_MS)
+    seconds, ms = divmod(in_day, 1000)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    fraction = f".{ms:03}" if ms else ""
+    return f"{_day_text(day)}T{hour:02}:{minute:02}:{second:02}{fraction}Z"
+
+
+@lru_cache(maxsize=64)  # neighbouring rows are of one day
+def _day_text(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).isoformat()
 
 
 def _stdev(values: Values) -> float | None:
@@ -36,16 +47,24 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-_VALUES: Final[Mapping[str, Callable[[Values], float | None]]] = {
-    "avg": lambda values: values["mean"],
-    "min": lambda values: values["min"],
-    "max": lambda values: values["max"],
-    "count": lambda values: values["count"],
+_STORED: Final = {"avg": "mean", "min": "min", "max": "max", "count": "count"}
+"""The fields that are always numbers, with their names in Values."""
+
+_OTHERS: Final[Mapping[str, Callable[[Values], float | None]]] = {
     "stdev": _stdev,
     "p50": lambda values: _finite(values["p50"]),
     "p95": lambda values: _finite(values["p95"]),
     "p99": lambda values: _finite(values["p99"]),
 }
+
+
+def _getter(fields: Sequence[str]) -> Callable[[Values], tuple[float | None, ...]]:
+    """Return what takes the values of some fields out of those of a row."""
+    names = [_STORED[name] for name in fields if name in _STORED]
+    if len(names) == len(fields) > 1:
+        return itemgetter(*names)  # four times as fast
+    each = [_OTHERS.get(name) or itemgetter(_STORED[name]) for name in fields]
+    return lambda values: tuple([get(values) for get in each])
 
 
 class Head(NamedTuple):
@@ -74,20 +93,30 @@ class Cells:
 
     def __init__(self, fields: Sequence[str], is_complete: Callable[[int], bool]) -> None:
         self.names = (*KEYS, *fields, "complete")
-        self._values = [_VALUES[name] for name in fields]
+        self.item = _item_type(self.names)
+        """An object in JSON, made from such values."""
+        self._get = _getter(fields)
         self.is_complete = is_complete
         """Whether the bucket with this start is complete."""
 
-    def of(self, rows: Sequence[Row]) -> list[list[Any]]:
-        """Return the values of rows."""
-        found: list[list[Any]] = []
-        last, time, complete = -1, "", False
+    def of(
+        self, rows: Sequence[Row], booleans: tuple[object, object] = (False, True)
+    ) -> list[tuple[Any, ...]]:
+        """Return the values of rows; the second of `booleans` says that one is complete."""
+        get = self._get
+        found: list[tuple[Any, ...]] = []
+        last, time, complete = -1, "", booleans[0]
         for start_ms, facility, sensor, values in rows:
             if start_ms != last:
-                last, time, complete = start_ms, time_text(start_ms), self.is_complete(start_ms)
-            cells = [each(values) for each in self._values]
-            found.append([time, facility, sensor, *cells, complete])
+                last, time = start_ms, time_text(start_ms)
+                complete = booleans[self.is_complete(start_ms)]
+            found.append((time, facility, sensor, *get(values), complete))
         return found
+
+
+@lru_cache(maxsize=64)
+def _item_type(names: Sequence[str]) -> type[msgspec.Struct]:
+    return msgspec.defstruct("Item", names, gc=False)
 
 
 class Form(NamedTuple):
@@ -133,9 +162,9 @@ def _lines(cells: Cells, rows: Sequence[Row], _first: bool) -> bytes:  # noqa: F
     return _encoder.encode_lines(_objects(cells, rows))
 
 
-def _objects(cells: Cells, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    names = cells.names
-    return [dict(zip(names, each, strict=True)) for each in cells.of(rows)]
+def _objects(cells: Cells, rows: Sequence[Row]) -> list[msgspec.Struct]:
+    item = cells.item
+    return [item(*each) for each in cells.of(rows)]
 
 
 def _csv_start(_head: Head, cells: Cells) -> bytes:
@@ -143,10 +172,7 @@ def _csv_start(_head: Head, cells: Cells) -> bytes:
 
 
 def _csv_rows(cells: Cells, rows: Sequence[Row], _first: bool) -> bytes:  # noqa: FBT001  likewise
-    written = cells.of(rows)
-    for each in written:
-        each[-1] = "true" if each[-1] else "false"
-    return _csv(written)
+    return _csv(cells.of(rows, ("false", "true")))
 
 
 def _csv(lines: Sequence[Sequence[object]]) -> bytes:

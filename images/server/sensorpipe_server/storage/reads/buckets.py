@@ -1,7 +1,7 @@
 """Adds up windows and rollups by bucket, facility and sensor. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from sensorpipe_schema.compacted_reading_pb2 import Rollup
 from sensorpipe_schema.moments import merged
@@ -18,13 +18,8 @@ QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 """The quantiles that can be asked for, by name."""
 
 
-class Row(NamedTuple):
-    """What one sensor of a facility measured in one bucket."""
-
-    start_ms: int
-    facility: str
-    sensor: str
-    values: Values
+Row = tuple[int, str, str, Values]
+"""Start of a bucket in unix milliseconds, facility, sensor, and what it measured."""
 
 
 class TooFineError(Exception):
@@ -66,7 +61,7 @@ class Buckets:
     def rows(self) -> list[Row]:
         """Return the rows, ordered by time, facility and sensor."""
         return [
-            Row(*key, name, values)
+            (*key, name, values)
             for key in sorted(self._found)
             for name, values in sorted(self._found[key].items())
         ]
@@ -119,7 +114,7 @@ class SketchBuckets:
     def rows(self) -> list[Row]:
         """Return the rows, ordered by time, facility and sensor."""
         return [
-            Row(*key, name, self._values(total))
+            (*key, name, self._values(total))
             for key in sorted(self._found)
             for name, total in sorted(self._found[key].sensors.items())
         ]

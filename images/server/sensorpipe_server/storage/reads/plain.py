@@ -148,6 +148,9 @@ class _WindowParts:
     def finish(self) -> None:
         """Pass on the last window."""
         waiting, self._waiting = self._waiting, []
+        if len(waiting) == 1 and "itemized" not in waiting[0][1]:  # nearly always
+            self._add(*waiting[0])
+            return
         if any(document.get("itemized") for _, document in waiting) or (
             len(waiting) > 1 and any(key.is_folded for key, _ in waiting)
         ):
@@ -155,11 +158,15 @@ class _WindowParts:
             return
         if len(waiting) > 1:
             waiting.sort(key=lambda each: each[0])  # so that rounding is the same as in a fold
-        for key, document in waiting:
-            try:
-                self._sink.take(key.window.facility, key.window.start_ms, document["sensors"], None)
-            except (AttributeError, KeyError, TypeError):
-                report_unreadable()
+        for each in waiting:
+            self._add(*each)
+
+    def _add(self, key: DocumentKey, document: Document) -> None:
+        facility, start_ms, _ = key.window
+        try:
+            self._sink.take(facility, start_ms, document["sensors"], None)
+        except (AttributeError, KeyError, TypeError):
+            report_unreadable()
 
 
 def _values(moments: Moments) -> Mapping[str, float]:
