@@ -160,6 +160,11 @@ async def test_all_that_is_wrong_is_said_together(client):
     ]
 
 
+async def test_a_list_is_as_long_as_it_is_written(client):
+    answer = await get(client, "facility=" + ",".join(["hall_1"] * 501))
+    assert answer.json()["errors"] == ["Invalid facility: at most 500 names; got 501"]
+
+
 @pytest.mark.usefixtures("stored")
 async def test_a_step_that_is_no_multiple_of_the_windows_is_refused_with_some_that_are(client):
     answer = await get(client, f"{SPAN}&every=15s")

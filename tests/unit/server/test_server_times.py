@@ -78,8 +78,8 @@ def test_what_is_no_time_is_quoted_with_all_that_is_allowed(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["0.5", "1", "2026", "20260102", "99999999", "1795773600000000", "1795773600000000000",
-     "253402300800000", "9" * 5000],
+    ["0.5", "1", "2026", "20260102", "99999999", "99999999.5", "1795773600000000",
+     "1795773600000000000", "253402300800000", "9" * 5000],
 )  # fmt: skip
 def test_a_number_that_may_mean_something_else_is_refused(text):
     with pytest.raises(ValueError, match="a number must be") as caught:

@@ -29,7 +29,7 @@ class SeriesParams(Params):
         text = self._query.get("facility")
         if text is None:
             return Choice(())
-        patterns = list(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
+        patterns = [each.strip() for each in text.split(",") if each.strip()]
         bad = [each for each in patterns if not _is_name_or_pattern(each)]
         if len(patterns) > MAX_NAMES:
             self._errors.append(f"Invalid facility: at most {MAX_NAMES} names; got {len(patterns)}")
@@ -38,7 +38,7 @@ class SeriesParams(Params):
                 f"Invalid facility: each must be {NAME_RULE}, or have `*` in the place of any "
                 f"characters; got {(bad or [text])[0]!r}"
             )
-        return Choice(patterns)
+        return Choice(list(dict.fromkeys(patterns)))
 
     def range(self) -> tuple[int, int]:
         """Return `from`, by default a day before `to`, and `to`, by default now."""

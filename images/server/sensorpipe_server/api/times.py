@@ -84,7 +84,8 @@ def _since_epoch(number: str, fraction: str | None, *, text: str) -> int:
     """Return seconds or milliseconds, by their size, in milliseconds."""
     digits = number.lstrip("0") or "0"
     too_large = len(digits) > len(str(END_OF_TIME_MS)) or int(digits) >= END_OF_TIME_MS
-    if too_large or 0 < int(digits) + _is_more_than_zero(fraction or "") < FIRST_SECOND:
+    is_zero = digits == "0" and not _is_more_than_zero(fraction or "")
+    if too_large or (int(digits) < FIRST_SECOND and not is_zero):
         raise ValueError(
             f"a number must be 0, seconds since 1970 from {FIRST_SECOND} to {FIRST_MS - 1}, or "
             f"milliseconds from {FIRST_MS} to {END_OF_TIME_MS - 1}; got {text!r}"

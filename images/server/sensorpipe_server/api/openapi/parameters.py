@@ -17,8 +17,9 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Name": {"type": "string", "pattern": f"^{NAME_PATTERN}$", "description": f"{NAME_RULE}."},
     "Pattern": {
         "type": "string",
-        "pattern": "^[a-z0-9_*-]{1,128}$",
-        "description": "A name; `*` in it stands for any characters or none.",
+        "pattern": f"^({NAME_PATTERN}|[a-z0-9_-]*\\*[a-z0-9_*-]*)$",
+        "maxLength": 128,
+        "description": "A name, or a part of one with `*` for any characters or none.",
     },
     "Time": {
         "description": f"{TIME_RULE}.",
