@@ -98,24 +98,38 @@ class SeriesAnswers:
         form: Form,
         plan: Plan,
         cells: Cells,
-        first: Sequence[Row],
+        rows: Sequence[Row],
         slices: AsyncGenerator[list[Row]],
         *,
         only_complete: bool,
     ) -> AsyncGenerator[bytes]:
-        rows, is_first = first, True
+        """Yield the answer, of which `rows` are the first slice.
+
+        While a client does not read, only the bytes of a slice are kept for it.
+        """
         yield form.start(_head(plan), cells)
+        is_first = True
         async with aclosing(slices):
             while rows:
                 if only_complete:
                     rows = [row for row in rows if cells.is_complete(row[0])]
-                for at in range(0, len(rows), WRITTEN):
-                    some = rows[at : at + WRITTEN]
-                    yield await aside(len(some) * _ROW_BYTES, form.rows, cells, some, is_first)
-                    is_first = False
+                written = await _written(form, cells, rows, is_first=is_first)
+                is_first, rows = is_first and not written, ()
+                for piece in written:
+                    yield piece
                 async with self._scans.turn():
                     rows = await anext(slices, [])
         yield form.end
+
+
+async def _written(form: Form, cells: Cells, rows: Sequence[Row], *, is_first: bool) -> list[bytes]:
+    """Return rows as bytes, in pieces of at most WRITTEN rows."""
+    written: list[bytes] = []
+    for at in range(0, len(rows), WRITTEN):
+        some = rows[at : at + WRITTEN]
+        size = len(some) * _ROW_BYTES
+        written.append(await aside(size, form.rows, cells, some, is_first and not written))
+    return written
 
 
 def _bounds(plan: Plan) -> tuple[int, int]:

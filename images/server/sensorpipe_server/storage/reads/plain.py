@@ -107,16 +107,19 @@ class PlainReading(Reading, Generic[P]):
             async for raw in batches:
                 async with self.taking:
                     await aside(len(raw), parts.take, raw)
+                await self._fold(parts)
         async with self.taking:
             parts.finish()
-        for at in range(0, len(parts.to_fold), FOLDED):
-            await self._fold(parts.to_fold[at : at + FOLDED])
+        await self._fold(parts)
 
-    async def _fold(self, keys: Sequence[WindowKey]) -> None:
-        async with aclosing(folded_of(self._windows, keys, self._sensors)) as batches:
-            async for batch in batches:
-                async with self.taking:
-                    await aside(batch.size, self._take_folded, batch.windows)
+    async def _fold(self, parts: "_WindowParts") -> None:
+        """Read and fold the windows whose documents could not be added up."""
+        while keys := parts.to_fold[:FOLDED]:
+            del parts.to_fold[:FOLDED]
+            async with aclosing(folded_of(self._windows, keys, self._sensors)) as batches:
+                async for batch in batches:
+                    async with self.taking:
+                        await aside(batch.size, self._take_folded, batch.windows)
 
     def _take_folded(self, windows: Sequence[Window]) -> None:
         for window in windows:

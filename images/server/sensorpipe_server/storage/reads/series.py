@@ -40,8 +40,8 @@ from sensorpipe_server.storage.rollups.levels import (
 MAX_ROWS: Final = 1_000_000
 """Largest number of rows of an answer."""
 
-ROWS: Final = 10_000
-"""Number of rows of a slice: some 5 MB, and 30 ms of work."""
+ROWS: Final = 5_000
+"""Number of rows of a slice: some 3 MB, and 15 ms of work."""
 
 SKETCHED_ROWS: Final = 1_000
 """The same with quantiles: a sketch may have some hundred buckets."""
@@ -54,6 +54,9 @@ The list is some seconds behind, in which an outage of hours may be made up for.
 
 _ROW_BYTES: Final = 100
 """About as much work as a row are so many bytes of a message."""
+
+_EXTENT_BYTES: Final = 2_000
+"""As much work as planning for a facility are so many bytes of a message."""
 
 _EXAMPLES: Final = 5
 
@@ -173,17 +176,9 @@ class Series:
     async def _plan(self, query: Query) -> Plan:
         extents = await self._extents.read(query.facilities, query.sensors)
         statuses = await self._ranges.read_status([each.facility for each in extents])
-        extents = _kept(extents, statuses)
-        base_ms = math.lcm(*(each.length_ms for each in extents)) if extents else WINDOW_MS
-        if query.every_ms is not None and query.every_ms % base_ms:
-            raise WrongStepError(_wrong(query.every_ms, base_ms))
-        low = max(query.from_ms, min((each.first_ms for each in extents), default=query.from_ms))
-        high = min(query.to_ms, max([query.now_ms, *(each.end_ms for each in extents)]))
-        every_ms = _step(query, extents, statuses, base_ms, (low, max(low, high)))
-        low, high = floor(low, every_ms), ceil(max(low, high), every_ms)
-        plan = Plan(query, every_ms, low, high, extents, statuses)
-        if most_rows(extents, low, high, every_ms) > MAX_ROWS:
-            asked = plan.pieces, every_ms, base_ms, query.sensors
+        plan, base_ms = await aside(len(extents) * _EXTENT_BYTES, _plan, query, extents, statuses)
+        if most_rows(plan.extents, plan.from_ms, plan.to_ms, plan.every_ms) > MAX_ROWS:
+            asked = plan.pieces, plan.every_ms, base_ms, query.sensors
             if await self._counts.are_over(MAX_ROWS, *asked):
                 raise TooManyRowsError(_coarser(plan, base_ms))
         return plan
@@ -242,6 +237,19 @@ class _Sketches:
         for window in batch.windows:
             if not self.buckets.take_window(window):
                 report_unreadable()
+
+
+def _plan(query: Query, extents: Sequence[Extent], statuses: Statuses) -> tuple[Plan, int]:
+    """Return how a series is read, and the length that its buckets are multiples of."""
+    extents = _kept(extents, statuses)
+    base_ms = math.lcm(*(each.length_ms for each in extents)) if extents else WINDOW_MS
+    if query.every_ms is not None and query.every_ms % base_ms:
+        raise WrongStepError(_wrong(query.every_ms, base_ms))
+    low = max(query.from_ms, min((each.first_ms for each in extents), default=query.from_ms))
+    high = min(query.to_ms, max([query.now_ms, *(each.end_ms for each in extents)]))
+    every_ms = _step(query, extents, statuses, base_ms, (low, max(low, high)))
+    low, high = floor(low, every_ms), ceil(max(low, high), every_ms)
+    return Plan(query, every_ms, low, high, extents, statuses), base_ms
 
 
 def most_rows(extents: Sequence[Extent], from_ms: int, to_ms: int, every_ms: int) -> int:
