@@ -82,7 +82,8 @@ def test_a_name_that_no_service_can_have_is_refused():
     [
         ("kafka.version=", "kafka.enabled: Strimzi's resources"),
         ("server.autoscaling.by=lag", "server.autoscaling.by: `lag` needs KEDA"),
-        ("monitoring.rules.enabled=true", "monitoring: podMonitor and rules need"),
+        ("monitoring.rules.enabled=true", "monitoring: podMonitor, sensorMonitor and rules need"),
+        ("monitoring.sensorMonitor.enabled=true", "monitoring: podMonitor, sensorMonitor and"),
     ],
 )
 def test_a_cluster_without_what_the_chart_builds_on_is_refused(setting, said):

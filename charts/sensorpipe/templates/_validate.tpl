@@ -131,8 +131,8 @@ kafka.enabled: Strimzi's resources (kafka.strimzi.io/v1) are not installed in th
 {{- if and (eq .Values.server.autoscaling.by "lag") (not ($known.Has "keda.sh/v1alpha1")) }}
 server.autoscaling.by: `lag` needs KEDA, whose resources (keda.sh/v1alpha1) are not installed in this cluster
 {{- end }}
-{{- if and (or .Values.monitoring.podMonitor.enabled .Values.monitoring.rules.enabled) (not ($known.Has "monitoring.coreos.com/v1")) }}
-monitoring: podMonitor and rules need the Prometheus operator, whose resources (monitoring.coreos.com/v1) are not installed in this cluster
+{{- if and (or .Values.monitoring.podMonitor.enabled .Values.monitoring.sensorMonitor.enabled .Values.monitoring.rules.enabled) (not ($known.Has "monitoring.coreos.com/v1")) }}
+monitoring: podMonitor, sensorMonitor and rules need the Prometheus operator, whose resources (monitoring.coreos.com/v1) are not installed in this cluster
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -22,6 +22,9 @@ _WATCHED = (
     "monitoring.rules.enabled=true",
     "monitoring.rules.labels.release=prometheus",
     "monitoring.dashboard.enabled=true",
+    "monitoring.sensorMonitor.enabled=true",
+    "monitoring.sensorDashboard.enabled=true",
+    "server.corsOrigins={https://dash.example.com}",
 )
 _PLACED = (
     "image.registry=registry.example/team",
