@@ -134,8 +134,9 @@ SERIES: Final = Operation(
         ),
         Parameter(
             "format",
-            "The form of the answer; without it, the header `Accept` chooses.",
-            {"enum": ["json", "csv", "ndjson"], "default": "json"},
+            "The form of the answer; without it, the header `Accept` chooses. `spreadsheet` is CSV "
+            "with times in UTC as spreadsheets read them.",
+            {"enum": ["json", "csv", "ndjson", "spreadsheet"], "default": "json"},
         ),
         Parameter(
             "complete",

@@ -58,6 +58,11 @@ _OTHERS: Final[Mapping[str, Callable[[Values], float | None]]] = {
 }
 
 
+def spreadsheet_time(unix_ms: int) -> str:
+    """Return a time in UTC as spreadsheets read it: they take one with a zone for text."""
+    return time_text(unix_ms)[:-1].replace("T", " ")
+
+
 def _getter(fields: Sequence[str]) -> Callable[[Values], tuple[float | None, ...]]:
     """Return what takes the values of some fields out of those of a row."""
     names = [_STORED[name] for name in fields if name in _STORED]
@@ -100,7 +105,10 @@ class Cells:
         """Whether the bucket with this start is complete."""
 
     def of(
-        self, rows: Sequence[Row], booleans: tuple[object, object] = (False, True)
+        self,
+        rows: Sequence[Row],
+        booleans: tuple[object, object] = (False, True),
+        text_of: Callable[[int], str] = time_text,
     ) -> list[tuple[Any, ...]]:
         """Return the values of rows; the second of `booleans` says that one is complete."""
         get = self._get
@@ -108,7 +116,7 @@ class Cells:
         last, time, complete = -1, "", booleans[0]
         for start_ms, facility, sensor, values in rows:
             if start_ms != last:
-                last, time = start_ms, time_text(start_ms)
+                last, time = start_ms, text_of(start_ms)
                 complete = booleans[self.is_complete(start_ms)]
             found.append((time, facility, sensor, *get(values), complete))
         return found
@@ -175,6 +183,14 @@ def _csv_rows(cells: Cells, rows: Sequence[Row], _first: bool) -> bytes:  # noqa
     return _csv(cells.of(rows, ("false", "true")))
 
 
+def _spreadsheet_start(_head: Head, cells: Cells) -> bytes:
+    return _csv([("time_utc", *cells.names[1:])])
+
+
+def _spreadsheet_rows(cells: Cells, rows: Sequence[Row], _first: bool) -> bytes:  # noqa: FBT001  likewise
+    return _csv(cells.of(rows, ("false", "true"), spreadsheet_time))
+
+
 def _csv(lines: Sequence[Sequence[object]]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerows(lines)
@@ -185,5 +201,8 @@ FORMS: Final[Mapping[str, Form]] = {
     "json": Form("application/json", _json_start, _json_rows, b"]}"),
     "csv": Form("text/csv; charset=utf-8", _csv_start, _csv_rows, b"", is_file=True),
     "ndjson": Form("application/x-ndjson", lambda _head, _cells: b"", _lines, b""),
+    "spreadsheet": Form(
+        "text/csv; charset=utf-8", _spreadsheet_start, _spreadsheet_rows, b"", is_file=True
+    ),
 }
-"""By the name in `format`; the first one is the default."""
+"""By the name in `format`; the first one is the default, and that of its media type."""

@@ -70,7 +70,9 @@ class SeriesParams(Params):
 
 def accepted_form(accept: str) -> str:
     """Return the form that a header Accept prefers; the first of FORMS if it accepts none."""
-    media_types = {form.media_type.partition(";")[0]: name for name, form in FORMS.items()}
+    media_types = {
+        form.media_type.partition(";")[0]: name for name, form in reversed(tuple(FORMS.items()))
+    }
     best, highest = next(iter(FORMS)), 0.0
     for part in accept.lower().split(","):
         found = _accepted(part)
