@@ -24,7 +24,17 @@ from prometheus_client import REGISTRY, CollectorRegistry
 DOCS: Final = Path(__file__).parent
 ROOT: Final = DOCS.parent
 PROGRAMS: Final = ("generator", "compactor", "server", "operator")
-COMMANDS: Final = ("", "up", "verify", "check")
+COMMANDS: Final = (
+    "",
+    "up",
+    "verify",
+    "check",
+    "facilities",
+    "get",
+    "stats",
+    "series",
+    "tail",
+)
 
 Row = tuple[str, ...]
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from sensorpipe_cli import queries
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -120,7 +122,7 @@ def up(
 @app.command()
 def verify(
     *,
-    url: Annotated[str, typer.Option(help="Address of the server.")] = "http://127.0.0.1:8080",
+    url: queries.Url = queries.URL,
     wait: Annotated[
         bool,
         typer.Option(
@@ -179,6 +181,10 @@ def check(files: Files = None) -> None:
     from sensorpipe_cli.commands.check import check as run  # noqa: PLC0415  keeps --help fast
 
     run(tuple(files or ()))
+
+
+for command in queries.COMMANDS:
+    app.command()(command)
 
 
 def run() -> None:

@@ -100,3 +100,35 @@ def test_make_knows_what_is_typed(page):
             text=True,
         )
         assert done.returncode == 0, done.stderr
+
+
+PYTHON = [
+    (page, number, code)
+    for page in (ROOT / "README.md", ROOT / "docs/client.md")
+    for number, code in enumerate(
+        re.findall(
+            r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        ),
+        1,
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "code"),
+    [pytest.param(page, code, id=f"{page.name} {number}") for page, number, code in PYTHON],
+)
+def test_the_python_examples_run_as_they_are_shown(demo, page, code, tmp_path):
+    assert "8080" in code or "Client()" in code, page
+    here = f"http://127.0.0.1:{demo.port}"
+    code = code.replace("http://127.0.0.1:8080", here).replace("Client()", f'Client("{here}")')
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "facility_1" in done.stdout or "temperature" in code
+
+
+def test_the_readme_s_pandas_example_has_three_lines():
+    (code,) = [code for page, _, code in PYTHON if "read_csv" in code and page.name == "README.md"]
+    assert len(code.splitlines()) == 3

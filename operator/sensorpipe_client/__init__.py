@@ -1,0 +1,45 @@
+"""A typed client of sensorpipe's HTTP API, for programs and notebooks.
+
+    with Client("http://127.0.0.1:8080") as client:
+        frame = client.series("hall_1", since="-24h").to_pandas()
+
+`Client` blocks, `AsyncClient` is for asyncio; both have the same methods.
+"""
+
+from sensorpipe_client.answers import (
+    Facility,
+    FacilityStats,
+    Integrity,
+    SensorStats,
+    SetAside,
+    Source,
+    Span,
+    Totals,
+    Window,
+)
+from sensorpipe_client.async_client import AsyncClient
+from sensorpipe_client.calls import Retries
+from sensorpipe_client.client import Client
+from sensorpipe_client.errors import AnswerError, ApiError, ClientError, ConnectionFailedError
+from sensorpipe_client.series import Row, Series
+
+__all__ = [
+    "AnswerError",
+    "ApiError",
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "ConnectionFailedError",
+    "Facility",
+    "FacilityStats",
+    "Integrity",
+    "Retries",
+    "Row",
+    "SensorStats",
+    "Series",
+    "SetAside",
+    "Source",
+    "Span",
+    "Totals",
+    "Window",
+]

@@ -1,0 +1,90 @@
+"""What both clients give to httpx2, and how they read its answers."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx2
+
+from sensorpipe_client.calls import Failure, Reply, Request
+
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+_CONNECT_SECONDS: Final = 5.0
+
+LIVE_SECONDS: Final = 45.0
+"""Longest time without any byte of a live stream, which has a heartbeat every 15 s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """How a server is reached; raise ValueError if its address is no http or https URL."""
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+    ca_file: str | PathLike[str] | None = None
+    timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            valid = False
+        if not valid:
+            raise ValueError(f"url must be http://HOST:PORT or https://HOST:PORT; got {self.url!r}")
+
+    def options(self) -> Mapping[str, Any]:
+        """Return the arguments of an httpx2 client."""
+        host = urlsplit(self.url).hostname
+        return {
+            "headers": {"Authorization": f"Bearer {self.token}"} if self.token else {},
+            "timeout": httpx2.Timeout(self.timeout, connect=min(self.timeout, _CONNECT_SECONDS)),
+            "verify": self._tls(),
+            # a proxy would connect to its own loopback
+            "trust_env": host not in _LOOPBACK,
+        }
+
+    def address(self, request: Request) -> str:
+        """Return the URL of a request, without its query."""
+        return self.url.rstrip("/") + request.path
+
+    def full_address(self, request: Request) -> str:
+        """Return the URL of a request."""
+        return str(httpx2.URL(self.address(request), params=dict(request.query)))
+
+    def arguments(self, request: Request, timeout: httpx2.Timeout | None) -> Mapping[str, Any]:
+        """Return the arguments with which httpx2 makes a request; without a timeout, the usual."""
+        return {
+            "url": self.address(request),
+            "params": dict(request.query),
+            "headers": dict(request.headers),
+            "timeout": httpx2.USE_CLIENT_DEFAULT if timeout is None else timeout,
+        }
+
+    def live_timeout(self) -> httpx2.Timeout:
+        """Return the timeouts of a live stream."""
+        connect = min(self.timeout, _CONNECT_SECONDS)
+        return httpx2.Timeout(self.timeout, connect=connect, read=max(LIVE_SECONDS, self.timeout))
+
+    def _tls(self) -> ssl.SSLContext | bool:
+        if self.ca_file is not None:
+            return ssl.create_default_context(cafile=self.ca_file)
+        return True
+
+
+def reply_of(response: httpx2.Response) -> Reply:
+    """Return a reply whose body was read."""
+    return Reply(str(response.url), response.status_code, response.headers, response.content)
+
+
+def failure_of(url: str, error: Exception) -> Failure:
+    """Return why a request has no answer."""
+    return Failure(url, str(error) or type(error).__name__)
+
+
+def broken_off(response: httpx2.Response) -> Failure:
+    """Return the failure of an answer that began and did not end."""
+    return Failure(str(response.url), "the answer broke off")
