@@ -25,7 +25,7 @@ def document() -> dict[str, Any]:
 def operation_rows(api: Mapping[str, Any]) -> Iterator[Row]:
     """Yield request, parameters, media types and summary of each operation."""
     for path, operation in operations(api):
-        names = [f"`{each['name']}`" for each in queries(operation)]
+        names = [_name(each) for each in parameters(operation)]
         media = [f"`{kind}`" for kind in operation["responses"]["200"]["content"]]
         yield f"`GET {path}`", ", ".join(names), ", ".join(media), f"{operation['summary']}."
 
@@ -37,14 +37,14 @@ def parameter_rows(api: Mapping[str, Any]) -> Iterator[Row]:
     """
     found: dict[str, dict[tuple[str, str], list[str]]] = {}
     for path, operation in operations(api):
-        for each in queries(operation):
-            same = found.setdefault(each["name"], {})
+        for each in parameters(operation):
+            same = found.setdefault(_name(each), {})
             key = (allowed(each), each["description"])
             same.setdefault(key, []).append(f"`{path}`")
     for name, variants in found.items():
         for (values, meaning), paths in variants.items():
             where = f"{', '.join(paths)}: " if len(variants) > 1 else ""
-            yield f"`{name}`", values, where + meaning
+            yield name, values, where + meaning
 
 
 def field_rows(api: Mapping[str, Any], schema: str) -> Iterator[Row]:
@@ -68,9 +68,14 @@ def operations(api: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield path, item["get"]
 
 
-def queries(operation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the parameters of an operation's query."""
-    return [each for each in operation.get("parameters", ()) if each["in"] == "query"]
+def parameters(operation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return an operation's parameters that are not part of its path."""
+    return [each for each in operation.get("parameters", ()) if each["in"] != "path"]
+
+
+def _name(parameter: Mapping[str, Any]) -> str:
+    kind = " (header)" if parameter["in"] == "header" else ""
+    return f"`{parameter['name']}`{kind}"
 
 
 def allowed(parameter: Mapping[str, Any]) -> str:
