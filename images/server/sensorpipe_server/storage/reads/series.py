@@ -176,11 +176,12 @@ class Series:
     async def _plan(self, query: Query) -> Plan:
         extents = await self._extents.read(query.facilities, query.sensors)
         statuses = await self._ranges.read_status([each.facility for each in extents])
-        plan, base_ms = await aside(len(extents) * _EXTENT_BYTES, _plan, query, extents, statuses)
+        size = len(extents) * _EXTENT_BYTES
+        plan, base_ms = await aside(size, _plan, query, extents, statuses)
         if most_rows(plan.extents, plan.from_ms, plan.to_ms, plan.every_ms) > MAX_ROWS:
             asked = plan.pieces, plan.every_ms, base_ms, query.sensors
             if await self._counts.are_over(MAX_ROWS, *asked):
-                raise TooManyRowsError(_coarser(plan, base_ms))
+                raise TooManyRowsError(await aside(size, _coarser, plan, base_ms))
         return plan
 
     async def _slices(self, plan: Plan) -> AsyncGenerator[list[Row]]:
