@@ -52,7 +52,7 @@ class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
         self._connection = Connection(url=url, token=token, ca_file=ca_file, timeout=timeout)
         self._retries = retries or Retries()
         self._live_retries = retries or RETRIES
-        self._http = httpx2.AsyncClient(**self._connection.options())
+        self._http = self._connection.client(httpx2.AsyncClient)
 
     async def __aenter__(self) -> Self:
         return self

@@ -54,7 +54,7 @@ class Client(AbstractContextManager["Client"]):
         self._connection = Connection(url=url, token=token, ca_file=ca_file, timeout=timeout)
         self._retries = retries or Retries()
         self._live_retries = retries or RETRIES
-        self._http = httpx2.Client(**self._connection.options())
+        self._http = self._connection.client(httpx2.Client)
 
     def __enter__(self) -> Self:
         return self

@@ -1,15 +1,17 @@
 """What both clients give to httpx2, and how they read its answers."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
 
 from sensorpipe_client.calls import Failure, Reply, Request
+
+C = TypeVar("C")
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _CONNECT_SECONDS: Final = 5.0
@@ -20,7 +22,7 @@ LIVE_SECONDS: Final = 45.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """How a server is reached; raise ValueError if its address is no http or https URL."""
+    """How a server is reached; raise ValueError naming an argument that cannot be used."""
 
     url: str
     token: str | None = field(default=None, repr=False)
@@ -28,13 +30,17 @@ class Connection:
     timeout: float = 30.0
 
     def __post_init__(self) -> None:
-        try:
-            parts = urlsplit(self.url)
-            valid = parts.scheme in ("http", "https") and bool(parts.hostname)
-        except ValueError:
-            valid = False
-        if not valid:
+        if not _is_address(self.url):
             raise ValueError(f"url must be http://HOST:PORT or https://HOST:PORT; got {self.url!r}")
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            raise ValueError("token must be of printable ASCII characters")
+
+    def client(self, kind: Callable[..., C]) -> C:
+        """Return an httpx2 client of a kind; raise ValueError naming what it cannot use."""
+        try:
+            return kind(**self.options())
+        except httpx2.InvalidURL as error:
+            raise ValueError(f"the environment names a proxy that is no URL: {error}") from error
 
     def options(self) -> Mapping[str, Any]:
         """Return the arguments of an httpx2 client."""
@@ -70,9 +76,22 @@ class Connection:
         return httpx2.Timeout(self.timeout, connect=connect, read=max(LIVE_SECONDS, self.timeout))
 
     def _tls(self) -> ssl.SSLContext | bool:
-        if self.ca_file is not None:
+        if self.ca_file is None:
+            return True
+        try:
             return ssl.create_default_context(cafile=self.ca_file)
-        return True
+        except OSError as error:
+            raise ValueError(f"ca_file {str(self.ca_file)!r} cannot be used: {error}") from error
+
+
+def _is_address(url: str) -> bool:
+    """Whether httpx2 can send a request to a URL."""
+    try:
+        httpx2.URL(url).host.encode("idna")
+        parts = urlsplit(url)
+    except (httpx2.InvalidURL, ValueError):  # a UnicodeError is one
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def reply_of(response: httpx2.Response) -> Reply:

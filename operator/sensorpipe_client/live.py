@@ -54,6 +54,8 @@ class LiveState:
                 found = Gap(str(msgspec.json.decode(event.data, type=dict).get("reason", "")))
         except msgspec.MsgspecError as error:
             raise AnswerError(url, f"not an event of a sensorpipe server: {error}") from error
+        if not event.id.isascii():
+            raise AnswerError(url, "not an event of a sensorpipe server: its id is not ASCII")
         self.last_id = event.id or self.last_id
         if isinstance(found, Window):
             self.note(found)

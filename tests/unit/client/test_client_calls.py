@@ -3,7 +3,14 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sensorpipe_client import AnswerError, ApiError, Client, ConnectionFailedError, Retries
+from sensorpipe_client import (
+    AnswerError,
+    ApiError,
+    AsyncClient,
+    Client,
+    ConnectionFailedError,
+    Retries,
+)
 from sensorpipe_client.calls import Failure, Pause, Reply, Request, call
 from sensorpipe_client.times import time_text
 
@@ -140,7 +147,13 @@ def test_times_that_mean_nothing_name_the_argument(value, why):
         time_text("since", value)
 
 
-@pytest.mark.parametrize("url", ["", "server:8080", "ftp://server", "http://", "http://[", "/api"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "server:8080", "ftp://server", "http://", "http://[", "/api", "http://server:port",
+        "http://a\nb", f"http://{'a' * 64}", "http://a..b",
+    ],
+)  # fmt: skip
 def test_an_address_that_is_none_is_refused(url):
     with pytest.raises(ValueError, match="url must be http://HOST:PORT or https://HOST:PORT"):
         Client(url)
@@ -150,3 +163,25 @@ def test_a_token_is_not_shown():
     from sensorpipe_client.connection import Connection
 
     assert "secret" not in repr(Connection(url="http://server", token="secret"))
+
+
+@pytest.mark.parametrize("token", ["a\nb", "ä"])
+def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(token):
+    with pytest.raises(ValueError, match=r"^token must be of printable ASCII characters$"):
+        Client(token=token)
+
+
+def test_certificates_that_cannot_be_used_are_named(tmp_path):
+    file = tmp_path / "ca.pem"
+    with pytest.raises(ValueError, match=r"^ca_file '.*ca\.pem' cannot be used: .*No such file"):
+        Client("https://server", ca_file=file)
+    file.write_text("none")
+    with pytest.raises(ValueError, match=r"^ca_file '.*ca\.pem' cannot be used: "):
+        Client("https://server", ca_file=file)
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_proxy_that_is_no_url_is_an_error_of_the_environment(kind, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "::bad")
+    with pytest.raises(ValueError, match=r"^the environment names a proxy that is no URL: "):
+        kind("https://server")

@@ -115,6 +115,12 @@ def test_a_live_stream_goes_on_after_its_last_event():
     assert state.last_id == "9"
 
 
+def test_an_event_s_id_that_no_header_can_hold_is_refused():
+    state = LiveState("", RETRIES)
+    with pytest.raises(AnswerError, match="its id is not ASCII"):
+        state.take(event("newer", "", "\u00e4"), "http://server")
+
+
 @pytest.mark.parametrize(
     ("facilities", "name", "expected"),
     [("", "a", True), ("a,b", "b", True), (["a-*"], "a-1", True), ("a", "b", False)],
