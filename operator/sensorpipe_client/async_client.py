@@ -23,7 +23,16 @@ from sensorpipe_client.answers import (
     decode_stats,
     decode_windows,
 )
-from sensorpipe_client.calls import Attempts, Outcome, Pause, Request, Retries, call, error_of
+from sensorpipe_client.calls import (
+    Attempts,
+    Outcome,
+    Pause,
+    Request,
+    Retries,
+    call,
+    error_of,
+    sent_at,
+)
 from sensorpipe_client.connection import Connection, broken_off, failure_of, reply_of
 from sensorpipe_client.live import RETRIES, Gap, LiveState, check_stream
 from sensorpipe_client.requests import Names, SeriesOptions, names_in
@@ -160,7 +169,7 @@ class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
     ) -> AsyncIterator[Window]:
         url = str(response.url)
         check_stream(url, response.headers)
-        state.connected(datetime.now(UTC))
+        state.connected(sent_at(response.headers) or datetime.now(UTC))
         async for event in httpx2.EventSource(response):
             found = state.take(event, url)
             if isinstance(found, Gap):
@@ -170,9 +179,10 @@ class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
                 yield found
 
     async def _missed(self, state: LiveState, sensors: Names) -> AsyncIterator[Window]:
-        names = [each.name for each in await self.facilities() if state.includes(each.name)]
-        for name in names:
-            async for window in self.windows(name, since=state.since(name), sensors=sensors):
+        chosen = [each for each in await self.facilities() if state.includes(each.name)]
+        for each in chosen:
+            since = state.since(each)
+            async for window in self.windows(each.name, since=since, sensors=sensors):
                 yield window
                 state.note(window)
 

@@ -118,8 +118,13 @@ def retry_after(headers: Mapping[str, str]) -> float:
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdecimal():
         return float(text)
-    then, now = _date(text), _date(headers.get("date", ""))
+    then, now = _date(text), sent_at(headers)
     return max(0.0, (then - now).total_seconds()) if then and now else 0.0
+
+
+def sent_at(headers: Mapping[str, str]) -> datetime | None:
+    """Return when an answer was sent, by the server's clock; None without a valid Date."""
+    return _date(headers.get("date", ""))
 
 
 def _date(text: str) -> datetime | None:

@@ -23,7 +23,16 @@ from sensorpipe_client.answers import (
     decode_stats,
     decode_windows,
 )
-from sensorpipe_client.calls import Attempts, Outcome, Pause, Request, Retries, call, error_of
+from sensorpipe_client.calls import (
+    Attempts,
+    Outcome,
+    Pause,
+    Request,
+    Retries,
+    call,
+    error_of,
+    sent_at,
+)
 from sensorpipe_client.connection import Connection, broken_off, failure_of, reply_of
 from sensorpipe_client.live import RETRIES, Gap, LiveState, check_stream
 from sensorpipe_client.requests import Names, SeriesOptions, names_in
@@ -173,7 +182,7 @@ class Client(AbstractContextManager["Client"]):
     ) -> Iterator[Window]:
         url = str(response.url)
         check_stream(url, response.headers)
-        state.connected(datetime.now(UTC))
+        state.connected(sent_at(response.headers) or datetime.now(UTC))
         for event in httpx2.EventSource(response):
             found = state.take(event, url)
             if isinstance(found, Gap):
@@ -182,9 +191,10 @@ class Client(AbstractContextManager["Client"]):
                 yield found
 
     def _missed(self, state: LiveState, sensors: Names) -> Iterator[Window]:
-        names = [each.name for each in self.facilities() if state.includes(each.name)]
-        for name in names:
-            for window in self.windows(name, since=state.since(name), sensors=sensors):
+        chosen = [each for each in self.facilities() if state.includes(each.name)]
+        for each in chosen:
+            since = state.since(each)
+            for window in self.windows(each.name, since=since, sensors=sensors):
                 yield window
                 state.note(window)
 

@@ -8,13 +8,15 @@ from typing import Final, NamedTuple
 import httpx2
 import msgspec
 
-from sensorpipe_client.answers import Window, window_of
+from sensorpipe_client.answers import Facility, Window, window_of
 from sensorpipe_client.calls import Attempts, Outcome, Retries
 from sensorpipe_client.errors import AnswerError
 from sensorpipe_client.requests import Names, names_in
 
 _WINDOW: Final = "window"
 _GAP: Final = "gap"
+_OPEN_WINDOWS: Final = 6
+"""Number of windows before the newest one to which readings may still have been added."""
 
 RETRIES: Final = Retries(times=100, seconds=600)
 """How long a live stream goes on without its server, unless said otherwise."""
@@ -39,7 +41,7 @@ class LiveState:
         self._began: datetime | None = None
 
     def connected(self, now: datetime) -> None:
-        """Note that the stream was opened at this time."""
+        """Note that the stream was opened at this time, by the server's clock."""
         self._attempts = Attempts(self._retries)
         if self._began is None:
             self._began = now
@@ -67,9 +69,15 @@ class LiveState:
         if newest is None or newest < window.start:
             self._newest[window.facility] = window.start
 
-    def since(self, facility: str) -> datetime | None:
-        """Return from where on a facility's windows have to be read after a gap."""
-        return self._newest.get(facility, self._began)
+    def since(self, facility: Facility) -> datetime | None:
+        """Return from where on a facility's windows have to be read after a gap.
+
+        That is some windows before the newest one that was passed on, or else before the stream
+        was opened: these may have been open still.
+        """
+        newest = self._newest.get(facility.name, self._began)
+        span = facility.last_window
+        return newest and newest - _OPEN_WINDOWS * (span.end - span.start)
 
     def includes(self, facility: str) -> bool:
         """Whether the stream is of this facility."""

@@ -131,6 +131,24 @@ async def test_a_live_stream_goes_on_where_it_broke_off(kind):
     assert last_ids == [b"t0", b"t0", b"t0", b"t1"]
 
 
+async def test_after_a_gap_it_reads_what_was_open_by_the_server_s_clock(kind):
+    span = {"start_time": "2026-11-27T10:00:00Z", "end_time": "2026-11-27T10:00:10Z"}
+    known = [{"facility_name": name, "sensors": ["x"], "last_window": span} for name in "ab"]
+    window = {"facility_name": "a", "window": span, "received_at": span["end_time"]}
+    stream = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n"
+        b"Date: Fri, 27 Nov 2026 10:00:05 GMT\r\n\r\n"
+        b'retry: 2000\nid: t0\n\nid: t1\nevent: gap\ndata: {"reason":"slow"}\n\n'
+    )
+    page = json.dumps({"data": [window], "pagination": {}}).encode()
+    listed = answer(200, json.dumps({"data": known}).encode())
+    async with scripted(stream, listed, answer(200, page)) as (script, url):
+        (found,) = await EitherClient(kind, url, retries=QUICK).call("live", "a", most=1)
+    assert found.start.isoformat() == "2026-11-27T10:00:00+00:00"
+    path = script.requests[2].split(b" ")[1].decode()
+    assert path == "/api/sensors/a?from=2026-11-27T09%3A59%3A05%2B00%3A00&cursor="
+
+
 async def test_a_token_is_sent_and_a_proxy_not_asked_for_loopback(kind, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     async with scripted(GOOD) as (script, url):

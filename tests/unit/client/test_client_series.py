@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import httpx2
 import pandas as pd
 import pytest
-from sensorpipe_client import AnswerError, Row, Window
+from sensorpipe_client import AnswerError, Facility, Row, Span, Window
 from sensorpipe_client.answers import window_of
 from sensorpipe_client.live import RETRIES, Gap, LiveState
 from sensorpipe_client.series import DEFAULT_FIELDS, decode
@@ -100,16 +100,21 @@ def event(kind, data, id_=""):
     return httpx2.ServerSentEvent(event=kind, data=data, id=id_)
 
 
+FACILITY = Facility(
+    "hall_1", [], Span(*(datetime(2026, 11, 27, 10, 0, n, tzinfo=UTC) for n in (0, 10)))
+)
+
+
 def test_a_live_stream_goes_on_after_its_last_event():
     import json
 
     state = LiveState("hall_1", RETRIES)
     state.connected(datetime(2026, 11, 27, 9, tzinfo=UTC))
-    assert state.since("hall_1") == datetime(2026, 11, 27, 9, tzinfo=UTC)
+    assert state.since(FACILITY) == datetime(2026, 11, 27, 8, 59, tzinfo=UTC)
     found = state.take(event("window", json.dumps(WINDOW), "7"), "http://server")
     assert isinstance(found, Window)
     assert state.last_id == "7"
-    assert state.since("hall_1") == datetime(2026, 11, 27, 10, tzinfo=UTC)
+    assert state.since(FACILITY) == datetime(2026, 11, 27, 9, 59, tzinfo=UTC)
     assert state.take(event("gap", '{"reason":"slow"}', "9"), "http://server") == Gap("slow")
     assert state.take(event("newer", "what"), "http://server") is None
     assert state.last_id == "9"
