@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from bench_client import Client, p95
 from bench_history import LONG, History
+from bench_process import children_cpu_seconds
 from bench_result import Aim, Figure, Part
 from pymongo import AsyncMongoClient
 from sensorpipe_cli.runner.child import Child
@@ -77,7 +78,10 @@ async def measure(child: Child, monitoring: int, history: History, part: Part) -
     client = Client(child.port or 0)
     async with _health(monitoring) as health:
         for query in queries(history):
+            cpu = children_cpu_seconds(child.pid)
             taken = await asyncio.to_thread(client.times, query.path, query.times, _BUDGET)
+            used = (children_cpu_seconds(child.pid) - cpu) / len(taken) * 1000
+            part.figures.append(Figure(f"{query.text}, CPU of the API", used, "ms"))
             size = await asyncio.to_thread(client.size, query.path)
             part.figures.append(Figure(f"{query.text}, size", size / 1e6, "MB"))
             text = f"{query.text}, ms, p95 of {len(taken)}"
