@@ -1,5 +1,6 @@
 """Weak entity tags, and 304 for a client that has the answer already."""
 
+import asyncio
 import hashlib
 from base64 import urlsafe_b64encode
 from http import HTTPStatus
@@ -78,16 +79,26 @@ class _Answer:
         if more and self._size <= MAX_HELD_BYTES:
             return
         self._start = None
+        if more:
+            await self._pass_on(start)
+            return
         body = b"".join(self._pieces)
-        if not more:
-            headers = MutableHeaders(raw=start["headers"])
-            tag = headers.setdefault("etag", await aside(len(body), tag_of, body))
-            if is_match(self._asked, tag):
-                start, body = _not_modified(start), b""
-            else:
-                headers["content-length"] = str(len(body))
+        headers = MutableHeaders(raw=start["headers"])
+        tag = headers.setdefault("etag", await aside(len(body), tag_of, body))
+        if is_match(self._asked, tag):
+            start, body = _not_modified(start), b""
+        else:
+            headers["content-length"] = str(len(body))
         await self._send(start)
-        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _pass_on(self, start: Message) -> None:
+        """Send what was held; other tasks run in between, as each piece is still compressed."""
+        await self._send(start)
+        pieces, self._pieces = self._pieces, []
+        for piece in pieces:
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+            await asyncio.sleep(0)
 
 
 def _may_have_tag(start: Message) -> bool:
