@@ -100,6 +100,14 @@ async def mongod(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chil
         yield child
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def mongod_set(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Child]:
+    """A replica set of one mongod, for change streams: use a database of your own."""
+    folder = tmp_path_factory.mktemp("mongod_set")
+    async with running(embedded.mongod_replica_set(free_port(), folder)) as child:
+        yield child
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A real Kubernetes, one for the whole session: use namespaces of your own."""

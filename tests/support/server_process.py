@@ -39,12 +39,13 @@ def server_child(
 
 
 class Server:
-    """The program with services of its own."""
+    """The program with services of its own; its MongoDB has change streams if `live`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, live: bool = False) -> None:
         self.folder = folder
         self.kafka = embedded.kafka_broker(free_port(), folder)
-        self.mongod = embedded.mongod(free_port(), folder)
+        mongod = embedded.mongod_replica_set if live else embedded.mongod
+        self.mongod: Child = mongod(free_port(), folder)
         self.port, self.monitoring = free_ports(2)
         self.url = f"http://127.0.0.1:{self.port}"
         self.watched = f"http://127.0.0.1:{self.monitoring}"

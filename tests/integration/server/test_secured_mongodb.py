@@ -19,6 +19,7 @@ from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.rollups.rolling import Rolling
 from sensorpipe_server.storage.store import Store
 from support import services
+from support.live_streams import listening, live
 from support.pipeline import ask_status
 from support.server_parts import NOW, batch_of, one
 from support.services import running
@@ -129,6 +130,24 @@ async def test_a_fresh_mongod_becomes_the_servers_and_nobody_elses(pod):
     assert program.returncode == 0
     for secret in (ADMIN, SERVER):
         assert secret not in program.log.read_text()
+
+
+async def test_the_servers_user_may_follow_changes_and_one_that_may_not_is_told(pod):
+    role = {"updateRole": "sensorpipe_server"}
+    fewer = {"resource": {"db": "sensorpipe", "collection": ""}, "actions": ["find", "insert"]}
+    async with running(pod.provision()) as program, pod.server() as client, pod.admin() as admin:
+        await ready(program)
+        db = database.database(client)
+        async with live(db) as port, listening(port) as stream:
+            await Store(db).write(batch_of(one([(1, 1.0)])).partials)
+            assert (await stream.event()).data["count_temperature"] == 1
+        await admin["sensorpipe"].command({**role, "privileges": [fewer]})
+        async with live(db) as port, listening(port) as stream:
+            assert stream.status == 501
+            detail = json.loads(await stream.body())["detail"]
+    assert detail == (
+        "The server's user in MongoDB may not open change streams: poll /api/series instead"
+    )
 
 
 async def test_a_second_start_changes_nothing_and_a_rotated_password_is_taken(pod):

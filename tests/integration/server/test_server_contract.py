@@ -24,7 +24,7 @@ SECONDS = 180
 @pytest.fixture
 async def server(tmp_path):
     """The program, with windows of the facilities and sensors in the document's examples."""
-    made = Server(tmp_path)
+    made = Server(tmp_path, live=True)
     async with running(made.kafka), running(made.mongod), running(made.child()):
         await made.ready()
         async with AIOKafkaProducer(bootstrap_servers=made.bootstrap, acks="all") as producer:

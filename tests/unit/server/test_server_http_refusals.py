@@ -12,7 +12,7 @@ LIMITS = HttpLimits()
 
 @pytest.mark.parametrize(
     ("open_files", "connections"),
-    [(256, 128), (1024, 500), (1_048_576, 500), (resource.RLIM_INFINITY, 500)],
+    [(256, 128), (1024, 512), (1_048_576, 1500), (resource.RLIM_INFINITY, 1500)],
 )
 def test_connections_leave_half_of_the_files(open_files, connections):
     assert connection_limit(open_files) == connections

@@ -16,13 +16,12 @@ from sensorpipe_server.api.openapi.answers import (
     Series,
     Windows,
 )
-from sensorpipe_server.api.openapi.operation import JSON, Operation, Parameter
+from sensorpipe_server.api.openapi.operation import EVENTS, JSON, Operation, Parameter
 from sensorpipe_server.api.openapi.parameters import (
     FACILITY,
+    FACILITY_PATTERNS,
     FROM,
-    MAX_NAMES,
     PATH_FACILITY,
-    PATTERNS,
     REQUIRED_SENSORS,
     SENSORS,
     TO,
@@ -87,12 +86,7 @@ SERIES: Final = Operation(
     "What sensors measured over time, in buckets of equal length, oldest first",
     {JSON: Series, "text/csv": {"type": "string"}, "application/x-ndjson": {"type": "string"}},
     (
-        Parameter(
-            "facility",
-            f"Names and patterns, separated by commas, {MAX_NAMES} at most; all if it is left out.",
-            PATTERNS,
-            example=["hall_1", "hall_2-*"],
-        ),
+        FACILITY_PATTERNS,
         SENSORS,
         replace(
             FROM,
@@ -175,6 +169,45 @@ INTEGRITY: Final = Operation(
     "Whether every reading was counted exactly once",
     {JSON: Integrity},
     (FACILITY,),
+)
+
+LIVE: Final = Operation(
+    "/api/live",
+    "getLive",
+    "Windows as they are stored, as server-sent events",
+    {
+        EVENTS: {
+            "type": "object",
+            "properties": {
+                "id": {"type": "string"},
+                "event": {"enum": ["window", "gap"]},
+                "data": {"type": "string", "contentMediaType": JSON},
+            },
+            "required": ["id", "event", "data"],
+        }
+    },
+    (
+        FACILITY_PATTERNS,
+        SENSORS,
+        Parameter(
+            "Last-Event-ID",
+            "The `id` of the last event that was received; the stream goes on behind it.",
+            {"type": "string"},
+            where="header",
+            example="6a2827e400000003-1",
+        ),
+    ),
+    description=(
+        "An event `window` has an item of `/api/sensors` as its data; a window that grows is sent "
+        "again. An event `gap` says that some were missed, with the `reason`: read them from "
+        "`/api/series`. A comment comes every 15 s."
+    ),
+    problems={
+        HTTPStatus.NOT_IMPLEMENTED: (
+            "MongoDB is not a replica set, or does not allow change streams: poll `/api/series` "
+            "instead."
+        )
+    },
 )
 
 OPENAPI: Final = Operation(

@@ -16,6 +16,7 @@ from sensorpipe_server.api.openapi.parameters import MAX_NAMES
 from sensorpipe_server.api.operations import MAX_OFFSET
 from sensorpipe_server.api.times import FixedRange, Time, parse_time
 from sensorpipe_server.storage.documents import END_OF_TIME_MS, WindowKey
+from sensorpipe_server.storage.reads.extents import Choice
 
 T = TypeVar("T")
 
@@ -24,6 +25,7 @@ MAX_PARAMETERS: Final = 20
 
 NO_SENSOR: Final = "At least one valid sensor name must be provided"
 
+_is_pattern = re.compile(r"[a-z0-9_*-]{1,128}", re.ASCII).fullmatch
 _is_place = re.compile(r"\d{15}/\d{1,15}", re.ASCII).fullmatch
 
 
@@ -120,6 +122,22 @@ class Params:
             self._errors.append(f"Invalid facility: must be {NAME_RULE}; got {name!r}")
         return name
 
+    def facilities(self) -> Choice:
+        """Return the names and patterns of facilities; none stands for all."""
+        text = self._query.get("facility")
+        if text is None:
+            return Choice(())
+        patterns = [each.strip() for each in text.split(",") if each.strip()]
+        bad = [each for each in patterns if not _is_name_or_pattern(each)]
+        if len(patterns) > MAX_NAMES:
+            self._errors.append(f"Invalid facility: at most {MAX_NAMES} names; got {len(patterns)}")
+        elif bad or not patterns:
+            self._errors.append(
+                f"Invalid facility: each must be {NAME_RULE}, or have `*` in the place of any "
+                f"characters; got {(bad or [text])[0]!r}"
+            )
+        return Choice(list(dict.fromkeys(patterns)))
+
     def cursor(self) -> str | None:
         """Return the place after which a page begins; "" for the newest window."""
         if self.has("cursor") and self.has("offset"):
@@ -135,6 +153,10 @@ class Params:
         except ValueError as error:
             self._errors.append(f"Invalid {name}: {error}")
             return default
+
+
+def _is_name_or_pattern(text: str) -> bool:
+    return bool(_is_pattern(text)) if "*" in text else is_name(text)
 
 
 def write_cursor(key: WindowKey) -> str:

@@ -10,10 +10,13 @@ from sensorpipe_server.api import operations
 from sensorpipe_server.api.caching import CacheRules, Caching
 from sensorpipe_server.api.dead_letter_counts import DeadLetterCounts
 from sensorpipe_server.api.facilities import FacilityList
+from sensorpipe_server.api.http.limits import MAX_STREAMS
 from sensorpipe_server.api.http.middleware import HttpApplication
+from sensorpipe_server.api.http.open_streams import OpenStreams
 from sensorpipe_server.api.http.problems import HANDLERS
 from sensorpipe_server.api.http.scans import Scans, ended_by_disconnect
 from sensorpipe_server.api.integrity import IntegrityReport
+from sensorpipe_server.api.live.live import Live
 from sensorpipe_server.api.openapi_json import OpenApi
 from sensorpipe_server.api.sensor_metrics import SensorMetrics
 from sensorpipe_server.api.sensors import WindowList
@@ -45,10 +48,14 @@ def application(
         operations.INTEGRITY: Scans().limited(integrity.answer),
         operations.SENSOR_METRICS: Scans().limited(SensorMetrics(db, settling).answer),
     }
-    described = [*endpoints, operations.OPENAPI]
+    streams = OpenStreams(MAX_STREAMS)
+    described = [*endpoints, operations.LIVE, operations.OPENAPI]
     endpoints[operations.OPENAPI] = OpenApi(described, page_limit).answer
-    routes = [Route(each.path, ended_by_disconnect(code)) for each, code in endpoints.items()]
+    code = {each: ended_by_disconnect(answer) for each, answer in endpoints.items()}
+    code[operations.LIVE] = Live(db, settling, streams).answer
+    routes = [Route(each.path, code[each]) for each in described]
     app = HttpApplication(routes, HANDLERS, cors_origins)
+    app.state.streams = streams
     app.router.redirect_slashes = False
     return app
 

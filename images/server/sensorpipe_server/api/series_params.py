@@ -3,13 +3,9 @@
 import re
 from typing import Final
 
-from sensorpipe_schema.names import NAME_RULE, is_name
-
-from sensorpipe_server.api.openapi.parameters import MAX_NAMES
 from sensorpipe_server.api.operations import FIELDS, MAX_POINTS, POINTS
 from sensorpipe_server.api.params import Params
 from sensorpipe_server.api.series_forms import FORMS
-from sensorpipe_server.storage.reads.extents import Choice
 from sensorpipe_server.storage.reads.steps import parse_step
 
 DEFAULT_MS: Final = 86_400_000
@@ -17,28 +13,11 @@ DEFAULT_MS: Final = 86_400_000
 
 AUTO: Final = "auto"
 
-_is_pattern = re.compile(r"[a-z0-9_*-]{1,128}", re.ASCII).fullmatch
 _accepted = re.compile(r"\s*([\w*.+-]+/[\w*.+-]+)\s*(?:;.*?\bq=([0-9.]{1,5}))?", re.ASCII).match
 
 
 class SeriesParams(Params):
     """Reads the query of a request for a series."""
-
-    def facilities(self) -> Choice:
-        """Return the names and patterns of facilities; none stands for all."""
-        text = self._query.get("facility")
-        if text is None:
-            return Choice(())
-        patterns = [each.strip() for each in text.split(",") if each.strip()]
-        bad = [each for each in patterns if not _is_name_or_pattern(each)]
-        if len(patterns) > MAX_NAMES:
-            self._errors.append(f"Invalid facility: at most {MAX_NAMES} names; got {len(patterns)}")
-        elif bad or not patterns:
-            self._errors.append(
-                f"Invalid facility: each must be {NAME_RULE}, or have `*` in the place of any "
-                f"characters; got {(bad or [text])[0]!r}"
-            )
-        return Choice(list(dict.fromkeys(patterns)))
 
     def range(self) -> tuple[int, int]:
         """Return `from`, by default a day before `to`, and `to`, by default now."""
@@ -90,10 +69,6 @@ def _quality(text: str | None) -> float:
         return float(text or 1)
     except ValueError:
         return 0.0
-
-
-def _is_name_or_pattern(text: str) -> bool:
-    return bool(_is_pattern(text)) if "*" in text else is_name(text)
 
 
 def _points(text: str) -> int:

@@ -13,8 +13,8 @@ ADMIN: Final = "admin"
 """Name of the administrator, and of the database in which it is created."""
 
 ROLE: Final = "sensorpipe_server"
-ACTIONS: Final = ("find", "insert", "update", "remove")
-"""Actions that the server needs; the first insert into a collection creates it."""
+ACTIONS: Final = ("find", "insert", "update", "remove", "changeStream")
+"""Actions that the server needs, the last one for live events; an insert creates a collection."""
 
 _AUTHENTICATION_FAILED: Final = 18
 _UNAUTHORIZED: Final = 13

@@ -22,17 +22,18 @@ def _plain(value: object) -> int:
     raise TypeError(f"{type(value).__name__} has no place in an answer")
 
 
-_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+encode: Final = msgspec.json.Encoder(enc_hook=_plain).encode
+"""Returns the JSON of an answer, or of a part of one."""
 
 
 def json(content: Any, headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON answer."""
-    return Response(_encode(content), headers=headers, media_type="application/json")
+    return Response(encode(content), headers=headers, media_type="application/json")
 
 
 def raw(item: T) -> T:
     """Return the JSON of a part of an answer, which stands for it in the answer."""
-    return cast("T", msgspec.Raw(_encode(item)))
+    return cast("T", msgspec.Raw(encode(item)))
 
 
 async def encoded(items: Iterable[T]) -> list[T]:
@@ -40,6 +41,6 @@ async def encoded(items: Iterable[T]) -> list[T]:
     parts: list[bytes] = []
     left = iter(items)
     while some := list(islice(left, AT_ONCE)):
-        parts.append(_encode(some)[1:-1])
+        parts.append(encode(some)[1:-1])
         await asyncio.sleep(0)
     return cast("list[T]", msgspec.Raw(b"[%b]" % b",".join(parts)))

@@ -21,7 +21,10 @@ SECURITY_HEADERS: Final = {
 }
 """Headers of each answer: browsers do not guess its type, nor tell others its URL."""
 
-MAX_CONNECTIONS: Final = 500
+MAX_STREAMS: Final = 1000
+"""Largest number of streams of events at once, if there may be MAX_CONNECTIONS."""
+
+MAX_CONNECTIONS: Final = 500 + MAX_STREAMS
 """Largest number of connections at once, if the process may open twice as many files."""
 
 _INSTANCE_CHARACTERS: Final = 200
@@ -55,10 +58,12 @@ class HttpLimits:
     """Largest number of bytes of a request's body, which no path of the API uses."""
     connections: int = MAX_CONNECTIONS
     """Largest number of connections at once."""
+    streams: int = MAX_STREAMS
+    """Largest number of streams of events at once, which leaves connections for requests."""
     answered: int = 50
     """Number of connections beyond `connections` that get a 503; more are closed unanswered."""
     requests: int = 64
-    """Largest number of requests answered at once, over all connections."""
+    """Largest number of requests answered at once, over all connections, streams apart."""
     pipelined: int = 8
     """Largest number of requests of one connection that wait for earlier answers."""
     request_seconds: float = 10
@@ -70,8 +75,17 @@ class HttpLimits:
 
     @classmethod
     def of_process(cls) -> "HttpLimits":
-        """Return limits for the number of files that this process may open."""
-        return cls(connections=connection_limit(resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
+        """Return limits for the number of files that this process may open.
+
+        A process may open more files than at its start, up to a limit that it cannot change.
+        """
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = 2 * MAX_CONNECTIONS
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        connections = connection_limit(soft)
+        return cls(connections=connections, streams=connections * MAX_STREAMS // MAX_CONNECTIONS)
 
 
 @dataclass(frozen=True, slots=True)

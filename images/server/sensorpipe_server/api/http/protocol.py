@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 
 from sensorpipe_server.api.http import metrics
 from sensorpipe_server.api.http.limits import HttpLimits, Refusal, refusal_of
+from sensorpipe_server.api.http.open_streams import OpenStreams
 
 PIECE_BYTES: Final = 8 * 1024
 """Bytes parsed at a time; a head that does not end may exceed its limit by so many."""
@@ -28,6 +29,7 @@ class LimitedProtocol(HttpToolsProtocol):
     """One connection within `limits`."""
 
     limits: ClassVar[HttpLimits] = HttpLimits()
+    streams: ClassVar[OpenStreams] = OpenStreams(0)
 
     def __init__(
         self,
@@ -148,7 +150,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_request = False
 
     def _busy(self) -> Refusal | None:
-        if len(self.tasks) >= self.limits.requests:
+        if len(self.tasks) - self.streams.number >= self.limits.requests:
             detail = f"The server has reached its limit of {self.limits.requests} requests at once"
         elif len(self.pipeline) >= self.limits.pipelined:
             detail = (
@@ -263,6 +265,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._watch_reader()
 
 
-def limited(limits: HttpLimits) -> type[LimitedProtocol]:
+def limited(limits: HttpLimits, streams: OpenStreams) -> type[LimitedProtocol]:
     """Return a class of the protocol with these limits, as uvicorn requires."""
-    return cast("type[LimitedProtocol]", type("Limited", (LimitedProtocol,), {"limits": limits}))
+    own = {"limits": limits, "streams": streams}
+    return cast("type[LimitedProtocol]", type("Limited", (LimitedProtocol,), own))

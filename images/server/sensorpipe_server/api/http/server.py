@@ -11,6 +11,7 @@ from sensorpipe_runtime.settings import SettingsError
 from starlette.applications import Starlette
 
 from sensorpipe_server.api.http.limits import HttpLimits
+from sensorpipe_server.api.http.open_streams import OpenStreams
 from sensorpipe_server.api.http.protocol import limited
 
 GRACE_SECONDS = 5
@@ -21,11 +22,20 @@ RECEIVE_BUFFER_BYTES = 64 * 1024
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the program, which ends the consumer first."""
+    """Leaves signals to the program, which ends the consumer first; ends streams at its end."""
+
+    def __init__(self, config: uvicorn.Config, streams: OpenStreams) -> None:
+        super().__init__(config)
+        self._streams = streams
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End streams, which would not end by themselves; then wait for the other answers."""
+        self._streams.end()
+        await super().shutdown(sockets)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -47,11 +57,15 @@ async def serve(
 ) -> None:
     """Answer requests until `stop` is set; then finish those in progress.
 
-    The default limits are those for this process.
+    The default limits are those for this process. The application's `state.streams` are its
+    streams that do not end by themselves, if it has any.
     """
+    limits = limits or HttpLimits.of_process()
+    streams: OpenStreams = getattr(app.state, "streams", OpenStreams(0))
+    streams.limit = limits.streams
     config = uvicorn.Config(
         app,
-        http=limited(limits or HttpLimits.of_process()),
+        http=limited(limits, streams),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -59,7 +73,7 @@ async def serve(
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = _Server(config)
+    server = _Server(config, streams)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="serve")
     try:
         await ended_or_stopped(serving, stop)

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, Final, Literal
 
 JSON: Final = "application/json"
+EVENTS: Final = "text/event-stream"
 PROBLEM: Final = "application/problem+json"
 
 Schema = Mapping[str, Any]
@@ -21,7 +22,7 @@ class Parameter:
     """What it means, its unit, and what is allowed that the schema does not say."""
     schema: Schema
     """Its allowed values, with the default; a list of names is an array, joined by commas."""
-    where: Literal["query", "path"] = "query"
+    where: Literal["query", "path", "header"] = "query"
     required: bool = False
     example: Any = None
     """A value that `schema` allows."""

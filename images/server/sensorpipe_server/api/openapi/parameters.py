@@ -52,6 +52,13 @@ TIME: Final[Schema] = {"$ref": "#/components/schemas/Time"}
 
 FACILITY: Final = Parameter("facility", "One facility; all if it is left out.", NAME)
 
+FACILITY_PATTERNS: Final = Parameter(
+    "facility",
+    f"Names and patterns, separated by commas, {MAX_NAMES} at most; all if it is left out.",
+    PATTERNS,
+    example=["hall_1", "hall_2-*"],
+)
+
 PATH_FACILITY: Final = Parameter(
     "facility", "The facility.", NAME, where="path", required=True, example="hall_1"
 )

@@ -1,0 +1,1 @@
+"""`GET /api/live`: windows as they are stored, as server-sent events."""
