@@ -1,8 +1,6 @@
 """The broker as the chart sets it up: its script, files and passwords, with a real Mosquitto."""
 
 import asyncio
-import os
-import shutil
 import subprocess
 from base64 import b64decode
 from collections.abc import AsyncIterator
@@ -11,108 +9,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from sensorpipe_cli.runner.child import Child, free_port
 from sensorpipe_compactor.broker_drops import BrokerDrops
-from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from support import services
-from support.chart.render import Object, one, render
+from support.chart.prepared_broker import NAME, SESSION, TOPIC, Broker, need_mosquitto
+from support.chart.render import one, render
 from support.services import running
 from support.waiting import eventually, in_thread
-
-NAME = "demo-sensorpipe-mosquitto"
-TOPIC = "sensor_readings/hall_1/boiler"
-SESSION = ("-V", "5", "-i", "compactor", "-c", "-x", "3600", "-q", "1", "-t", "sensor_readings/#")
-
-
-class Broker:
-    """The pod of the rendered StatefulSet, as far as it can be had without a cluster."""
-
-    def __init__(self, objects: list[Object], folder: Path) -> None:
-        self._folder = folder
-        self._port = free_port()
-        self._secret = one(objects, "Secret", NAME)["data"]
-        self._spec = one(objects, "StatefulSet", NAME)["spec"]["template"]["spec"]
-        for name in ("source/config", "source/passwords", "run", "data"):
-            (folder / name).mkdir(parents=True)
-        for name, text in one(objects, "ConfigMap", NAME)["data"].items():
-            (folder / "source/config" / name).write_text(self._here(text))
-        for name, value in self._secret.items():
-            (folder / "source/passwords" / name).write_bytes(b64decode(value))
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return self._port
-
-    @property
-    def config(self) -> Path:
-        """The file that it reads."""
-        return self._folder / "run/mosquitto.conf"
-
-    def endpoint(self, role: str) -> Endpoint:
-        """Return what leads a role to it."""
-        return Endpoint("127.0.0.1", self._port, username=role, password=self.password(role))
-
-    def prepare(self) -> None:
-        """Run what the init container runs."""
-        (prepare,) = self._spec["initContainers"]
-        *shell, script = prepare["command"]
-        subprocess.run([*shell, self._here(script)], check=True, capture_output=True)
-
-    def child(self) -> Child:
-        """Return the container's process."""
-        command = [self._here(word) for word in self._spec["containers"][0]["command"]]
-        command[0] = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-        return Child("mosquitto", command, self._folder / "mosquitto.log", port=self._port)
-
-    def password(self, role: str) -> str:
-        return b64decode(self._secret[f"{role}-password"]).decode()
-
-    def holds(self, text: str) -> bool:
-        """Whether that is on the volume."""
-        saved = self._folder / "data/mosquitto.db"
-        return saved.exists() and text.encode() in saved.read_bytes()
-
-    async def publish(self, role: str, payload: str, *options: str) -> str:
-        """Publish with QoS 1; return what mosquitto_pub reports as an error."""
-        login = self._login(role, self.password(role))
-        given = ("-V", "5", *login, "-q", "1", "-t", TOPIC, "-m", payload, *options)
-        return (await self.client("mosquitto_pub", *given))[1]
-
-    async def subscribe(self, role: str, *options: str) -> list[str]:
-        """Return the lines of what a subscriber gets."""
-        login = self._login(role, self.password(role))
-        return (await self.client("mosquitto_sub", *login, *options))[0].split()
-
-    async def client(self, program: str, *options: str) -> tuple[str, str]:
-        """Run one of Mosquitto's clients; return its two outputs."""
-        process = await asyncio.create_subprocess_exec(
-            program, "-p", str(self._port), *options, stdout=-1, stderr=-1
-        )
-        out, err = await asyncio.wait_for(process.communicate(), 30)
-        return out.decode(), err.decode()
-
-    @staticmethod
-    def _login(role: str, password: str) -> tuple[str, ...]:
-        return ("-u", role, "-P", password)
-
-    def _here(self, text: str) -> str:
-        # root would become the user `mosquitto`, who may not read a test's folder
-        user = "user root\n" if os.geteuid() == 0 else ""
-        return (
-            text.replace("listener 1883", f"{user}listener {self._port} 127.0.0.1")
-            .replace("/run/mosquitto", f"{self._folder}/run")
-            .replace("/source", f"{self._folder}/source")
-            .replace("/mosquitto/data", f"{self._folder}/data")
-        )
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Broker:
     """A broker that is prepared and not started."""
-    for program in ("mosquitto_passwd", "mosquitto_pub", "mosquitto_sub"):
-        if shutil.which(program) is None:
-            pytest.skip(f"no {program}; `apt-get install mosquitto mosquitto-clients` brings it")
+    need_mosquitto()
     made = Broker(render(), tmp_path)
     made.prepare()
     return made
@@ -139,7 +47,7 @@ def test_an_empty_password_is_none(tmp_path: Path):
     (tmp_path / "source/passwords/generator-password").write_text("\n")
     with pytest.raises(subprocess.CalledProcessError) as error:
         made.prepare()
-    assert error.value.stderr == b"the Secret's generator-password is empty\n"
+    assert error.value.stderr == "the Secret's generator-password is empty\n"
 
 
 @pytest.mark.parametrize("login", [(), ("-u", "generator", "-P", "guess"), ("-u", "compactor")])

@@ -63,6 +63,30 @@ def test_api_broker_and_metrics_are_open_to_those_named():
     ]
 
 
+def test_devices_reach_the_listener_with_tls_and_nothing_else():
+    users = [f"mosquitto.devices.users[0].{key}" for key in ("username=meter", "secretName=s")]
+    listener = ("mosquitto.devices.tls.secretName=tls", *users)
+    pipeline, *closed = policy(render(*listener), "mosquitto")["ingress"]
+    assert pipeline == policy(render(), "mosquitto")["ingress"][0]
+    assert closed == []
+
+    yard = "networkPolicy.devicesFrom[0].ipBlock.cidr=10.20.0.0/16"
+    objects = render(*listener, yard, "mosquitto.devices.service.type=LoadBalancer")
+    assert policy(objects, "mosquitto")["ingress"] == [
+        pipeline,
+        {
+            "from": [{"ipBlock": {"cidr": "10.20.0.0/16"}}],
+            "ports": [{"port": 8883, "protocol": "TCP"}],
+        },
+    ]
+    service = one(objects, "Service", "demo-sensorpipe-mosquitto-devices")["spec"]
+    assert (service["type"], service["externalTrafficPolicy"]) == ("LoadBalancer", "Local")
+    assert [port["port"] for port in service["ports"]] == [8883]
+    assert service["selector"] == policy(objects, "mosquitto")["podSelector"]["matchLabels"]
+    ports = one(objects, "Service", "demo-sensorpipe-mosquitto")["spec"]["ports"]
+    assert [port["port"] for port in ports] == [1883]
+
+
 def test_services_elsewhere_may_be_reached():
     objects = render(*EXTERNAL)
     anywhere = {"ports": [{"port": 1, "endPort": 65535, "protocol": "TCP"}]}

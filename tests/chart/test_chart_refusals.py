@@ -66,10 +66,40 @@ def test_all_that_does_not_fit_together_is_said_at_once():
             "mosquitto.enabled=false,networkPolicy.brokerFrom[0].ipBlock.cidr=10.0.0.0/8",
             "networkPolicy.brokerFrom: is only used with mosquitto.enabled=true",
         ),
+        (
+            "mosquitto.devices.users[0].username=meter,mosquitto.devices.users[0].secretName=s",
+            "mosquitto.devices.tls.secretName: is required with users for devices",
+        ),
+        (
+            "mosquitto.devices.passwordFile.secretName=s",
+            "mosquitto.devices.tls.secretName: is required with users for devices",
+        ),
+        ("mosquitto.devices.tls.secretName=s", "mosquitto.devices.users: no device can use"),
+        ("mosquitto.deviceTopics={zigbee2mqtt/#}", "mosquitto.deviceTopics: no device may write"),
+        (
+            "networkPolicy.devicesFrom[0].ipBlock.cidr=10.0.0.0/8",
+            "networkPolicy.devicesFrom: is only used with mosquitto.devices.tls.secretName",
+        ),
+        (
+            "mosquitto.enabled=false,mosquitto.deviceTopics={zigbee2mqtt/#}",
+            "mosquitto.devices: is only used with mosquitto.enabled=true",
+        ),
     ],
 )
 def test_values_that_do_not_fit_together_are_refused(setting, said):
     assert said in problems(setting)
+
+
+@pytest.mark.parametrize("name", ["generator", "compactor", "meter", "session"])
+def test_a_username_that_is_taken_is_refused(name):
+    users = [f"mosquitto.devices.users[{n}].secretName=s" for n in (0, 1)]
+    names = [
+        f"mosquitto.devices.users[{n}].username={who}" for n, who in enumerate(("meter", name))
+    ]
+    said = problems(
+        *users, *names, "mosquitto.devices.tls.secretName=s", "compactor.clientId=session"
+    )
+    assert f"- mosquitto.devices.users: the username `{name}` is taken" in said
 
 
 def test_a_name_that_no_service_can_have_is_refused():

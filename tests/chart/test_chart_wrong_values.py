@@ -72,6 +72,55 @@ WRONG: dict[str, tuple[str, Any, str]] = {
     "an effect that is none": ("tolerations", [{"effect": "No"}], "'NoSchedule', 'PreferNo"),
     "a peer that is everybody": ("networkPolicy.apiFrom", [{}], "minProperties: got 0, want 1"),
     "a peer by its pods' names": ("networkPolicy.metricsFrom", [{"pod": "a"}], "properties 'pod'"),
+    "a device's user in capitals": (
+        "mosquitto.devices.users",
+        [{"username": "Meter", "secretName": "s"}],
+        "a_username_of_at_most_63_lower_case_letters",
+    ),
+    "a device's user with a wildcard": (
+        "mosquitto.devices.users",
+        [{"username": "meter+", "secretName": "s"}],
+        "a_username_of_at_most_63_lower_case_letters",
+    ),
+    "a device's user of two levels": (
+        "mosquitto.devices.users",
+        [{"username": "hall/meter", "secretName": "s"}],
+        "a_username_of_at_most_63_lower_case_letters",
+    ),
+    "a device's user that is a pattern": (
+        "mosquitto.devices.users",
+        [{"username": "%u", "secretName": "s"}],
+        "a_username_of_at_most_63_lower_case_letters",
+    ),
+    "a device's user without a password": (
+        "mosquitto.devices.users",
+        [{"username": "meter"}],
+        "missing property 'secretName'",
+    ),
+    "a device that may write nothing": (
+        "mosquitto.devices.users",
+        [{"username": "meter", "secretName": "s", "topics": []}],
+        "minItems: got 0, want 1",
+    ),
+    "a device that may write everything": (
+        "mosquitto.devices.users",
+        [{"username": "meter", "secretName": "s", "topics": ["#"]}],
+        "a_topic_filter_without_white_space",
+    ),
+    "a device that may write the broker's own": (
+        "mosquitto.devices.users",
+        [{"username": "meter", "secretName": "s", "topics": ["$SYS/#"]}],
+        "a_topic_filter_without_white_space",
+    ),
+    "a topic of devices that is empty": ("mosquitto.deviceTopics", [""], "a_topic_filter_without"),
+    "a topic of devices with a rule in it": (
+        "mosquitto.deviceTopics",
+        ["a/b\ntopic write #"],
+        "a_topic_filter_without_white_space",
+    ),
+    "any first level of a topic": ("mosquitto.deviceTopics", ["+/up"], "begins_with_a_name_or"),
+    "a user within a level": ("mosquitto.deviceTopics", ["a/b-%u/#"], "begins_with_a_name_or"),
+    "a topic after its end": ("mosquitto.deviceTopics", ["a/#/b"], "a_topic_filter_without"),
     "a network without its length": (
         "networkPolicy.apiFrom",
         [{"ipBlock": {"cidr": "10.0.0.1"}}],

@@ -2,6 +2,7 @@
 {{- define "sensorpipe.validate" -}}
 {{- $found := concat
       (include "sensorpipe.wrongBroker" . | splitList "\n")
+      (include "sensorpipe.wrongDevices" . | splitList "\n")
       (include "sensorpipe.wrongKafka" . | splitList "\n")
       (include "sensorpipe.wrongDatabase" . | splitList "\n")
       (include "sensorpipe.wrongServer" . | splitList "\n")
@@ -35,6 +36,37 @@ mosquitto.existingSecret: is only used with mosquitto.enabled=true
 {{- if .Values.networkPolicy.brokerFrom }}
 networkPolicy.brokerFrom: is only used with mosquitto.enabled=true
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "sensorpipe.wrongDevices" -}}
+{{- $devices := .Values.mosquitto.devices -}}
+{{- $users := or $devices.users $devices.passwordFile.secretName -}}
+{{- $topics := .Values.mosquitto.deviceTopics -}}
+{{- if not .Values.mosquitto.enabled }}
+{{- if or $devices.tls.secretName $users $topics }}
+mosquitto.devices: is only used with mosquitto.enabled=true; give devices users and topics at your own broker
+{{- end }}
+{{- else }}
+{{- if and $users (not $devices.tls.secretName) }}
+mosquitto.devices.tls.secretName: is required with users for devices: the Secret with the broker's certificate
+{{- end }}
+{{- if and $devices.tls.secretName (not $users) }}
+mosquitto.devices.users: no device can use mosquitto.devices.tls; add users, or set mosquitto.devices.passwordFile.secretName
+{{- end }}
+{{- if and $topics (not $users) }}
+mosquitto.deviceTopics: no device may write them; add mosquitto.devices.users, or set mosquitto.devices.passwordFile.secretName
+{{- end }}
+{{- $taken := list "generator" "compactor" .Values.compactor.clientId }}
+{{- range $devices.users }}
+{{- if has .username $taken }}
+mosquitto.devices.users: the username `{{ .username }}` is taken: by another user, the pipeline's own, or compactor.clientId
+{{- end }}
+{{- $taken = append $taken .username }}
+{{- end }}
+{{- end }}
+{{- if and .Values.networkPolicy.devicesFrom (not (include "sensorpipe.deviceListener" .)) }}
+networkPolicy.devicesFrom: is only used with mosquitto.devices.tls.secretName
 {{- end }}
 {{- end -}}
 

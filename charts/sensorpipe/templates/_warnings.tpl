@@ -32,6 +32,15 @@ The broker's Service has type {{ .Values.mosquitto.service.type }}, but no devic
 Devices outside connect to the broker without encryption: use only networks that you trust.
 {{- end }}
 {{- end }}
+{{- if and (include "sensorpipe.deviceListener" .) .Values.networkPolicy.enabled (not .Values.networkPolicy.devicesFrom) }}
+
+The broker has a listener with TLS, but no device may connect to it: networkPolicy.devicesFrom is empty.
+{{- end }}
+{{- if and (include "sensorpipe.deviceListener" .) (or (not .Values.networkPolicy.enabled) .Values.networkPolicy.brokerFrom) }}
+
+Devices with users of their own can also reach the broker at port 1883, where they are not bound to
+their client ids: a device can end the connection of another. Let only generators reach that port.
+{{- end }}
 {{- if and .Values.networkPolicy.enabled .Values.monitoring.podMonitor.enabled (not .Values.networkPolicy.metricsFrom) }}
 
 There is a PodMonitor, but no client may read metrics: networkPolicy.metricsFrom is empty.

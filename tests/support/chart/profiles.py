@@ -43,6 +43,21 @@ _REACHED = (
     "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=watch",
 )
 
+_DEVICES = (
+    "mosquitto.devices.tls.secretName=broker-tls",
+    "mosquitto.devices.users[0].username=meter-1",
+    "mosquitto.devices.users[0].secretName=meter-1",
+    "mosquitto.devices.users[1].username=zigbee",
+    "mosquitto.devices.users[1].secretName=bridges",
+    "mosquitto.devices.users[1].key=zigbee",
+    "mosquitto.devices.users[1].topics={zigbee2mqtt/#}",
+    "mosquitto.devices.passwordFile.secretName=yard",
+    "mosquitto.deviceTopics={application/%u/#}",
+    "mosquitto.devices.service.type=LoadBalancer",
+    r"mosquitto.devices.service.annotations.lb\.example/internal=yes",
+    "networkPolicy.devicesFrom[0].ipBlock.cidr=10.20.0.0/16",
+)
+
 PROFILES = {
     "defaults": Profile(),
     **{file.stem: Profile((file,)) for file in sorted(CHART.glob("profiles/*.yaml"))},
@@ -66,6 +81,7 @@ PROFILES = {
     "with Secrets there already": Profile(
         sets=("mosquitto.existingSecret=broker", "mongodb.existingSecret=database")
     ),
+    "with devices of their own": Profile(sets=_DEVICES),
     "without the rest": Profile(
         sets=(
             "crds.enabled=false",
@@ -75,6 +91,13 @@ PROFILES = {
     ),
     "everything": Profile(
         (CHART / "profiles/production.yaml",),
-        (*_WATCHED, *_PLACED, *_REACHED, "server.autoscaling.by=lag", "kafka.version=4.3.1"),
+        (
+            *_WATCHED,
+            *_PLACED,
+            *_REACHED,
+            *_DEVICES,
+            "server.autoscaling.by=lag",
+            "kafka.version=4.3.1",
+        ),
     ),
 }

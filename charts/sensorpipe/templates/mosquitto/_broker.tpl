@@ -56,6 +56,10 @@ log_type notice
 log_timestamp_format %Y-%m-%dT%H:%M:%S%z
 # seconds between updates of $SYS, where the compactor reads how many messages were dropped
 sys_interval 5
+{{- if include "sensorpipe.deviceListener" . }}
+
+{{ include "sensorpipe.deviceListenerConfig" . }}
+{{- end }}
 {{- end -}}
 
 {{/* The broker's access control list; all else is refused. */}}
@@ -66,6 +70,8 @@ topic write sensor_readings/#
 user compactor
 topic read sensor_readings/#
 topic read $SYS/broker/publish/messages/dropped
+{{- include "sensorpipe.feedTopics" . }}
+{{- include "sensorpipe.deviceAcl" . }}
 {{- end -}}
 
 {{/*
