@@ -56,7 +56,7 @@ Files = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="FILES",
-        help="Sensor files (YAML or JSON) or folders of them; without any, the demo.",
+        help="Files of Sensors and Feeds (YAML or JSON) or folders of them; without any, the demo.",
         show_default=False,
     ),
 ]
@@ -106,7 +106,8 @@ def up(
     """Run the whole pipeline on this machine until Ctrl-C.
 
     Starts an MQTT broker, Kafka and MongoDB, then the server, the compactor and a generator for
-    each Sensor, all on loopback. At the end everything is stopped in order, what was published is
+    each Sensor, all on loopback. Feeds say which messages of devices are readings; their files are
+    read again when they change. At the end everything is stopped in order, what was published is
     compared with what is stored, and no process is left. A second Ctrl-C stops at once.
 
     Exits 0 only if every published reading is stored exactly once.
@@ -177,7 +178,7 @@ def verify(
 
 @app.command()
 def check(files: Files = None) -> None:
-    """Check Sensor files and list the Sensors in them."""
+    """Check files, and list the Sensors and Feeds in them."""
     from sensorpipe_cli.commands.check import check as run  # noqa: PLC0415  keeps --help fast
 
     run(tuple(files or ()))
@@ -185,6 +186,50 @@ def check(files: Files = None) -> None:
 
 for command in queries.COMMANDS:
     app.command()(command)
+
+
+feed_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Try Feeds.")
+app.add_typer(feed_app, name="feed")
+
+
+@feed_app.callback()
+def _feed() -> None:
+    pass
+
+
+@feed_app.command("test")
+def feed_test(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File or folder with Feeds.")],
+    *,
+    topic: Annotated[
+        str | None, typer.Option("--topic", "-t", help="Topic of the message.")
+    ] = None,
+    message: Annotated[
+        str | None, typer.Option("--message", "-m", metavar="PAYLOAD", help="The message.")
+    ] = None,
+    listen: Annotated[
+        float | None,
+        typer.Option(
+            parser=_seconds,
+            metavar="DURATION",
+            help="Instead: take the messages that a broker sends in this time, such as 10s.",
+        ),
+    ] = None,
+    mqtt: Annotated[
+        str, typer.Option(metavar="URL", help="The broker, which must speak MQTT 5.")
+    ] = "mqtt://127.0.0.1:1883",
+) -> None:
+    """Print the readings that a Feed makes of a message, or why it makes none.
+
+    Nothing is stored. Exits 1 if the message is refused, or no Feed takes its topic.
+    """
+    from sensorpipe_cli.commands import feed_test as command  # noqa: PLC0415  keeps --help fast
+
+    if listen is not None and topic is None and message is None:
+        raise typer.Exit(command.listen(file, mqtt, listen))
+    if listen is not None or topic is None or message is None:
+        raise typer.BadParameter("give either --topic and --message, or --listen")
+    raise typer.Exit(command.test_message(file, topic, message))
 
 
 def run() -> None:

@@ -79,14 +79,16 @@ class Sketch(_message.Message):
     def __init__(self, positive_keys: _Optional[_Iterable[int]] = ..., positive_counts: _Optional[_Iterable[int]] = ..., negative_keys: _Optional[_Iterable[int]] = ..., negative_counts: _Optional[_Iterable[int]] = ..., zeros: _Optional[int] = ...) -> None: ...
 
 class Source(_message.Message):
-    __slots__ = ("src", "bounds", "values")
+    __slots__ = ("src", "bounds", "values", "sparse")
     SRC_FIELD_NUMBER: _ClassVar[int]
     BOUNDS_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
+    SPARSE_FIELD_NUMBER: _ClassVar[int]
     src: str
     bounds: _containers.RepeatedScalarFieldContainer[int]
     values: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, src: _Optional[str] = ..., bounds: _Optional[_Iterable[int]] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
+    sparse: bool
+    def __init__(self, src: _Optional[str] = ..., bounds: _Optional[_Iterable[int]] = ..., values: _Optional[_Iterable[float]] = ..., sparse: _Optional[bool] = ...) -> None: ...
 
 class Rollup(_message.Message):
     __slots__ = ("windows", "received_ms", "sensors", "unreadable")

@@ -56,9 +56,11 @@ class IntervalSet:
         self._firsts[low:high] = [first]
         self._lasts[low:high] = [last]
 
-    def forget_lowest(self, count: int) -> None:
-        """Remove the `count` lowest intervals."""
+    def forget_lowest(self, count: int) -> int:
+        """Remove the `count` lowest intervals; return the highest member of them, 0 if none."""
+        highest = max(self._lasts[:count], default=0)
         del self._firsts[:count], self._lasts[:count]
+        return highest
 
 
 def join(intervals: Iterable[Interval]) -> list[Interval]:

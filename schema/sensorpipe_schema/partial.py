@@ -1,6 +1,6 @@
 """Partials, the messages between compactor and server, and their protobuf form."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import inf
@@ -56,6 +56,8 @@ class Summary:
     """Intervals of `seq` by `src`, sorted; if there are values, in the order of these."""
     values: dict[str, list[float]] = field(default_factory=dict)
     """In an itemized partial, by `src`: the value of each `seq` of the intervals, in order."""
+    sparse: Collection[str] = ()
+    """The `src` whose `seq` do not count without gaps."""
 
 
 @dataclass(slots=True)
@@ -253,7 +255,8 @@ def fill_summary(entry: SummaryMessage, name: str, summary: Summary) -> None:
     fill_sketch(entry.sketch, summary.sketch)
     for src, intervals in summary.sources.items():
         bounds = [bound for pair in intervals for bound in pair]
-        entry.sources.add(src=src, bounds=bounds, values=summary.values.get(src))
+        values, sparse = summary.values.get(src), src in summary.sparse
+        entry.sources.add(src=src, bounds=bounds, values=values, sparse=sparse)
 
 
 def fill_sketch(message: SketchMessage, sketch: Sketch) -> None:

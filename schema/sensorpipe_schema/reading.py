@@ -62,11 +62,16 @@ def decode(payload: bytes, now_ms: int) -> Reading:
         reading = decode_fast(payload)
     except (ValueError, RecursionError) as error:
         raise explain(payload, error) from error
-    if reading.ts < now_ms - MAX_AGE_MS:
-        raise BadReadingError("too_old", _time_detail(reading.ts, now_ms, "more than 7 days ago"))
-    if reading.ts > now_ms + MAX_AHEAD_MS:
-        raise BadReadingError(AHEAD, _time_detail(reading.ts, now_ms, "more than 1 minute ahead"))
+    check_time(reading.ts, now_ms)
     return reading
+
+
+def check_time(ts: int, now_ms: int) -> None:
+    """Raise BadReadingError if a time is too old, or too far ahead, at the time `now_ms`."""
+    if ts < now_ms - MAX_AGE_MS:
+        raise BadReadingError("too_old", _time_detail(ts, now_ms, "more than 7 days ago"))
+    if ts > now_ms + MAX_AHEAD_MS:
+        raise BadReadingError(AHEAD, _time_detail(ts, now_ms, "more than 1 minute ahead"))
 
 
 def encode(reading: Reading) -> bytes:

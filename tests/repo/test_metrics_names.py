@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 import time
 from contextlib import AsyncExitStack, suppress
@@ -98,13 +99,20 @@ def programs(folder, mqtt: Child, kafka: Child, mongod: Child) -> dict[str, Chil
     bootstrap = {"SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka.port}"}
     database = f"mongodb://127.0.0.1:{mongod.port}/names_{time.time_ns()}"
     sensor = str(ROOT / "manifests/samples/facility-1.yaml")
+    feeds = folder / "feeds"
+    shutil.copytree(ROOT / "manifests/feeds", feeds, ignore=lambda _, names: names[1:])
     given: dict[str, dict[str, str]] = {
         "operator": {
             "KUBECONFIG": str(folder / "kubeconfig"),
             "SENSORPIPE_GENERATOR_IMAGE": "generator",
         },
         "generator": {**broker, "SENSORPIPE_SENSOR": sensor},
-        "compactor": {**broker, **bootstrap, "SENSORPIPE_WINDOW": "1s"},
+        "compactor": {
+            **broker,
+            **bootstrap,
+            "SENSORPIPE_WINDOW": "1s",
+            "SENSORPIPE_FEEDS": str(feeds),
+        },
         "server": {**bootstrap, **own_monitoring(), "SENSORPIPE_MONGODB_URI": database},
     }
     return {name: program(name, folder, **settings) for name, settings in given.items()}

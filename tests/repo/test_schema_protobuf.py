@@ -58,6 +58,7 @@ NUMBERS = {
         "src": (1, "string"),
         "bounds": (2, "repeated uint64"),
         "values": (3, "repeated double"),
+        "sparse": (4, "bool"),
     },
     "Rollup": {
         "windows": (1, "uint64"),

@@ -27,12 +27,13 @@ WINDOW_MS = 10_000
 class Pipeline:
     """Broker, Kafka, MongoDB, compactor and server as children; generators on demand."""
 
-    def __init__(self, folder: Path, mqtt: Child, kafka: Child) -> None:
+    def __init__(self, folder: Path, mqtt: Child, kafka: Child, feeds: Path | None = None) -> None:
         self.folder = folder
         self.mqtt = mqtt
         self.kafka = kafka
         self.mongodb = embedded.mongod(free_port(), folder)
-        self.compactor = self._program("compactor", free_port())
+        more = {} if feeds is None else {"SENSORPIPE_FEEDS": str(feeds)}
+        self.compactor = self._program("compactor", free_port(), **more)
         self.server = self._program("server", free_port(), **own_monitoring())
         self.sensors: dict[str, Sensor] = {}
         self.generators: dict[str, Child] = {}
@@ -173,13 +174,21 @@ def addresses(
 
 @asynccontextmanager
 async def pipeline(
-    folder: Path, mqtt: Child | None = None, kafka: Child | None = None
+    folder: Path,
+    mqtt: Child | None = None,
+    kafka: Child | None = None,
+    *,
+    feeds: Path | None = None,
 ) -> AsyncIterator[Pipeline]:
-    """Run a pipeline, by default on Mosquitto and Kafka 4.3.1; both may be of the caller's."""
+    """Run a pipeline, by default on Mosquitto and Kafka 4.3.1; both may be of the caller's.
+
+    `feeds` is a folder with Feed files.
+    """
     parts = Pipeline(
         folder,
         mqtt or services.mosquitto(folder / "mosquitto"),
         kafka or services.kafka(folder / "kafka"),
+        feeds,
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(parts.stop)

@@ -112,6 +112,20 @@ async def dead_letters(kafka: Child, count: int) -> list[DeadLetter]:
     return found
 
 
+async def dead_headers(kafka: Child) -> list[dict[str, bytes]]:
+    """Return the headers of all dead letters so far."""
+    found: list[dict[str, bytes]] = []
+    async with asyncio.timeout(60), _consumer(kafka) as consumer:
+        partitions = [TopicPartition(DEAD_READINGS, number) for number in range(PARTITIONS)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        await consumer.seek_to_beginning()
+        while any([await consumer.position(one) < end for one, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                found += [dict(record.headers) for record in records]
+    return found
+
+
 def _dead_letter(record: Any) -> DeadLetter:
     headers = dict(record.headers)
     topic = headers["mqtt_topic"]

@@ -66,7 +66,8 @@ async def work(compactor: Compactor, stop: asyncio.Event) -> None:
     """Begin a run, then receive and flush."""
     await compactor.begin()
     tasks = {"mqtt": compactor.subscriber.run(), "flush": compactor.run()}
-    await supervise(tasks, may_end=stop.is_set)
+    background = {"feeds": compactor.watch_feeds()} if compactor.watcher is not None else {}
+    await supervise(tasks, background, may_end=stop.is_set)
 
 
 async def finish(compactor: Compactor, working: asyncio.Task[None]) -> int:

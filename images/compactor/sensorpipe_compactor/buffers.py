@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from mqtt5 import PublishPacket
 from sensorpipe_runtime.mqtt.frames import Message
@@ -48,6 +49,8 @@ class Portion:
     values: list[float] = field(default_factory=list)
     intervals: Arrivals = field(default_factory=Arrivals)
     """The `seq` of the readings, in the order of the values; none where they have no identity."""
+    sparse: bool = False
+    """Whether gaps between its `seq` mean nothing."""
 
 
 @dataclass(slots=True)
@@ -85,11 +88,16 @@ class Bucket:
         """The values of each source that has an identity."""
         return {src: portion.values for src, portion in self.portions.items() if src is not None}
 
-    def portion(self, src: str | None) -> Portion:
+    @property
+    def sparse(self) -> list[str]:
+        """The `src` whose `seq` do not count without gaps."""
+        return [src for src, one in self.portions.items() if one.sparse and src is not None]
+
+    def portion(self, src: str | None, *, sparse: bool = False) -> Portion:
         """Return the portion of a source, which may be a new one."""
         found = self.portions.get(src)
         if found is None:
-            found = self.portions[src] = Portion()
+            found = self.portions[src] = Portion(sparse=sparse)
         return found
 
 
@@ -136,6 +144,17 @@ class Facility:
     """By start; itemized ones by its complement, `~start`."""
 
 
+class SeqKind(Enum):
+    """What the `seq` of a source are."""
+
+    COUNT = auto()
+    """1, 2, 3 … without gaps."""
+    SPARSE = auto()
+    """Ascending numbers with gaps that mean nothing."""
+    TIME = auto()
+    """The `ts` of each reading."""
+
+
 class Source:
     """The readings of one publisher's run in one topic.
 
@@ -147,11 +166,14 @@ class Source:
     """
 
     __slots__ = (
-        "append", "bucket", "end", "facility", "first", "horizon_ms", "next",
+        "append", "bucket", "end", "facility", "first", "horizon_ms", "kind", "next",
         "portion", "seen", "sensor", "src", "start", "step", "until_ms",
     )  # fmt: skip
 
-    def __init__(self, facility: Facility, sensor: str, src: str | None) -> None:
+    def __init__(
+        self, facility: Facility, sensor: str, src: str | None, kind: SeqKind = SeqKind.COUNT
+    ) -> None:
+        self.kind = kind
         self.facility = facility
         self.sensor = sensor
         self.src = src
@@ -205,6 +227,8 @@ class DeadLetter:
     payload: bytes
     reason: str
     detail: str
+    feed: str | None = None
+    """The Feed that refused the message; None if no Feed takes its topic."""
 
 
 @dataclass(frozen=True, slots=True)

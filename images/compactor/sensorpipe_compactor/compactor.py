@@ -16,6 +16,10 @@ from sensorpipe_schema.reading import MAX_AHEAD_MS
 
 from sensorpipe_compactor.buffers import DeadLetter
 from sensorpipe_compactor.clock_check import Instant
+from sensorpipe_compactor.feeds.feed_set import FeedSet
+from sensorpipe_compactor.feeds.folder import FeedFolder
+from sensorpipe_compactor.feeds.intake import FeedIntake
+from sensorpipe_compactor.feeds.watcher import FeedWatcher
 from sensorpipe_compactor.inflight_limit import InFlightLimit
 from sensorpipe_compactor.itemizing_log import ItemizingLog
 from sensorpipe_compactor.output.journal import Journal
@@ -69,6 +73,13 @@ class Compactor:
         """Moves with each round of the flush loop, and with each attempt at Kafka."""
         journal.on_attempt = self.progress.moved
         journal.clock_ahead_s = self._clock_ahead_s
+        self.watcher: FeedWatcher | None = None
+        """Looks at the folder of Feeds, if there is one."""
+        if settings.feeds is not None:
+            self.watcher = FeedWatcher(FeedFolder(settings.feeds))
+            self.windows.feeds = FeedIntake()
+        self._topic_filter = settings.topic_filter
+        self._unwritten_filters: asyncio.Future[None] | None = None
         self.early_flushes = 0
         """Flushes of windows that were not due."""
         self.dead_letters: Counter[str] = Counter()
@@ -111,9 +122,30 @@ class Compactor:
 
     async def begin(self) -> None:
         """Begin a run: learn which readings may be durable, and what the session may hold."""
+        if self.watcher is not None and (feeds := await self.watcher.look()) is not None:
+            self.journal.subscriptions.want([self._topic_filter, *feeds.filters])
+            await self._use(feeds)
         await self.journal.open()
         self.windows.horizon = self.journal.horizon
         self._had_session = self.journal.former_partials > 0
+
+    async def watch_feeds(self) -> None:
+        """Take other Feeds into use as the folder has them, until cancelled."""
+        if self.watcher is not None:
+            await self.watcher.run(self._change_feeds)
+
+    async def _change_feeds(self, feeds: FeedSet) -> None:
+        """Take other Feeds into use, once it is durable what will be subscribed."""
+        self.journal.subscriptions.want([self._topic_filter, *feeds.filters])
+        self._unwritten_filters = asyncio.get_running_loop().create_future()
+        self._wake.set()
+        await self._unwritten_filters
+        await self._use(feeds)
+
+    async def _use(self, feeds: FeedSet) -> None:
+        if self.windows.feeds is not None:
+            self.windows.feeds.use(feeds)
+        await self.subscriber.subscribe_also(feeds.filters)
 
     def readiness(self) -> bool | str:
         """Return whether readings are processed, or a text that says why our clock prevents it."""
@@ -148,6 +180,7 @@ class Compactor:
         """Flush what is due until stopped; then flush the rest and disconnect."""
         while not self._stopping:
             await self._tick()
+            await self._write_filters()
             await self.flush(everything=self._is_pressed())
             self.progress.moved()
             self.progress.look()
@@ -162,6 +195,13 @@ class Compactor:
         self._stopping = True
         self.subscriber.pause()
         self._wake.set()
+
+    async def _write_filters(self) -> None:
+        """Write down what is to be subscribed, if that is asked for."""
+        if self._unwritten_filters is not None:
+            await self.journal.write_filters()
+            self._unwritten_filters.set_result(None)
+            self._unwritten_filters = None
 
     async def _tick(self) -> None:
         """Wait until a flush is wanted, or 50 ms have passed."""

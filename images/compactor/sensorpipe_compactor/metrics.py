@@ -41,6 +41,15 @@ _GAUGES: Final = {
 """Help texts of gauges, by name without prefix."""
 
 
+_FEED_COUNTERS: Final = {
+    "messages": "Messages of a Feed received, redelivered ones included",
+    "readings": "Readings made of them, before repeats are dropped",
+    "empty": "Messages of a Feed without any of the named values",
+    "refused": "Messages of a Feed that became dead letters",
+}
+"""Help texts of counters of each Feed, by name without prefix."""
+
+
 class CompactorMetrics(Collector):
     """The compactor's totals as Prometheus metrics, read at each scrape, off the hot path."""
 
@@ -60,9 +69,31 @@ class CompactorMetrics(Collector):
         for reason, count in list(self._compactor.dead_letters.items()):
             dead.add_metric([reason], count)
         yield dead
+        yield from self._feeds()
         if (messages := self._dropped.messages) is not None:
             text = "Messages that the broker has dropped since it started, by its own count"
             yield CounterMetricFamily(f"{_PREFIX}_broker_dropped", text, messages)
+
+    def _feeds(self) -> Iterator[Metric]:
+        """Yield what became of the messages of each Feed."""
+        intake, watcher = self._compactor.windows.feeds, self._compactor.watcher
+        if intake is None or watcher is None:
+            return
+        for name, text in _FEED_COUNTERS.items():
+            metric = CounterMetricFamily(f"{_PREFIX}_feed_{name}", text, labels=["feed"])
+            for feed, counts in list(intake.counts.items()):
+                metric.add_metric([feed], getattr(counts, name))
+            yield metric
+        text = "Messages that no Feed takes: of one that is gone, whose subscription goes on"
+        yield CounterMetricFamily(f"{_PREFIX}_feed_unclaimed", text, intake.unclaimed)
+        text = "Feed files that are wrong; what was right of them before stays in use"
+        yield GaugeMetricFamily(f"{_PREFIX}_feed_files_wrong", text, len(watcher.folder.problems))
+        text = "Filters of Feeds that are subscribed"
+        subscribed = self._compactor.subscriber.further_subscriptions
+        yield GaugeMetricFamily(f"{_PREFIX}_feed_filters_subscribed", text, subscribed)
+        text = "Filters of Feeds that the broker does not let us subscribe"
+        refused = len(self._compactor.subscriber.refused_filters)
+        yield GaugeMetricFamily(f"{_PREFIX}_feed_filters_refused", text, refused)
 
     def _counters(self) -> dict[str, int]:
         compactor = self._compactor

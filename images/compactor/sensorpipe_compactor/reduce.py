@@ -28,6 +28,7 @@ def reduce_window(window: Window, origin: Origin) -> Partial:
                 for src, intervals in bucket.intervals_by_src.items()
             },
             bucket.values_by_src if itemized else {},
+            bucket.sparse,
         )
     return partial
 

@@ -44,6 +44,7 @@ class RefusalLog:
                     "reason": letter.reason,
                     "topic": letter.topic[:_SHOWN],
                     "detail": letter.detail[:_SHOWN],
+                    "feed": letter.feed,
                 },
             )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Self
 
 from sensorpipe_runtime.kafka.client import KafkaSettings
@@ -40,6 +41,8 @@ class Settings:
     """Largest number of sources remembered; what others send again is itemized."""
     http: tuple[str, int]
     """Where metrics and health listen, `HOST:PORT`."""
+    feeds: Path | None
+    """Folder with Feed files, looked at every few seconds; none if devices send only readings."""
     log_level: str
     """Least severe level that is logged."""
 
@@ -58,10 +61,20 @@ class Settings:
             lateness_ms=env.milliseconds("SENSORPIPE_LATENESS", "2s"),
             max_sources=env.whole("SENSORPIPE_MAX_SOURCES", DEFAULT_SOURCES, 1, MAX_SOURCES),
             http=env.address("SENSORPIPE_HTTP", "0.0.0.0:9090"),
+            feeds=env.parse("SENSORPIPE_FEEDS", _folder, ""),
             log_level=env.log_level(),
         )
         env.check()
         return settings
+
+
+def _folder(text: str) -> Path | None:
+    if not text:
+        return None
+    path = Path(text)
+    if not path.is_dir():
+        raise ValueError(f"must be a folder with Feed files; got {text!r}")
+    return path
 
 
 def _client_id(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sensorpipe_compactor.buffers import Source
+from sensorpipe_compactor.buffers import SeqKind, Source
 
 DEFAULT_SOURCES: Final = 100_000
 """Default for the largest number of sources remembered; beyond it the one that has been idle
@@ -11,6 +11,10 @@ longest is forgotten."""
 MAX_INTERVALS: Final = 4_096
 """Largest number of intervals of `seq` remembered of one source; beyond it the lower half is
 forgotten."""
+
+
+MAX_SPARSE: Final = 64
+"""The same for a source whose `seq` have gaps that mean nothing: nearly each takes an interval."""
 
 
 class Sources:
@@ -67,9 +71,15 @@ class Sources:
         self._order[topic, source.src] = self._order.pop((topic, source.src))
 
     def bound(self, source: Source) -> None:
-        """Forget the lower half of the intervals of a source that has too many."""
-        if len(source.seen) > self._max_intervals:
-            count = len(source.seen) - self._max_intervals // 2
-            source.seen.forget_lowest(count)
-            source.horizon_ms = max(source.horizon_ms, source.until_ms)
-            self.forgotten += count
+        """Forget the lower half of the intervals of a source that has too many.
+
+        Readings that are no newer than those become uncertain, also where only their `seq` tell.
+        """
+        most = self._max_intervals if source.kind is SeqKind.COUNT else MAX_SPARSE
+        if len(source.seen) > most:
+            count = len(source.seen) - most // 2
+            forgotten = source.seen.forget_lowest(count)
+            horizon_ms = forgotten + 1 if source.kind is SeqKind.TIME else source.until_ms
+            source.horizon_ms = max(source.horizon_ms, horizon_ms)
+            if source.kind is SeqKind.COUNT:
+                self.forgotten += count

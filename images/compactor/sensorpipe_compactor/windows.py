@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from sensorpipe_runtime.mqtt.frames import Message, Refused
+from sensorpipe_schema.feed.decoder import MAX_PAYLOAD as MAX_FEED_PAYLOAD
 from sensorpipe_schema.names import BadTopicError, reading_topic, split_topic
 from sensorpipe_schema.reading import (
     AHEAD,
@@ -23,6 +24,7 @@ from sensorpipe_compactor.buffers import (
     Bucket,
     DeadLetter,
     Facility,
+    SeqKind,
     Source,
     Window,
     memory_bytes,
@@ -30,6 +32,7 @@ from sensorpipe_compactor.buffers import (
 )
 from sensorpipe_compactor.clock_check import ClockCheck, Instant, WrongClock
 from sensorpipe_compactor.epoch.horizon import Horizon
+from sensorpipe_compactor.feeds.intake import FeedIntake, is_native
 from sensorpipe_compactor.reused import ReusedSources
 from sensorpipe_compactor.sources import Sources
 
@@ -61,6 +64,8 @@ class Windows:
         self.reused = ReusedSources()
         self.late = 0
         """Readings of windows that had been closed before."""
+        self.feeds: FeedIntake | None = None
+        """Takes messages of other topics; None if there are no Feeds."""
         self.sources = sources if sources is not None else Sources()
         self._window_ms = window_ms
         self._lateness_ms = lateness_ms
@@ -80,8 +85,9 @@ class Windows:
             number += 1
             payload = message.payload
             try:
+                by_src = by_topic[message.topic]
                 reading = decode_payload(payload)
-                source = by_topic[message.topic][reading.src]
+                source = by_src[reading.src]
                 ts = reading.ts
                 if (
                     source.start <= ts < source.end
@@ -96,7 +102,7 @@ class Windows:
                         facility.newest_ms = ts
                     continue
             except (KeyError, ValueError, RecursionError):
-                pass  # a new source, or no reading: the slow path finds out
+                pass  # a new source, a Feed's message, or no reading: the slow path finds out
             self._add_slow_path(message, number, now)
 
     def judge_ahead(self, now: Instant) -> int | None:
@@ -124,45 +130,60 @@ class Windows:
         if self.horizon.ms != self.sources.horizon_ms:
             self.sources.move_horizon(self.horizon.ms)
 
-    def _keep_ahead(self, message: Message, number: int, now: Instant) -> None:
-        reading = decode_fast(message.payload)
-        topic = message.topic
-        facility, _ = split_topic(topic)
-        self._note(topic, facility, reading, now)
+    def keep_ahead(self, message: Message, number: int, ts: int) -> None:
+        """Keep a message that is ahead of our clock, until it is known whose clock is wrong."""
         self.kept_bytes += memory_bytes(message)
-        self.ahead.append(AheadMessage(number, without_properties(message), reading.ts))
+        self.ahead.append(AheadMessage(number, without_properties(message), ts))
 
     def _add_slow_path(
         self, message: Message, number: int, now: Instant, *, is_judged: bool = False
     ) -> None:
         topic, payload = message.topic, message.payload
+        if self.feeds is not None and not is_native(message):
+            self.feeds.add(self, message, number, now, is_judged=is_judged)
+            return
         if isinstance(message, Refused):
-            self._dead_letter(message, number, message.reason, "the MQTT packet is not valid")
+            self.dead_letter(message, number, message.reason, "the MQTT packet is not valid")
             return
         try:
             facility, sensor = split_topic(topic)
             reading = decode(payload, now.wall_ms)
         except (BadTopicError, BadReadingError) as error:
             if error.reason == AHEAD and not is_judged:
-                self._keep_ahead(message, number, now)
+                ahead = decode_fast(payload)
+                self.note(topic, split_topic(topic)[0], ahead, now)
+                self.keep_ahead(message, number, ahead.ts)
             else:
-                self._dead_letter(message, number, error.reason, str(error))
+                self.dead_letter(message, number, error.reason, str(error))
             return
-        src = reading.src if reading.seq else None
         if not is_judged:
-            self._note(topic, facility, reading, now)
-        source = self._source(topic, facility, sensor, src)
+            self.note(topic, facility, reading, now)
+        self.take(topic, (facility, sensor), reading, number, now)
+
+    def take(
+        self,
+        topic: str,
+        names: tuple[str, str],
+        reading: Reading,
+        number: int,
+        now: Instant,
+        *,
+        kind: SeqKind = SeqKind.COUNT,
+    ) -> None:
+        """Put a valid reading of a facility and sensor into its window, unless it came before."""
+        src = reading.src if reading.seq else None
+        source = self._source(topic, names, src, kind)
         source.settle()
         if src is not None and reading.seq in source.seen:
             self.duplicates += 1
             if reading.ts >= source.until_ms:  # a repeat is no newer than what was counted
-                self.reused.note(facility, src)
+                self.reused.note(names[0], src)
             return
         if source.bucket is None:
             self.sources.touch(topic, source)
         self._place(source, reading, number, now)
 
-    def _note(self, topic: str, facility: str, reading: Reading, now: Instant) -> None:
+    def note(self, topic: str, facility: str, reading: Reading, now: Instant) -> None:
         """Compare a source's clock with ours, not with every reading of a batch."""
         if now.steady_ms != self._noted_at:
             self._noted_at, self._noted_ts = now.steady_ms, {}
@@ -188,19 +209,23 @@ class Windows:
         self.kept_bytes += memory_bytes(letter)
         insort(self.dead_letters, letter, key=_number)
 
-    def _dead_letter(self, message: Message, number: int, reason: str, detail: str) -> None:
-        kept = message.payload[:MAX_PAYLOAD]
-        letter = DeadLetter(number, message.topic, kept, reason, detail)
+    def dead_letter(
+        self, message: Message, number: int, reason: str, detail: str, feed: str | None = None
+    ) -> None:
+        """Make a dead letter of a message, with as much of it as a valid one could have."""
+        kept = message.payload[: MAX_PAYLOAD if feed is None else MAX_FEED_PAYLOAD]
+        letter = DeadLetter(number, message.topic, kept, reason, detail, feed)
         self.kept_bytes += memory_bytes(letter)
         # one that was ahead may come after younger ones
         insort(self.dead_letters, letter, key=_number)
 
-    def _source(self, topic: str, facility: str, sensor: str, src: str | None) -> Source:
+    def _source(self, topic: str, names: tuple[str, str], src: str | None, kind: SeqKind) -> Source:
         source = self.sources.by_topic.get(topic, {}).get(src)
         if source is None:
+            facility, sensor = names
             home = self._facilities.setdefault(facility, Facility(facility))
             home.source_count += 1
-            source = Source(home, sensor, src)
+            source = Source(home, sensor, src, kind)
             forgotten = self.sources.add(topic, source)
             if forgotten is not None:
                 forgotten.facility.source_count -= 1
@@ -216,7 +241,7 @@ class Windows:
         if bucket is None:
             bucket = window.buckets[source.sensor] = Bucket()
         source.until_ms = max(source.until_ms, window.end_ms)
-        portion = bucket.portion(source.src)
+        portion = bucket.portion(source.src, sparse=source.kind is not SeqKind.COUNT)
         portion.values.append(reading.val)
         facility = source.facility
         facility.is_active = True

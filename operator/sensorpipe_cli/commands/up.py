@@ -3,11 +3,13 @@
 import asyncio
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from sensorpipe_schema.manifest_files import Manifests
 
 from sensorpipe_cli.client.figures import PartState, Snapshot
 from sensorpipe_cli.commands import summary
-from sensorpipe_cli.commands.check import read_sensors
+from sensorpipe_cli.commands.check import read_manifests
 from sensorpipe_cli.errors import UnusableError
 from sensorpipe_cli.runner import options
 from sensorpipe_cli.runner.assemble import assemble
@@ -19,26 +21,23 @@ from sensorpipe_cli.runner.runner import Interrupts, Runner
 from sensorpipe_cli.runner.workspace import Workspace
 from sensorpipe_cli.views import display
 
-if TYPE_CHECKING:
-    from sensorpipe_schema.sensor import Sensor
-
 _SETTLE_SECONDS: Final = 30.0
 """Longest wait for the last windows to be stored, beyond the length and lateness of a window."""
 
 
 def up(wanted: Options) -> int:
     """Run the pipeline and return the exit code; raise UnusableError before anything starts."""
-    sensors = read_sensors(wanted.files, options.problems(wanted))
+    found = read_manifests(wanted.files, options.problems(wanted))
     try:
         with Workspace(wanted.data) as workspace:
-            return asyncio.run(_up(sensors, wanted, workspace))
+            return asyncio.run(_up(found, wanted, workspace))
     except NotEmbeddedError as error:
         raise UnusableError([str(error)]) from error
 
 
-async def _up(sensors: "list[Sensor]", wanted: Options, workspace: Workspace) -> int:
-    pipeline = assemble(sensors, wanted, workspace)
-    facilities = sorted({sensor.spec.facility for sensor in sensors})
+async def _up(found: Manifests, wanted: Options, workspace: Workspace) -> int:
+    pipeline = assemble(found, wanted, workspace)
+    facilities = sorted({sensor.spec.facility for sensor in found.sensors})
     poller = Poller(pipeline.server.address, pipeline.generators, facilities, pipeline.compactor)
     runner = Runner(pipeline, poller, _SETTLE_SECONDS + options.window_seconds(os.environ))
     links = _links(pipeline, workspace)

@@ -3,8 +3,11 @@
 import json
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sensorpipe_schema.manifest_files import Manifests
 
 from sensorpipe_cli.runner import embedded, programs
 from sensorpipe_cli.runner.child import Child
@@ -17,9 +20,10 @@ if TYPE_CHECKING:
     from sensorpipe_schema.sensor import Sensor
 
 
-def assemble(sensors: "list[Sensor]", options: Options, workspace: Workspace) -> Pipeline:
-    """Return the pipeline for these Sensors, not started; raise NotEmbeddedError."""
-    running = [sensor for sensor in sensors if sensor.spec.runs]
+def assemble(found: Manifests, options: Options, workspace: Workspace) -> Pipeline:
+    """Return the pipeline for these Sensors and Feeds, not started; raise NotEmbeddedError."""
+    running = [sensor for sensor in found.sensors if sensor.spec.runs]
+    feeds = _link_feeds(found, workspace) if found.feeds else None
     ports = free_ports(7 + len(running))
     mqtt, mqtt_3, kafka, mongodb, api, monitoring, compactor, *generators = ports
     services = programs.Services(
@@ -36,7 +40,9 @@ def assemble(sensors: "list[Sensor]", options: Options, workspace: Workspace) ->
         devices=devices.url if devices else None,
         services=_embedded(options, (mqtt, kafka, mongodb), services, workspace, devices),
         server=_part(programs.server(services, options.port or api, monitoring, shared), workspace),
-        compactor=_part(programs.compactor(services, compactor, shared, client_id), workspace),
+        compactor=_part(
+            programs.compactor(services, compactor, shared, client_id, feeds), workspace
+        ),
         generators=[
             _part(
                 programs.generator(
@@ -83,6 +89,16 @@ def _part(program: programs.Program, workspace: Workspace) -> Part:
     child = Child(program.name, program.argv, log, environ=program.environ, port=program.port)
     at = program.monitoring_url
     return Part(child, program.url, f"{at}/readyz", f"{at}/metrics")
+
+
+def _link_feeds(found: Manifests, workspace: Workspace) -> Path:
+    """Return a folder with links to the files with Feeds, which are read again as they change."""
+    shutil.rmtree(workspace.feeds, ignore_errors=True)  # of an earlier run with the same --data
+    workspace.feeds.mkdir(parents=True)
+    for number, file in enumerate(dict.fromkeys(found.places.values())):
+        path = Path(file).resolve()
+        (workspace.feeds / f"{number:04}-{path.name}").symlink_to(path)
+    return workspace.feeds
 
 
 def _label(sensor: "Sensor") -> str:

@@ -64,9 +64,13 @@ def server(
 
 
 def compactor(
-    services: Services, port: int, inherited: Mapping[str, str], client_id: str | None = None
+    services: Services,
+    port: int,
+    inherited: Mapping[str, str],
+    client_id: str | None = None,
+    feeds: Path | None = None,
 ) -> Program:
-    """Return the compactor, with metrics and health at `port`.
+    """Return the compactor, with metrics and health at `port` and the Feeds of a folder.
 
     Without `client_id`, the inherited settings determine the MQTT client id.
     """
@@ -75,6 +79,8 @@ def compactor(
         variables["MQTT_CLIENT_ID"] = client_id
         if inherited.keys().isdisjoint(_COMPACTOR_NAME):
             variables["COMPACTOR_NAME"] = "sensorpipe-compactor"
+    if feeds is not None:
+        variables["FEEDS"] = str(feeds)
     return _program("compactor", "sensorpipe_compactor", port, inherited, variables)
 
 

@@ -41,6 +41,11 @@ class Workspace:
         """The folder of the generators' Sensor files."""
         return self.folder / "sensors"
 
+    @property
+    def feeds(self) -> Path:
+        """The folder of the compactor's Feed files."""
+        return self.folder / "feeds"
+
     def keep(self) -> None:
         """Do not remove the folder at the end."""
         self.kept = True

@@ -1,5 +1,6 @@
 """The receiving side: a session that survives us, acknowledged when the handler says so."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
@@ -8,10 +9,15 @@ import mqtt5
 
 from sensorpipe_runtime.mqtt.connection import Connection
 from sensorpipe_runtime.mqtt.endpoint import Endpoint
+from sensorpipe_runtime.mqtt.errors import MqttError
 from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_runtime.mqtt.inbox import Inbox
 from sensorpipe_runtime.mqtt.link import Link
-from sensorpipe_runtime.mqtt.subscribing import subscribe, unsubscribe
+from sensorpipe_runtime.mqtt.subscribing import (
+    subscribe,
+    subscribe_if_allowed,
+    unsubscribe,
+)
 
 SESSION_SECONDS: Final = 7 * 24 * 3600
 """Seconds for which the broker keeps the session; older readings are rejected as too old."""
@@ -42,9 +48,19 @@ class Subscriber(Link):
         super().__init__(endpoint, client_id)
         self.former_filters: set[str] = set()
         """Filters of earlier settings that the session may still have; empty once it has none."""
+        self.refused_filters: dict[str, str] = {}
+        """Further filters that the broker refuses on this connection, with its reasons."""
+        self._further_filters: list[str] = []
+        self._subscribed: set[str] = set()
+        self._requests = asyncio.Lock()
         self._filters = topic_filters
         self._handler = handler
         self.inbox = Inbox()
+
+    @property
+    def further_subscriptions(self) -> int:
+        """Number of further filters that are subscribed on this connection."""
+        return len(self._subscribed) if self.ready else 0
 
     def acknowledge(self, through: int) -> None:
         """Acknowledge all messages up to and including number `through`."""
@@ -68,16 +84,52 @@ class Subscriber(Link):
     async def _begin(self, connection: Connection, answer: mqtt5.ConnAckPacket) -> None:
         connection.throttle()
         self._handler.on_connected(session_present=answer.session_present)
-        # Also with a session: its filters may be those of earlier settings.
-        await subscribe(connection, self._filters, session_present=answer.session_present)
+        async with self._requests:
+            # Also with a session: its filters may be those of earlier settings.
+            await subscribe(connection, self._filters, session_present=answer.session_present)
+            self._subscribed.clear()
+            await self._subscribe_further(connection, session_present=answer.session_present)
+            if answer.session_present:
+                await self._unsubscribe(connection)
+            else:
+                self.former_filters.clear()
 
-        # Afterwards, so that no reading is missed between an earlier filter and a narrower one.
-        if answer.session_present and self.former_filters:
-            self.former_filters.intersection_update(
-                await unsubscribe(connection, sorted(self.former_filters))
+    async def subscribe_also(self, filters: list[str]) -> None:
+        """Receive messages of further filters from now on, and not of former ones.
+
+        Without a connection the next one does it. Other than the first filters these may be
+        refused: see `refused_filters`.
+        """
+        self._further_filters = filters
+        async with self._requests:
+            connection = self._connection
+            if connection is None or not self.ready:
+                return
+            try:
+                await self._subscribe_further(connection, session_present=True)
+                await self._unsubscribe(connection)
+            except MqttError as error:
+                log.info("The next connection subscribes", extra={"error": str(error)})
+
+    async def _subscribe_further(self, connection: Connection, *, session_present: bool) -> None:
+        wanted = [each for each in self._further_filters if each not in self._subscribed]
+        self._subscribed.intersection_update(self._further_filters)
+        refused = await subscribe_if_allowed(connection, wanted, session_present=session_present)
+        self._subscribed.update(each for each in wanted if each not in refused)
+        self.refused_filters = refused
+        for pattern, reason in refused.items():
+            log.warning(
+                "The broker does not let us subscribe",
+                extra={"filter": pattern, "error": reason},
             )
-        else:
-            self.former_filters.clear()
+
+    async def _unsubscribe(self, connection: Connection) -> None:
+        """End former subscriptions: afterwards, so that nothing is missed between the two."""
+        if not self.former_filters:
+            return
+        self.former_filters.intersection_update(
+            await unsubscribe(connection, sorted(self.former_filters))
+        )
         if self.former_filters:
             log.warning(
                 "The broker does not end subscriptions of earlier settings",

@@ -49,6 +49,19 @@ async def subscribe(connection: Connection, patterns: list[str], *, session_pres
             raise RefusedError(f"the broker refused {pattern!r} at QoS 1: {code.name}")
 
 
+async def subscribe_if_allowed(
+    connection: Connection, patterns: list[str], *, session_present: bool
+) -> dict[str, str]:
+    """Subscribe as `subscribe`; return the filters that the broker refuses, with its reasons."""
+    refused: dict[str, str] = {}
+    for pattern in patterns:
+        try:
+            await subscribe(connection, [pattern], session_present=session_present)
+        except RefusedError as error:
+            refused[pattern] = str(error)
+    return refused
+
+
 async def watch(connection: Connection, topic: str) -> None:
     """Subscribe at QoS 1, including retained messages; raise RefusedError if not allowed."""
     asked = mqtt5.TopicFilter(topic, max_qos=mqtt5.QoS.AT_LEAST_ONCE)

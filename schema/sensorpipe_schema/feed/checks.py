@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from sensorpipe_schema.feed.spec import Counter, FeedSpec, rules_of
+from sensorpipe_schema.feed.spec import FeedSpec, rules_of
 from sensorpipe_schema.feed.template import NameTemplate
 from sensorpipe_schema.feed.topic import TopicTemplate
 from sensorpipe_schema.mistakes import as_name
@@ -52,8 +52,8 @@ def _check_same_names(spec: FeedSpec, problems: Problems) -> None:
 
 
 def _check_identity(spec: FeedSpec, problems: Problems) -> None:
-    if spec.identity == "time" and spec.time is None:
-        message = "time needs spec.time: a time of arrival tells nothing about the reading"
+    if spec.identity != "none" and spec.time is None and spec.payload != "number":
+        message = "needs spec.time: what is sent again has another time of arrival"
         problems.append(FieldProblem("spec.identity", message))
 
 
@@ -67,7 +67,7 @@ def _check_other_payload(spec: FeedSpec, problems: Problems) -> None:
     for name, given in (
         ("time", spec.time is not None),
         ("numbers", spec.numbers is not None),
-        ("identity", isinstance(spec.identity, Counter)),
+        ("identity", spec.identity != "none"),
     ):
         if given:
             message = "needs another payload; a payload number is nothing but a value"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sensorpipe_cli.runner.options import Options, device_address, problems
 from sensorpipe_cli.runner.ports import free_port
+from support.feeds import SHIPPED
 from support.pipeline import ask
 from support.waiting import eventually, in_thread
 
@@ -44,9 +45,9 @@ class Run:
         process = await asyncio.create_subprocess_exec(*argv)
         assert await process.wait() == 0
 
-    def averages(self, facility: str) -> dict[str, float]:
+    def averages(self, facility: str, *sensors: str) -> dict[str, float]:
         """Return a facility's averages over all its windows."""
-        path = f"/api/stats?sensors=t0,t1,t2&facility={facility}"
+        path = f"/api/stats?sensors={','.join(sensors)}&facility={facility}"
         try:
             stats = ask(f"http://127.0.0.1:{self.api}{path}")
         except OSError:
@@ -60,8 +61,9 @@ async def run(tmp_path: Path) -> AsyncIterator[Run]:
     if shutil.which("mosquitto_pub") is None:
         pytest.skip("no mosquitto_pub here; `apt-get install mosquitto-clients` brings it")
     (tmp_path / "hall.yaml").write_text(SENSOR)
+    (tmp_path / "zigbee2mqtt.yaml").write_text((SHIPPED / "zigbee2mqtt.yaml").read_text())
     found = Run(free_port(), free_port())
-    argv = [sys.executable, "-m", "sensorpipe_cli", "up", str(tmp_path / "hall.yaml"), "--no-tty"]
+    argv = [sys.executable, "-m", "sensorpipe_cli", "up", str(tmp_path), "--no-tty"]
     argv += ["--port", str(found.api), "--listen", f"127.0.0.1:{found.devices}"]
     process = await asyncio.create_subprocess_exec(
         *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -93,9 +95,18 @@ async def test_plain_mosquitto_pub_reaches_the_api(run: Run) -> None:
             await run.publish(f"sensor_readings/yard/t{qos}", payload, *options)
 
     def stored() -> bool:
-        return run.averages("yard") == {"t0": 0.5, "t1": 10.5, "t2": 20.5}
+        return run.averages("yard", "t0", "t1", "t2") == {"t0": 0.5, "t1": 10.5, "t2": 20.5}
 
-    await eventually(in_thread(stored), state=lambda: run.averages("yard"))
+    await eventually(in_thread(stored), state=lambda: run.averages("yard", "t0", "t1", "t2"))
+
+    await run.publish("zigbee2mqtt/Kitchen", '{"temperature": 27.34, "humidity": 44.72}')
+
+    def kitchen() -> dict[str, float]:
+        return run.averages("kitchen", "temperature", "humidity")
+
+    await eventually(
+        in_thread(lambda: kitchen() == {"temperature": 27.34, "humidity": 44.72}), state=kitchen
+    )
 
 
 async def test_what_is_refused_is_shown_by_reason(run: Run) -> None:

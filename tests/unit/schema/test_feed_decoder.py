@@ -169,7 +169,11 @@ def test_a_payload_that_is_not_json_or_too_large_is_refused() -> None:
 
 
 def test_identity_by_counter_begins_at_one_and_needs_all_its_parts() -> None:
-    spec: dict[str, Any] = {"readings": T, "identity": {"src": ["/eui", "/addr"], "seq": "/f"}}
+    spec: dict[str, Any] = {
+        "readings": T,
+        "time": {"at": "/t"},
+        "identity": {"src": ["/eui", "/addr"], "seq": "/f"},
+    }
     (found,) = decoded('{"t": 1, "eui": "0a", "addr": 7, "f": 0}', **spec)
     assert (found.src, found.seq) == ("0a/7", 1)
     (found,) = decoded('{"t": 1, "eui": "0a", "addr": 7, "f": "12"}', **spec)

@@ -27,6 +27,13 @@ class Subscriptions:
         self.former_filters: set[str] = set()
         """Filters of earlier settings; the subscriber removes those that it has unsubscribed."""
 
+    def want(self, filters: Iterable[str]) -> None:
+        """Take other filters as those of our settings; those that are gone become former ones."""
+        wanted = frozenset(filters)
+        self.former_filters |= self.filters - wanted
+        self.former_filters -= wanted
+        self.filters = wanted
+
     def note(self, record: ConsumerRecord) -> None:
         """Take note of a record of our own."""
         for key, value in record.headers:

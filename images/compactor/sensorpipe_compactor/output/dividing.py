@@ -73,7 +73,8 @@ def _halves_of(portion: Portion) -> tuple[Portion, Portion]:
     """Return two portions of a source with half of the values each, and their `seq`."""
     values, middle = portion.values, len(portion.values) // 2
     first, second = portion.intervals.split(middle)
-    return Portion(values[:middle], first), Portion(values[middle:], second)
+    one = Portion(values[:middle], first, portion.sparse)
+    return one, Portion(values[middle:], second, portion.sparse)
 
 
 def _halved(items: dict[K, V]) -> tuple[dict[K, V], dict[K, V]]:

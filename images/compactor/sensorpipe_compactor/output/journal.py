@@ -151,6 +151,17 @@ class Journal:
                 await self._producer.close()  # the next producer makes smaller batches
         return written, refused
 
+    async def write_filters(self) -> None:
+        """Make durable which filters may be subscribed, before they are: see `Subscriptions`.
+
+        The message is a fence of our own run, which changes nothing.
+        """
+        await self._persist("write which topics are subscribed", self._fence_again)
+
+    async def _fence_again(self) -> None:
+        fence = partial.fence(self._name, self.run, self.horizon.newest_ms)
+        await self._write_fence(min(self._ends), fence, None)
+
     async def look_again_at_limit(self) -> None:
         """Ask how large a record the compacted topic takes: the limit may have been raised."""
         if await self._limit.look_again():

@@ -53,6 +53,8 @@ def dead_letter_record(letter: DeadLetter) -> Record:
         ("detail", letter.detail.encode()[:_MAX_DETAIL]),
         ("mqtt_topic", topic),
     ]
+    if letter.feed is not None:
+        headers.append(("feed", letter.feed.encode()))
     return Record(DEAD_READINGS, topic, letter.payload, headers)
 
 

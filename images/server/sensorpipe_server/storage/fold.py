@@ -183,6 +183,7 @@ def _take_new(summary: SensorSummary, taken: Seqs) -> SensorSummary | None:
     """
     kept = Summary(Moments(0, 0.0, 0.0, 0.0, 0.0), Sketch())
     values: list[float] = []
+    sparse: list[str] = []
     for source in summary.sources:
         intervals = intervals_of(source)
         if intervals is None or count_seqs(intervals) != len(source.values):
@@ -192,12 +193,15 @@ def _take_new(summary: SensorSummary, taken: Seqs) -> SensorSummary | None:
         new = [(seq, value) for seq, value in zip(seqs, source.values, strict=True)
                if numbers.add(seq)]  # fmt: skip
         kept.sources[source.src] = list(IntervalSet((seq, seq) for seq, _ in new))
+        if source.sparse:
+            sparse.append(source.src)
         values += [value for _, value in new]
     if len(values) == summary.count:
         return summary
     result = SensorSummary(sensor=summary.sensor)
     if values:
         kept.sources = {src: some for src, some in kept.sources.items() if some}
+        kept.sparse = sparse
         kept.moments, kept.sketch = Moments.of(values), Sketch.of(values)
         fill_summary(result, summary.sensor, kept)
     return result

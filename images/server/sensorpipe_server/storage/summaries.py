@@ -70,11 +70,14 @@ def intervals_of(source: Source) -> list[Interval] | None:
 def sources_of(summary: SensorSummary) -> tuple[list[tuple[str, list[Interval]]], int]:
     """Return the sources of a summary with their intervals, and how many were left out as wrong.
 
-    All of them are wrong if they hold more readings than the summary.
+    All of them are wrong if they hold more readings than the summary. Those whose gaps mean
+    nothing are left out, too: their `seq` tell readings of one window apart, and nothing else.
     """
     sources: list[tuple[str, list[Interval]]] = []
     identified = wrong = 0
     for source in summary.sources[:]:
+        if source.sparse:
+            continue
         intervals = intervals_of(source)
         if intervals is None:
             wrong += 1
@@ -91,7 +94,7 @@ def only_interval(summary: SensorSummary) -> tuple[str, Interval] | None:
     None if `sources_of` has to check it.
     """
     sources = summary.sources[:]
-    if len(sources) != 1:
+    if len(sources) != 1 or sources[0].sparse:
         return None
     bounds = sources[0].bounds[:]
     if len(bounds) != _PAIR:

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from bson.binary import Binary
 from google.protobuf.message import DecodeError
-from sensorpipe_schema.compacted_reading_pb2 import CompactedReading
-from sensorpipe_schema.intervals import IntervalSet
+from sensorpipe_schema.compacted_reading_pb2 import CompactedReading, SensorSummary
+from sensorpipe_schema.intervals import Interval, IntervalSet
 from sensorpipe_schema.partial import BadPartialError, pairs, parse
 
 from sensorpipe_server.storage.documents import (
@@ -24,8 +24,8 @@ from sensorpipe_server.storage.documents import (
     read_id,
 )
 from sensorpipe_server.storage.fold import fold, is_folded_in
-from sensorpipe_server.storage.rollups.totals import rollup_of_windows
-from sensorpipe_server.storage.summaries import document_fields
+from sensorpipe_server.storage.rollups.totals import multiset, rollup_of_windows
+from sensorpipe_server.storage.summaries import document_fields, intervals_of
 
 MIN_PARTIALS: Final = 4
 """Smallest number of certain partials of a window that are folded."""
@@ -102,6 +102,21 @@ def _is_small(parts: Iterable[Document], whole: Document | None) -> bool:
     return before + sum(len(part["partial"]) for part in parts) < MAX_BYTES
 
 
+def _add_sparse(total: SensorSummary, summaries: Iterable[SensorSummary]) -> None:
+    """Add the sources whose gaps mean nothing, which a rollup has no use for.
+
+    They tell which readings of itemized partials are held here.
+    """
+    found: dict[str, list[Interval]] = {}
+    for summary in summaries:
+        for source in summary.sources:
+            if source.sparse:
+                found.setdefault(source.src, []).extend(intervals_of(source) or ())
+    for src, intervals in sorted(found.items()):
+        bounds = [bound for pair in multiset(intervals) for bound in pair]
+        total.sources.add(src=src, bounds=bounds, sparse=True)
+
+
 def _document(
     key: WindowKey, parts: Sequence[Document], holds: dict[int, IntervalSet], rev: int
 ) -> Document | None:
@@ -113,6 +128,7 @@ def _document(
     )
     sensors: dict[str, Any] = {}
     for each in rollup_of_windows([window]).sensors:
+        _add_sparse(each.summary, window.sensors[each.summary.sensor])
         message.sensors.append(each.summary)
         sensors[each.summary.sensor] = document_fields(each.summary)
     for run, numbers in sorted(holds.items()):

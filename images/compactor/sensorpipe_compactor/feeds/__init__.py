@@ -1,0 +1,1 @@
+"""Feeds in use: which messages they take, what becomes of these, and the files they come from."""

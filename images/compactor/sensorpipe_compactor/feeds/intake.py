@@ -1,0 +1,161 @@
+"""Takes messages of Feeds into the windows: pure."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from sensorpipe_runtime.mqtt.frames import Message, Refused
+from sensorpipe_schema.feed.decoder import Readings
+from sensorpipe_schema.feed.values import RefusedMessageError
+from sensorpipe_schema.names import READINGS_PREFIX, reading_topic
+from sensorpipe_schema.reading import AHEAD, BadReadingError, Reading, check_time
+
+from sensorpipe_compactor.buffers import SeqKind
+from sensorpipe_compactor.clock_check import Instant
+from sensorpipe_compactor.feeds.feed_set import ActiveFeed, FeedSet
+from sensorpipe_compactor.sources import Sources
+
+_NATIVE: Final = f"{READINGS_PREFIX}/"
+
+
+class Target(Protocol):
+    """The windows that readings go to."""
+
+    sources: Sources
+
+    def take(
+        self,
+        topic: str,
+        names: tuple[str, str],
+        reading: Reading,
+        number: int,
+        now: Instant,
+        *,
+        kind: SeqKind,
+    ) -> None:
+        """Put a valid reading of a facility and sensor into its window."""
+
+    def note(self, topic: str, facility: str, reading: Reading, now: Instant) -> None:
+        """Compare a source's clock with ours."""
+
+    def keep_ahead(self, message: Message, number: int, ts: int) -> None:
+        """Keep a message that is ahead of our clock until it is known whose clock is wrong."""
+
+    def dead_letter(
+        self, message: Message, number: int, reason: str, detail: str, feed: str | None
+    ) -> None:
+        """Make a dead letter of a message."""
+
+
+@dataclass(slots=True)
+class FeedCounts:
+    """What became of the messages of one Feed since the start, redelivered ones included."""
+
+    messages: int = 0
+    readings: int = 0
+    empty: int = 0
+    """Messages without any of the named values."""
+    refused: int = 0
+
+
+class FeedIntake:
+    """Decodes messages of Feeds, and hands their readings on."""
+
+    def __init__(self) -> None:
+        self.feeds = FeedSet()
+        self.counts: dict[str, FeedCounts] = {}
+        """By the name of the Feed."""
+        self.unclaimed = 0
+        """Messages that no Feed takes: of one that is gone, whose subscription goes on."""
+
+    def use(self, feeds: FeedSet) -> None:
+        """Take messages of these Feeds from now on."""
+        self.feeds = feeds
+        for feed in feeds.feeds:
+            self.counts.setdefault(feed.name, FeedCounts())
+
+    def add(
+        self, target: Target, message: Message, number: int, now: Instant, *, is_judged: bool
+    ) -> None:
+        """Take one message; with `is_judged` one that was ahead of our clock, and is no more."""
+        feed = self.feeds.find(message.topic)
+        if feed is None:
+            self.unclaimed += 1
+            return
+        counts = self.counts[feed.name]
+        counts.messages += not is_judged
+        if isinstance(message, Refused):
+            detail = "the MQTT packet is not valid"
+            target.dead_letter(message, number, message.reason, detail, feed.name)
+            counts.refused += 1
+            return
+        try:
+            found = feed.decode(message.topic, message.payload, now.wall_ms)
+            if feed.has_time:
+                _check_times(found, now.wall_ms)
+        except RefusedMessageError as error:
+            counts.refused += 1
+            target.dead_letter(message, number, error.reason, error.detail, feed.name)
+            return
+        except BadReadingError as error:
+            if error.reason == AHEAD and not is_judged:
+                self._keep_ahead(target, message, found, number, now)
+            else:
+                counts.refused += 1
+                detail = f"Feed {feed.name}: {error}"
+                target.dead_letter(message, number, error.reason, detail, feed.name)
+            return
+        if not found:
+            counts.empty += 1
+        for readings in found:
+            counts.readings += len(readings.values)
+            _place(target, feed, readings, number, now, is_judged=is_judged)
+
+    def _keep_ahead(
+        self, target: Target, message: Message, found: list[Readings], number: int, now: Instant
+    ) -> None:
+        newest = max(found, key=lambda readings: readings.ts)
+        (sensor, value), *_ = newest.values
+        topic = reading_topic(newest.facility, sensor)
+        reading = Reading(newest.ts, value, newest.src, newest.seq)
+        target.note(topic, newest.facility, reading, now)
+        target.keep_ahead(message, number, newest.ts)
+
+
+def is_native(message: Message) -> bool:
+    """Whether a message has the topic of a reading: it is never a Feed's then."""
+    return message.topic.startswith(_NATIVE)
+
+
+def _check_times(found: list[Readings], now_ms: int) -> None:
+    """Raise BadReadingError if any reading is too old or too far ahead: then none counts."""
+    for readings in found:
+        check_time(readings.ts, now_ms)
+
+
+def _place(
+    target: Target,
+    feed: ActiveFeed,
+    readings: Readings,
+    number: int,
+    now: Instant,
+    *,
+    is_judged: bool,
+) -> None:
+    """Put readings into their windows; where one goes on as the last one did, at once."""
+    facility_name, ts, src, seq = readings.facility, readings.ts, readings.src, readings.seq
+    by_topic = target.sources.by_topic
+    for sensor, value in readings.values:
+        topic = f"{_NATIVE}{facility_name}/{sensor}"
+        known = by_topic.get(topic)
+        source = None if known is None else known.get(src)
+        if source is not None and source.start <= ts < source.end and seq == source.next:
+            source.next += source.step
+            source.append(value)
+            facility = source.facility
+            facility.is_active = True
+            facility.newest_ms = max(facility.newest_ms, ts)
+            continue
+        reading = Reading(ts, value, src, seq)
+        if feed.has_time and not is_judged:
+            target.note(topic, facility_name, reading, now)
+        target.take(topic, (facility_name, sensor), reading, number, now, kind=feed.kind)
