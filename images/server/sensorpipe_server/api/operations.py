@@ -10,6 +10,7 @@ from typing import Final
 
 from sensorpipe_server.api.openapi import examples
 from sensorpipe_server.api.openapi.answers import (
+    EVENT,
     Facilities,
     FacilityStats,
     Integrity,
@@ -175,17 +176,7 @@ LIVE: Final = Operation(
     "/api/live",
     "getLive",
     "Windows as they are stored, as server-sent events",
-    {
-        EVENTS: {
-            "type": "object",
-            "properties": {
-                "id": {"type": "string"},
-                "event": {"enum": ["window", "gap"]},
-                "data": {"type": "string", "contentMediaType": JSON},
-            },
-            "required": ["id", "event", "data"],
-        }
-    },
+    {EVENTS: EVENT},
     (
         FACILITY_PATTERNS,
         SENSORS,

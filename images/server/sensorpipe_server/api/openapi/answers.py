@@ -76,6 +76,31 @@ class Window(TypedDict):
     ]
 
 
+EVENT: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"enum": ["window", "gap"]},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {
+                "anyOf": [
+                    {"$ref": "#/components/schemas/Window"},
+                    {
+                        "type": "object",
+                        "properties": {"reason": {"type": "string"}},
+                        "required": ["reason"],
+                    },
+                ]
+            },
+        },
+    },
+    "required": ["id", "event", "data"],
+}
+"""Each event of a stream of windows."""
+
+
 class Pagination(Struct, kw_only=True):
     """The place of a page."""
 

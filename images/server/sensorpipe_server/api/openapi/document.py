@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from sensorpipe_server.api.openapi.answers import PATTERNS, Problem
-from sensorpipe_server.api.openapi.operation import PROBLEM, Operation, Parameter, Schema
+from sensorpipe_server.api.openapi.operation import EVENTS, PROBLEM, Operation, Parameter, Schema
 from sensorpipe_server.api.openapi.parameters import SCHEMAS
 
 _DESCRIPTION: Final = """\
@@ -93,14 +93,10 @@ def _operation(
     }
     for media, example in operation.examples.items():
         content[media]["example"] = example
-    responses: dict[str, Any] = {
-        "200": {
-            "description": operation.summary,
-            "headers": _headers({**_TAG, **operation.headers}),
-            "content": content,
-        },
-        "304": _response("NotModified"),
-    }
+    responses: dict[str, Any] = {"200": {"description": operation.summary, "content": content}}
+    if EVENTS not in content:  # a stream has no end, so it has no tag
+        responses["200"]["headers"] = _headers({**_TAG, **operation.headers})
+        responses["304"] = _response("NotModified")
     for status, text in operation.problems.items():
         problem = {PROBLEM: {"schema": _schema(Problem, schemas)}}
         responses[str(int(status))] = {"description": text, "content": problem}
