@@ -33,7 +33,7 @@ from sensorpipe_client.calls import (
     error_of,
     sent_at,
 )
-from sensorpipe_client.connection import Connection, broken_off, failure_of, reply_of
+from sensorpipe_client.connection import Connection, broken_off, failure_of, reply_of, shown_url
 from sensorpipe_client.live import RETRIES, Gap, LiveState, check_stream
 from sensorpipe_client.requests import Names, SeriesOptions, names_in
 from sensorpipe_client.series import DEFAULT_FIELDS, Series
@@ -167,7 +167,7 @@ class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
     async def _events(
         self, response: httpx2.Response, state: LiveState, sensors: Names
     ) -> AsyncIterator[Window]:
-        url = str(response.url)
+        url = shown_url(response.url)
         check_stream(url, response.headers)
         state.connected(sent_at(response.headers) or datetime.now(UTC))
         async for event in httpx2.EventSource(response):

@@ -15,6 +15,7 @@ C = TypeVar("C")
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _CONNECT_SECONDS: Final = 5.0
+_LONGEST_TIMEOUT: Final = 86_400.0
 
 LIVE_SECONDS: Final = 45.0
 """Longest time without any byte of a live stream, which has a heartbeat every 15 s."""
@@ -34,6 +35,8 @@ class Connection:
             raise ValueError(f"url must be http://HOST:PORT or https://HOST:PORT; got {self.url!r}")
         if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
             raise ValueError("token must be of printable ASCII characters")
+        if not 0 < self.timeout <= _LONGEST_TIMEOUT:
+            raise ValueError(f"timeout must be above 0 and at most a day; got {self.timeout!r}")
 
     def client(self, kind: Callable[..., C]) -> C:
         """Return an httpx2 client of a kind; raise ValueError naming what it cannot use."""
@@ -58,8 +61,8 @@ class Connection:
         return self.url.rstrip("/") + request.path
 
     def full_address(self, request: Request) -> str:
-        """Return the URL of a request."""
-        return str(httpx2.URL(self.address(request), params=dict(request.query)))
+        """Return the URL of a request, as it is shown."""
+        return shown_url(httpx2.URL(self.address(request), params=dict(request.query)))
 
     def arguments(self, request: Request, timeout: httpx2.Timeout | None) -> Mapping[str, Any]:
         """Return the arguments with which httpx2 makes a request; without a timeout, the usual."""
@@ -91,12 +94,18 @@ def _is_address(url: str) -> bool:
         parts = urlsplit(url)
     except (httpx2.InvalidURL, ValueError):  # a UnicodeError is one
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+    has_more = "?" in url or "#" in url
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not has_more
+
+
+def shown_url(url: httpx2.URL) -> str:
+    """Return a URL without a password in it."""
+    return str(url.copy_with(userinfo=b""))
 
 
 def reply_of(response: httpx2.Response) -> Reply:
     """Return a reply whose body was read."""
-    return Reply(str(response.url), response.status_code, response.headers, response.content)
+    return Reply(shown_url(response.url), response.status_code, response.headers, response.content)
 
 
 def failure_of(url: str, error: Exception) -> Failure:
@@ -106,4 +115,4 @@ def failure_of(url: str, error: Exception) -> Failure:
 
 def broken_off(response: httpx2.Response) -> Failure:
     """Return the failure of an answer that began and did not end."""
-    return Failure(str(response.url), "the answer broke off")
+    return Failure(shown_url(response.url), "the answer broke off")

@@ -43,7 +43,9 @@ def windows(
     sensors: Names,
     cursor: str,
 ) -> Request:
-    """Return the request for a page of windows."""
+    """Return the request for a page of windows; raise ValueError if it would be another path."""
+    if facility in ("", ".", ".."):
+        raise ValueError(f"facility must be a name; got {facility!r}")
     query = {**_span(since, until), **_list("sensors", sensors), "cursor": cursor}
     return Request(f"/api/sensors/{quote(facility, safe='')}", query)
 

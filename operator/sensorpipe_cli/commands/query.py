@@ -96,6 +96,7 @@ def series(server: Server, chosen: Chosen, options: SeriesOptions) -> None:
     }
     with _client(server) as client:
         if server.form != "table":
+            _refuse_unknown(client, chosen.facilities)  # before a head is printed
             pieces = client.stream_series(chosen.facilities, form=server.form, **asked)
             for piece in pieces:
                 sys.stdout.buffer.write(piece)

@@ -97,8 +97,8 @@ async def test_a_series_in_each_form_has_the_same_rows(url):
 
 
 async def test_an_unknown_facility_is_named_with_what_was_meant(url):
-    for command in ("get", "tail", "series"):
-        code, output, errors = await run(url, command, "facilty_1")
+    for command in (["get"], ["tail"], ["series"], ["series", "-o", "csv"]):
+        code, output, errors = await run(url, *command, "facilty_1")
         assert (code, output) == (2, "")
         assert errors == "unknown facility 'facilty_1'; did you mean facility_1?\n"
     assert "`sensorpipe facilities` lists" in (await run(url, "get", "zzz"))[2]

@@ -87,6 +87,18 @@ async def test_a_server_that_is_away_is_named(kind):
             await client.call(name)
 
 
+async def test_neither_a_refusal_nor_a_lost_connection_shows_a_password(kind):
+    refusal = answer(401, b'{"detail":"no"}')
+    for answers in ((refusal,), (b"",)):
+        async with scripted(*answers) as (_, url):
+            secret = url.replace("//", "//user:secret@")
+            client = EitherClient(kind, secret, retries=Retries(times=0))
+            with pytest.raises(ClientError) as raised:
+                await client.call("facilities")
+        assert raised.value.url == f"{url}/api/facilities"
+        assert "secret" not in str(raised.value)
+
+
 async def test_a_server_that_never_answers_times_out(kind):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

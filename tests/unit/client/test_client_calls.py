@@ -151,7 +151,7 @@ def test_times_that_mean_nothing_name_the_argument(value, why):
     "url",
     [
         "", "server:8080", "ftp://server", "http://", "http://[", "/api", "http://server:port",
-        "http://a\nb", f"http://{'a' * 64}", "http://a..b",
+        "http://a\nb", f"http://{'a' * 64}", "http://a..b", "http://a?b=1", "http://a#b",
     ],
 )  # fmt: skip
 def test_an_address_that_is_none_is_refused(url):
@@ -185,3 +185,22 @@ def test_a_proxy_that_is_no_url_is_an_error_of_the_environment(kind, monkeypatch
     monkeypatch.setenv("HTTPS_PROXY", "::bad")
     with pytest.raises(ValueError, match=r"^the environment names a proxy that is no URL: "):
         kind("https://server")
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+def test_a_timeout_that_is_none_is_refused(seconds):
+    with pytest.raises(ValueError, match=r"^timeout must be above 0 and at most a day; got "):
+        Client(timeout=seconds)
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_facility_that_would_be_another_path_is_refused(name):
+    with Client() as client, pytest.raises(ValueError, match=r"^facility must be a name; got "):
+        next(client.windows(name))
+
+
+def test_a_password_in_the_address_is_not_shown():
+    from sensorpipe_client.connection import Connection
+
+    shown = Connection(url="http://user:secret@server/pipe/").full_address(ASKED)
+    assert shown == "http://server/pipe/api/facilities"
