@@ -13,6 +13,7 @@ import bench_api
 import bench_drain
 import bench_generate
 import bench_latency
+import bench_live
 import bench_operator
 import bench_size
 import bench_store
@@ -29,6 +30,7 @@ PARTS: dict[str, Callable[[Path], Awaitable[list[Part]]]] = {
     "operator": bench_operator.run,
     "size": bench_size.run,
     "api": bench_api.run,
+    "live": bench_live.run,
 }
 
 

@@ -74,6 +74,11 @@ class Stream:
         """Return the next events with data."""
         return [await self.event() for _ in range(number)]
 
+    async def drain(self) -> None:
+        """Read to the end, whatever it is."""
+        while await self._reader.read(2**16):
+            pass
+
     def read_on(self, *, on: bool) -> None:
         """Take from the socket again, or nothing more."""
         transport = cast("asyncio.Transport", self._writer.transport)
