@@ -1,19 +1,22 @@
 """Times of devices, as Unix milliseconds."""
 
 from datetime import datetime, tzinfo
-from math import isfinite
 from typing import Any, Final
 
 import msgspec
 
 from sensorpipe_schema.feed.spec import FORMATS
 
+MAX_TIME_MS: Final = 253_402_300_800_000
+"""First millisecond of the year 10000, which is no time any more."""
+
 _WANTED: Final = {"auto": "a Unix time or RFC 3339", "rfc3339": "RFC 3339"}
 
 HALF_MICROSECOND: Final = 0.0005
 """In milliseconds: more than a float's error, less than a time's smallest step."""
 
-_MAGNITUDES: Final = ((1e11, 1000), (1e14, 1), (1e17, 1e-3), (1e21, 1e-6))
+_HIGHEST: Final = 1e21
+_MAGNITUDES: Final = ((1e11, 1000), (1e14, 1), (1e17, 1e-3), (_HIGHEST, 1e-6))
 """Below which magnitude a number is a time of how many milliseconds: each unit reaches from 1973
 to 5138, except that seconds begin with 1970."""
 
@@ -43,11 +46,11 @@ def to_ms(value: Any, form: str, zone: tzinfo | None) -> int:
 
 def _of_number(value: float, form: str) -> int:
     unit = FORMATS[form]
-    if not unit:
-        unit = next((unit for below, unit in _MAGNITUDES if abs(value) < below), 0)
-    if not unit or not isfinite(value):
-        raise BadTimeError(f"{value!r} is no time")
-    return int(value * unit + HALF_MICROSECOND)
+    if abs(value) < _HIGHEST:  # nor is NaN, nor an int that no float can be
+        unit = unit or next(unit for below, unit in _MAGNITUDES if abs(value) < below)
+        if abs(value * unit) < MAX_TIME_MS:
+            return int(value * unit + HALF_MICROSECOND)
+    raise BadTimeError(f"{value!r:.60} is no time")
 
 
 def _parsed(text: str) -> Any:

@@ -4,6 +4,8 @@ from typing import Any
 
 import mqtt5
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sensorpipe_compactor.feeds.feed_set import FeedSet
 from sensorpipe_compactor.feeds.intake import FeedIntake
 from sensorpipe_compactor.reduce import reduce_window
@@ -160,3 +162,35 @@ def test_what_is_remembered_of_a_device_is_bounded_and_the_rest_is_itemized(iden
     (window,) = found.take_all()
     assert (window.start_ms, window.itemized) == (NOW, True), "the fold finds out"
     assert found.duplicates == 2, "the newest is remembered"
+
+
+ANYTHING = st.sampled_from(
+    ["1", "null", "true", '"x"', '"7"', "1e308", "-1", "1" + "0" * 400, "{}", '[{"t": 1}]', '""',
+     str(NOW), str(NOW // 1000), str(NOW + 100_000), str(2**63), '"2027-01-15T08:00:00Z"']
+)  # fmt: skip
+FEEDS: list[dict[str, Any]] = [
+    {},
+    {"time": {"at": "/at"}, "identity": "time"},
+    {"time": {"at": "/at", "format": "ms"}, "identity": {"src": ["/eui"], "seq": "/n"}},
+    {"readings": None, "numbers": {}, "time": {"at": "/at", "format": "s"}},
+    {"readings": [{"sensor": "{/eui}", "at": "/t"}], "each": "/u", "facility": "{/eui}"},
+]
+
+
+@given(st.lists(st.tuples(*[ANYTHING] * 5), max_size=8))
+def test_whatever_a_device_sends_all_of_it_is_written_or_refused(found: list[Any]) -> None:
+    form = '{"t": %s, "u": %s, "at": %s, "eui": %s, "n": %s}'
+    messages = [sent(form % values) for values in found]
+    for spec in FEEDS:
+        held_here, intake = with_feed(**spec)
+        for step in range(2):
+            held_here.add(messages, step * len(messages), when(NOW + step))
+        held_here.judge_ahead(when(NOW + 400_000))
+        written = 0
+        for number, window in enumerate(held_here.take_all(), 1):
+            message = parse(encode(reduce_window(window, Origin("c", 1, number))))
+            written += sum(each.count for each in message.sensors)
+        counts = intake.counts["test"]
+        assert counts.messages == 2 * len(messages)
+        assert written + held_here.duplicates == counts.readings
+        assert counts.refused == len(held_here.take_dead_letters())
