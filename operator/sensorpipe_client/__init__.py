@@ -6,6 +6,8 @@
 `Client` blocks, `AsyncClient` is for asyncio; both have the same methods.
 """
 
+from typing import TYPE_CHECKING
+
 from sensorpipe_client.answers import (
     Facility,
     FacilityStats,
@@ -17,11 +19,13 @@ from sensorpipe_client.answers import (
     Totals,
     Window,
 )
-from sensorpipe_client.async_client import AsyncClient
 from sensorpipe_client.calls import Retries
 from sensorpipe_client.client import Client
 from sensorpipe_client.errors import AnswerError, ApiError, ClientError, ConnectionFailedError
 from sensorpipe_client.series import Row, Series
+
+if TYPE_CHECKING:
+    from sensorpipe_client.async_client import AsyncClient
 
 __all__ = [
     "AnswerError",
@@ -43,3 +47,12 @@ __all__ = [
     "Totals",
     "Window",
 ]
+
+
+def __getattr__(name: str) -> type["AsyncClient"]:
+    """Import AsyncClient when it is asked for: a blocking program needs no asyncio."""
+    if name != "AsyncClient":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from sensorpipe_client.async_client import AsyncClient  # noqa: PLC0415  likewise
+
+    return AsyncClient

@@ -84,12 +84,16 @@ def test_a_program_starts_without_the_others_libraries(package):
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("main", ["asyncio", "importlib.metadata", "msgspec", "rich", "sensorpipe_schema", "yaml"]),
-        ("commands.check", ["asyncio", "msgspec", "rich", "sensorpipe_cli.client"]),
-        ("commands.verify", ["asyncio", "rich", "sensorpipe_cli.runner", "yaml"]),
+        (
+            "cli.main",
+            ["asyncio", "importlib.metadata", "msgspec", "rich", "sensorpipe_schema", "yaml"],
+        ),
+        ("cli.commands.check", ["asyncio", "msgspec", "rich", "sensorpipe_cli.client"]),
+        ("cli.commands.verify", ["asyncio", "rich", "sensorpipe_cli.runner", "yaml"]),
+        ("client", ["asyncio", "pandas", "polars", "sensorpipe_schema"]),
     ],
 )
 def test_a_command_starts_without_what_it_does_not_need(module, heavy):
-    code = f"import sys, sensorpipe_cli.{module}; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, sensorpipe_{module}; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
