@@ -79,30 +79,31 @@ class Windows:
         """Take a batch whose messages have the numbers from `before + 1`."""
         self.horizon.notice_step(now)  # before readings are taken that it lets in
         self._move_horizon()
-        by_topic, decode_payload, longest = self.sources.by_topic, decode_fast, MAX_PAYLOAD
+        of_topic, decode_payload, longest = self.sources.by_topic.get, decode_fast, MAX_PAYLOAD
         number = before
         for message in messages:
             number += 1
-            payload = message.payload
-            try:
-                by_src = by_topic[message.topic]
-                reading = decode_payload(payload)
-                source = by_src[reading.src]
-                ts = reading.ts
-                if (
-                    source.start <= ts < source.end
-                    and reading.seq == source.next
-                    and len(payload) <= longest
-                ):
-                    source.next += source.step
-                    source.append(reading.val)
-                    facility = source.facility
-                    facility.is_active = True
-                    if ts > facility.newest_ms:  # noqa: PLR1730  max() costs four times this
-                        facility.newest_ms = ts
-                    continue
-            except (KeyError, ValueError, RecursionError):
-                pass  # a new source, a Feed's message, or no reading: the slow path finds out
+            by_src = of_topic(message.topic)
+            if by_src is not None:
+                payload = message.payload
+                try:
+                    reading = decode_payload(payload)
+                    source = by_src[reading.src]
+                    ts = reading.ts
+                    if (
+                        source.start <= ts < source.end
+                        and reading.seq == source.next
+                        and len(payload) <= longest
+                    ):
+                        source.next += source.step
+                        source.append(reading.val)
+                        facility = source.facility
+                        facility.is_active = True
+                        if ts > facility.newest_ms:  # noqa: PLR1730  max() costs four times this
+                            facility.newest_ms = ts
+                        continue
+                except (KeyError, ValueError, RecursionError):
+                    pass  # a new source, or no reading: the slow path finds out
             self._add_slow_path(message, number, now)
 
     def judge_ahead(self, now: Instant) -> int | None:

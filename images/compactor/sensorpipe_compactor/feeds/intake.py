@@ -142,20 +142,24 @@ def _place(
     is_judged: bool,
 ) -> None:
     """Put readings into their windows; where one goes on as the last one did, at once."""
-    facility_name, ts, src, seq = readings.facility, readings.ts, readings.src, readings.seq
-    by_topic = target.sources.by_topic
+    name, ts, src, seq = readings.facility, readings.ts, readings.src, readings.seq
+    by_topic, prefix = target.sources.by_topic, f"{_NATIVE}{name}/"
     for sensor, value in readings.values:
-        topic = f"{_NATIVE}{facility_name}/{sensor}"
-        known = by_topic.get(topic)
-        source = None if known is None else known.get(src)
-        if source is not None and source.start <= ts < source.end and seq == source.next:
-            source.next += source.step
-            source.append(value)
-            facility = source.facility
-            facility.is_active = True
-            facility.newest_ms = max(facility.newest_ms, ts)
-            continue
+        topic = prefix + sensor
+        try:
+            source = by_topic[topic][src]
+        except KeyError:
+            pass  # a new one
+        else:
+            if seq == source.next and source.start <= ts < source.end:
+                source.next += source.step
+                source.append(value)
+                facility = source.facility
+                facility.is_active = True
+                if ts > facility.newest_ms:  # noqa: PLR1730  max() costs four times this
+                    facility.newest_ms = ts
+                continue
         reading = Reading(ts, value, src, seq)
         if feed.has_time and not is_judged:
-            target.note(topic, facility_name, reading, now)
-        target.take(topic, (facility_name, sensor), reading, number, now, kind=feed.kind)
+            target.note(topic, name, reading, now)
+        target.take(topic, (name, sensor), reading, number, now, kind=feed.kind)
