@@ -122,6 +122,10 @@ reference: $(VENV)/.dev ## bring the generated parts of docs/ up to date
 picture: $(VENV)/.dev ## make docs/live-view.svg anew from a run of 90 s, in a terminal
 	@exec python docs/picture.py
 
+.PHONY: page-picture
+page-picture: $(VENV)/.dev ## make docs/page.png anew from a run of 16 minutes (Chromium)
+	@exec python docs/page_picture.py $(ARGS)
+
 .PHONY: campaign
 campaign: $(VENV)/.dev ## try the pipeline under random faults: make campaign ARGS="--runs 20"
 	@PYTHONPATH=tests:tests/campaign exec python tests/campaign/campaign_run.py $(ARGS)

@@ -93,8 +93,11 @@ def _print(lines: list[str]) -> None:
 
 def _links(pipeline: Pipeline, workspace: Workspace) -> tuple[tuple[str, str], ...]:
     api = pipeline.server.address
+    devices = pipeline.devices
     return (
+        ("page", f"{api}/"),
         ("API", f"{api}/api/facilities"),
+        *([] if devices is None else [("devices", f"publish to {devices}")]),
         ("verify", f"sensorpipe verify --url {api}"),
         ("metrics", f"{pipeline.server.metrics_url}, {pipeline.compactor.metrics_url}"),
         ("logs", str(workspace.logs)),

@@ -95,10 +95,8 @@ class Runner:
             if await first_of(self._start(), *(end() for end in ends)):
                 return Ending.FAILED if self.failure_report else Ending.EARLY
             self._enter("running")
-            if self._pipeline.devices is not None:
-                self._pipeline.events.append(f"devices publish to {self._pipeline.devices}")
-                if self._pipeline.devices_note:
-                    self._pipeline.events.append(self._pipeline.devices_note)
+            if self._pipeline.devices_note:
+                self._pipeline.events.append(self._pipeline.devices_note)
             self._began = time.monotonic()
             await first_of(_sleep(seconds), *(end() for end in ends))
         except (ChildError, RequestError) as error:

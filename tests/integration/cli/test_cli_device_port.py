@@ -72,7 +72,7 @@ async def run(tmp_path: Path) -> AsyncIterator[Run]:
     following = asyncio.create_task(found.follow(process.stdout))
     try:
         await eventually(
-            lambda: f"devices publish to mqtt://127.0.0.1:{found.devices}" in found.output,
+            lambda: f"devices: publish to mqtt://127.0.0.1:{found.devices}" in found.output,
             state=lambda: found.output,
         )
         yield found

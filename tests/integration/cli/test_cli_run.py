@@ -1,6 +1,7 @@
 """How `sensorpipe up` starts, watches and stops its processes, with stand-ins for the programs."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -179,6 +180,7 @@ def test_says_in_plain_lines_what_became_of_the_run(up):
     words = dict(line.rsplit(maxsplit=1) for line in output.splitlines() if "  " in line)
     assert words["lost"] == words["duplicates"] == "0"
     assert "1 (facility_1)" in output
+    assert re.search(r"^page: http://127.0.0.1:\d+/$", output, re.MULTILINE)
     assert "API: http://127.0.0.1:" in output
 
 

@@ -18,6 +18,7 @@ from sensorpipe_server.api.http.scans import Scans, ended_by_disconnect
 from sensorpipe_server.api.integrity import IntegrityReport
 from sensorpipe_server.api.live.live import Live
 from sensorpipe_server.api.openapi_json import OpenApi
+from sensorpipe_server.api.page import Page
 from sensorpipe_server.api.sensor_metrics import SensorMetrics
 from sensorpipe_server.api.sensors import WindowList
 from sensorpipe_server.api.series import SeriesAnswers
@@ -54,7 +55,7 @@ def application(
     code = {each: ended_by_disconnect(answer) for each, answer in endpoints.items()}
     code[operations.LIVE] = Live(db, settling, streams).answer
     routes = [Route(each.path, code[each]) for each in described]
-    app = HttpApplication(routes, HANDLERS, cors_origins)
+    app = HttpApplication([*Page().routes(), *routes], HANDLERS, cors_origins)
     app.state.streams = streams
     app.router.redirect_slashes = False
     return app

@@ -1,0 +1,93 @@
+"""The page in Debian's Chromium, and the server that it asks: a real one over a real mongod."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import pytest
+from playwright.async_api import Page, async_playwright
+from sensorpipe_server.api.http import server
+from sensorpipe_server.api.routes import application
+from sensorpipe_server.storage.mongodb.database import Database
+
+_TELL_VIOLATIONS: Final = """\
+document.addEventListener("securitypolicyviolation", (event) =>
+  console.error(`violates ${event.violatedDirective}: ${event.blockedURI}`));
+"""
+
+
+class Site:
+    """A server on a port of its own that can be stopped and started again."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._listener = server.listen("127.0.0.1", 0)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self._stop = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Serve; after `stop` again at the same port."""
+        if self._serving is not None:
+            self._listener = server.listen("127.0.0.1", self.port)
+        self._stop = asyncio.Event()
+        app = application(self._db, page_limit=20)  # a stopped one refuses streams
+        serving = server.serve(app, self._listener, self._stop)
+        self._serving = asyncio.create_task(serving, name="serve the page")
+
+    async def stop(self) -> None:
+        """End all connections and refuse new ones."""
+        self._stop.set()
+        if self._serving is not None:
+            await self._serving
+        self._listener.close()
+
+
+@asynccontextmanager
+async def site_of(db: Database) -> AsyncIterator[Site]:
+    """Serve the API and the page for a database."""
+    site = Site(db)
+    site.start()
+    try:
+        yield site
+    finally:
+        await site.stop()
+
+
+class Messages(list[str]):
+    """What a page wrote to its console, its errors, and what its policy forbade."""
+
+    def unexpected(self, *, polling: bool = False) -> list[str]:
+        """Return all but what the browser itself says of a server that is away.
+
+        With `polling`, the answer 501 of a MongoDB without change streams is expected, too.
+        """
+        texts = ["Failed to load resource: net::"] + ["status of 501", "status of 404"] * polling
+        texts.append("willReadFrequently")  # of the tests, which read what is drawn
+        return [each for each in self if not any(text in each for text in texts)]
+
+
+@asynccontextmanager
+async def browser_page(**context: Any) -> AsyncIterator[tuple[Page, Messages]]:
+    """Open an empty page in a browser of its own; options are those of a Playwright context."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium here; `apt-get install chromium` brings it")
+    options = {"locale": "en-GB", "timezone_id": "Europe/Berlin", **context}
+    messages = Messages()
+    async with async_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = await playwright.chromium.launch(executable_path=chromium, args=arguments)
+        page = await (await browser.new_context(**options)).new_page()
+        await page.add_init_script(_TELL_VIOLATIONS)
+        page.on("console", lambda each: messages.append(f"{each.type}: {each.text}"))
+        page.on("pageerror", lambda error: messages.append(f"error: {error}"))
+        try:
+            yield page, messages
+        finally:
+            with suppress(Exception):
+                await page.goto("about:blank")  # ends its requests
+            await browser.close()
