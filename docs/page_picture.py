@@ -20,7 +20,7 @@ DOCS: Final = Path(__file__).parent
 _RUN_SECONDS: Final = 16 * 60
 """Seconds of readings: the range of the picture, and those that are still on their way."""
 _VIEW: Final = "?facility=hall_1&range=15m"
-_SIZE: Final = ViewportSize(width=1180, height=684)
+_SIZE: Final = ViewportSize(width=1280, height=742)
 
 
 def main(argv: list[str]) -> None:
