@@ -10,13 +10,15 @@ pytest_plugins = ["support.server_fixtures"]
 
 STREAM = (
     'retry: 1500\n\n: heartbeat\n\nid: a\nevent: window\ndata: {"x":1}\n\n'
-    "id: b\r\nevent: gap\r\ndata: one\r\ndata: two\r\n\r\ndata:bare\n\nid\ndata\n\nevent: none"
+    "id: b\r\nevent: gap\r\ndata: one\r\ndata: two\r\n\r\ndata:bare\n\n"
+    ": heartbeat\nid: c\n\nid\ndata\n\nevent: none"
 )  # fmt: skip
 EVENTS = [
     {"type": "message", "data": "", "id": "", "retry": 1500},
     {"type": "window", "data": '{"x":1}', "id": "a", "retry": None},
     {"type": "gap", "data": "one\ntwo", "id": "b", "retry": None},
     {"type": "message", "data": "bare", "id": "b", "retry": None},
+    {"type": "message", "data": "", "id": "c", "retry": None},
     {"type": "message", "data": "", "id": "", "retry": None},
 ]
 """What is in it, and nothing of the last event, which is not complete."""

@@ -6,7 +6,10 @@ const LONGEST_WAIT_MS = 30_000;
 const POLL_MS = 5_000;
 const SILENT_MS = 45_000; // three heartbeats
 
-/** Return a function that takes pieces of an event stream and yields its complete events. */
+/**
+ * Return a function that takes pieces of an event stream and yields its complete events; one that
+ * only has an id says how far the stream is.
+ */
 export function eventParser() {
   let rest = "";
   let event = { type: "message", data: [] };
@@ -15,8 +18,10 @@ export function eventParser() {
     const [, name, value] = /^([^:]*)(?:: ?(.*))?$/s.exec(line);
     if (name === "event") event.type = value ?? "";
     else if (name === "data") event.data.push(value ?? "");
-    else if (name === "id") id = value ?? "";
-    else if (name === "retry" && /^\d+$/.test(value)) event.retry = Number(value);
+    else if (name === "id") {
+      id = value ?? "";
+      event.moved = true;
+    } else if (name === "retry" && /^\d+$/.test(value)) event.retry = Number(value);
   };
   return function* feed(text) {
     // a CR at the end may be half of a CRLF
@@ -27,9 +32,9 @@ export function eventParser() {
         field(line);
         continue;
       }
-      const { type, data, retry } = event;
+      const { type, data, retry, moved } = event;
       event = { type: "message", data: [] };
-      if (data.length || retry) yield { type, data: data.join("\n"), id, retry };
+      if (data.length || retry || moved) yield { type, data: data.join("\n"), id, retry };
     }
   };
 }
