@@ -118,7 +118,7 @@ export class View {
     }
     find("empty").hidden = this.#shown.length > 0;
     find("more").hidden = this.#sensors.length <= this.#plots;
-    find("csv").href = this.#source.address("csv");
+    find("csv").href = this.#source.address("spreadsheet");
     find("plots").setAttribute("aria-busy", "false");
     this.tell();
   }
