@@ -10,7 +10,10 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise
-        sys.exit("sensorpipe needs its libraries: pip install 'sensorpipe[local]'")
+        sys.exit(
+            "sensorpipe needs its libraries: pip install 'sensorpipe[local]', or "
+            "'sensorpipe[client]' for the commands that ask a server"
+        )
     run()
 
 
