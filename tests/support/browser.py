@@ -65,7 +65,7 @@ class Messages(list[str]):
 
         With `polling`, the answer 501 of a MongoDB without change streams is expected, too.
         """
-        texts = ["Failed to load resource: net::"] + ["status of 501", "status of 404"] * polling
+        texts = ["Failed to load resource: net::"] + ["status of 501"] * polling
         texts.append("willReadFrequently")  # of the tests, which read what is drawn
         return [each for each in self if not any(text in each for text in texts)]
 

@@ -95,7 +95,7 @@ export class Live {
       }
       throw new Error("the stream ended");
     } catch (error) {
-      if (error.status !== 501 && error.status !== 404) throw error;
+      if (error.status !== 501) throw error;
       await this.#poll(signal);
     } finally {
       clearTimeout(timer);
