@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from sensorpipe_schema.manifest_files import SensorFilesError, load_files
 from sensorpipe_schema.names import NAME_RULE
 from sensorpipe_schema.sensor import API_VERSION, Sensor
@@ -52,12 +52,29 @@ def test_folders_documents_and_json(tmp_path: Path) -> None:
     assert [sensor.name for sensor in load_files([tmp_path])] == ["a", "b", "c", "d"]
 
 
+class Quoting(yaml.SafeDumper):
+    """Writes all text in quotes.
+
+    PyYAML leaves them out of what YAML 1.1 takes for text; `0e0` is a number to kubectl and here.
+    """
+
+
+Quoting.add_representer(
+    str, lambda dumper, value: dumper.represent_scalar("tag:yaml.org,2002:str", value, style='"')
+)
+
+
+def write_yaml(manifest: dict[str, Any]) -> str:
+    return yaml.dump(manifest, Dumper=Quoting)
+
+
 @given(manifest=sensors)
+@example(manifest=yaml.safe_load(text("'0e0'", facility="'0e0'")))
 def test_a_written_manifest_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, manifest: dict[str, Any]
 ) -> None:
     sensor = Sensor.parse(manifest)
-    for write, suffix in ((yaml.safe_dump, "yaml"), (json.dumps, "json")):
+    for write, suffix in ((write_yaml, "yaml"), (json.dumps, "json")):
         file = tmp_path_factory.getbasetemp() / f"written.{suffix}"
         file.write_text(write(sensor.to_manifest()))
         assert load_files([file]) == [sensor]
