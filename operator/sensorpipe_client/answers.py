@@ -65,20 +65,23 @@ class FacilityStats(Struct, frozen=True):
 
 
 class Source(Struct, frozen=True):
-    """What is stored of one source, which is one run of one publisher, for one sensor."""
+    """What is stored of one source, for one sensor: of one run of a publisher, or of one device.
+
+    Of a device with an identity of its own only readings and duplicates can be counted.
+    """
 
     facility: str
     sensor: str
     src: str
     """Identifies the run."""
     first: int | None
-    """Lowest stored `seq`."""
+    """Lowest stored `seq`; None for a device."""
     last: int | None
-    """Highest stored `seq`."""
+    """Highest stored `seq`; None for a device."""
     count: int
-    """Number of stored readings, each `seq` once."""
+    """Number of stored readings, duplicates included."""
     lost: int | None
-    """Number of lost readings; None where gaps in `seq` mean nothing."""
+    """Number of lost readings; None for a device, whose gaps mean nothing."""
     duplicates: int
     """Number of `seq` that are stored more than once."""
     pending: int = 0

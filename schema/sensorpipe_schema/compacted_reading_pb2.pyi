@@ -45,7 +45,7 @@ class Origin(_message.Message):
     def __init__(self, compactor: _Optional[str] = ..., run: _Optional[int] = ..., number: _Optional[int] = ..., newest_ms: _Optional[int] = ...) -> None: ...
 
 class SensorSummary(_message.Message):
-    __slots__ = ("sensor", "count", "mean", "m2", "min", "max", "sketch", "sources")
+    __slots__ = ("sensor", "count", "mean", "m2", "min", "max", "sketch", "sources", "unit")
     SENSOR_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     MEAN_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,7 @@ class SensorSummary(_message.Message):
     MAX_FIELD_NUMBER: _ClassVar[int]
     SKETCH_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
     sensor: str
     count: int
     mean: float
@@ -62,7 +63,8 @@ class SensorSummary(_message.Message):
     max: float
     sketch: Sketch
     sources: _containers.RepeatedCompositeFieldContainer[Source]
-    def __init__(self, sensor: _Optional[str] = ..., count: _Optional[int] = ..., mean: _Optional[float] = ..., m2: _Optional[float] = ..., min: _Optional[float] = ..., max: _Optional[float] = ..., sketch: _Optional[_Union[Sketch, _Mapping]] = ..., sources: _Optional[_Iterable[_Union[Source, _Mapping]]] = ...) -> None: ...
+    unit: str
+    def __init__(self, sensor: _Optional[str] = ..., count: _Optional[int] = ..., mean: _Optional[float] = ..., m2: _Optional[float] = ..., min: _Optional[float] = ..., max: _Optional[float] = ..., sketch: _Optional[_Union[Sketch, _Mapping]] = ..., sources: _Optional[_Iterable[_Union[Source, _Mapping]]] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class Sketch(_message.Message):
     __slots__ = ("positive_keys", "positive_counts", "negative_keys", "negative_counts", "zeros")
@@ -79,16 +81,20 @@ class Sketch(_message.Message):
     def __init__(self, positive_keys: _Optional[_Iterable[int]] = ..., positive_counts: _Optional[_Iterable[int]] = ..., negative_keys: _Optional[_Iterable[int]] = ..., negative_counts: _Optional[_Iterable[int]] = ..., zeros: _Optional[int] = ...) -> None: ...
 
 class Source(_message.Message):
-    __slots__ = ("src", "bounds", "values", "sparse")
+    __slots__ = ("src", "bounds", "values", "sparse", "count", "duplicates")
     SRC_FIELD_NUMBER: _ClassVar[int]
     BOUNDS_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     SPARSE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATES_FIELD_NUMBER: _ClassVar[int]
     src: str
     bounds: _containers.RepeatedScalarFieldContainer[int]
     values: _containers.RepeatedScalarFieldContainer[float]
     sparse: bool
-    def __init__(self, src: _Optional[str] = ..., bounds: _Optional[_Iterable[int]] = ..., values: _Optional[_Iterable[float]] = ..., sparse: _Optional[bool] = ...) -> None: ...
+    count: int
+    duplicates: int
+    def __init__(self, src: _Optional[str] = ..., bounds: _Optional[_Iterable[int]] = ..., values: _Optional[_Iterable[float]] = ..., sparse: _Optional[bool] = ..., count: _Optional[int] = ..., duplicates: _Optional[int] = ...) -> None: ...
 
 class Rollup(_message.Message):
     __slots__ = ("windows", "received_ms", "sensors", "unreadable")

@@ -77,6 +77,13 @@ def stored(parts: Pipeline, facility: str, sensor: str) -> int:
     return int(found.get(sensor, {}).get("count", 0))
 
 
+def integrity(parts: Pipeline, facility: str) -> dict[str, Any]:
+    """Return what the API says of the identities of a facility's readings."""
+    path = f"/api/integrity?facility={facility}"
+    found: dict[str, Any] = ask(f"http://127.0.0.1:{parts.server.port}{path}")
+    return found
+
+
 async def put(parts: Pipeline, feeds: Path, made: dict[str, Any]) -> None:
     """Write a Feed into the folder, and wait until the compactor takes its messages."""
     name = made["metadata"]["name"]
@@ -156,6 +163,10 @@ async def test_what_is_sent_twice_counts_once_through_kills(
     assert await asyncio.to_thread(stored, parts, facility, "t") == len(ledger)
     found = await asyncio.to_thread(averages, parts, facility, ["t"])
     assert found["t"] == pytest.approx(sum(ledger) / len(ledger))
+    checked = await asyncio.to_thread(integrity, parts, facility)
+    (line,) = checked["data"]
+    assert (line["count"], line["lost"], line["duplicates"]) == (len(ledger), None, 0)
+    assert (checked["totals"]["unidentified"], checked["totals"]["sources"]) == (0, 1)
 
 
 async def test_a_feed_that_is_gone_is_unsubscribed_and_a_bad_one_stops_no_other(

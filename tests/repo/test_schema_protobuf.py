@@ -46,6 +46,7 @@ NUMBERS = {
         "max": (6, "double"),
         "sketch": (7, "message"),
         "sources": (8, "repeated message"),
+        "unit": (9, "string"),
     },
     "Sketch": {
         "positive_keys": (1, "repeated sint32"),
@@ -59,6 +60,8 @@ NUMBERS = {
         "bounds": (2, "repeated uint64"),
         "values": (3, "repeated double"),
         "sparse": (4, "bool"),
+        "count": (5, "uint64"),
+        "duplicates": (6, "uint64"),
     },
     "Rollup": {
         "windows": (1, "uint64"),

@@ -63,8 +63,8 @@ class Server:
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[httpx2.AsyncClient]:
-        """Have a client of the API."""
-        async with httpx2.AsyncClient(base_url=self.url) as client:
+        """Have a client of the API; tests stop services under it for as long as a machine takes."""
+        async with httpx2.AsyncClient(base_url=self.url, timeout=60) as client:
             yield client
 
     async def ready(self) -> None:

@@ -27,8 +27,8 @@ class SourceRow(msgspec.Struct, frozen=True):
     """Highest stored `seq`."""
     count: int
     """Number of stored readings."""
-    lost: int
-    """Number of lost readings."""
+    lost: int | None
+    """Number of lost readings; None where gaps in `seq` mean nothing: of a device."""
     duplicates: int
     """Number of readings stored more than once."""
     pending: int = 0

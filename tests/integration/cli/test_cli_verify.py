@@ -57,7 +57,7 @@ def row(lost: int = 0, duplicates: int = 0, src: str | None = "gen-1") -> dict[s
 
 
 def integrity(*rows: dict[str, Any], **totals: int) -> dict[str, Any]:
-    sums = {key: sum(row[key] for row in rows) for key in ("count", "lost", "duplicates")}
+    sums = {key: sum(row[key] or 0 for row in rows) for key in ("count", "lost", "duplicates")}
     known = sums | {"unidentified": 0, "sources": len(rows)}
     return {"data": list(rows), "totals": known | totals}
 
@@ -113,6 +113,18 @@ def test_by_default_only_what_is_wrong_is_shown(stub):
     assert [line.split()[2] for line in lines[:2]] == ["gen-2", "gen-3"]
     assert lines[2] == "299 readings of 3 sources: lost 2, duplicates 1"
     assert "gen-1" not in done.stdout
+
+
+def test_of_a_device_only_duplicates_are_faults(stub):
+    of_device = {"first": None, "last": None, "lost": None}
+    stub.answer = integrity(row(), row(src="zigbee2mqtt/kitchen") | of_device)
+    done = verify(stub.url, "--all")
+    assert done.returncode == 0
+    _, _, _, line, totals = done.stdout.splitlines()
+    assert line.split()[2:] == ["zigbee2mqtt/kitchen", "-", "-", "100", "-", "0"]
+    assert totals == "200 readings of 2 sources: lost 0, duplicates 0"
+    stub.answer = integrity(row(duplicates=1) | of_device)
+    assert verify(stub.url).returncode == 1
 
 
 def test_80_000_sources_are_totals_and_a_bounded_list_of_what_is_wrong(stub):

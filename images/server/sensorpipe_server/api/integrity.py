@@ -1,7 +1,7 @@
 """`GET /api/integrity`: whether every reading was counted exactly once."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from sensorpipe_schema.compacted_reading_pb2 import Rollup, SensorSummary
@@ -37,7 +37,13 @@ from sensorpipe_server.storage.reads.reading import Span
 from sensorpipe_server.storage.rollups.levels import DAY, Level
 from sensorpipe_server.storage.rollups.state import RollupState
 from sensorpipe_server.storage.source_seqs import Settling, SourceSeqs
-from sensorpipe_server.storage.summaries import is_sketch_right, sources_of
+from sensorpipe_server.storage.summaries import (
+    NOTHING,
+    SparseCount,
+    is_sketch_right,
+    sources_of,
+    sparse_counts,
+)
 
 SILENT_MS: Final = MAX_AGE_MS
 """Longest silence of a source, in milliseconds, before its first reading that is not removed.
@@ -58,6 +64,8 @@ class IntegrityScan:
 
     def __init__(self, settling: Settling, lengths: dict[str, int], now: float) -> None:
         self.sources: dict[tuple[str, str, str], SourceSeqs] = {}
+        self.sparse: dict[tuple[str, str, str], SparseCount] = {}
+        """Those whose gaps mean nothing."""
         self.unidentified = 0
         self.unreadable = 0
         """Number of documents, sketches and intervals that are left out, since they are wrong."""
@@ -79,7 +87,7 @@ class IntegrityScan:
             settles_at = self._settling.settles_at(received_at, length_ms, self._now)
         self.unreadable += rollup.unreadable
         for entry in rollup.sensors:
-            self._add(span.facility, span.start_ms, entry.summary, settles_at)
+            self._add(span.facility, span.start_ms, [entry.summary], settles_at)
         return True
 
     def take_windows(self, batch: WindowBatch) -> None:
@@ -102,24 +110,16 @@ class IntegrityScan:
             duplicates=0,
             removed=0,
             unidentified=self.unidentified,
-            sources=len(self.sources),
+            sources=len(self.sources) + len(self.sparse),
             unreadable=self.unreadable,
         )
-        for (facility, sensor, src), seqs in sorted(self.sources.items()):
-            began_before = seqs.began_ms < removed_ms.get(facility, -SILENT_MS) + SILENT_MS
-            missing = seqs.missing(from_one=not began_before)
-            line = SourceIntegrity(
-                facility,
-                sensor,
-                src,
-                seqs.first,
-                seqs.last,
-                seqs.count,
-                missing.lost,
-                missing.pending,
-                seqs.duplicates,
-                removed=seqs.first - 1 if began_before else 0,
-            )
+        for key in sorted([*self.sources, *self.sparse]):
+            seqs = self.sources.get(key)
+            if seqs is None:
+                line = _sparse_line(key, self.sparse[key])
+            else:
+                removed_before_ms = removed_ms.get(key[0], -SILENT_MS) + SILENT_MS
+                line = _line(key, seqs, began_before=seqs.began_ms < removed_before_ms)
             totals.add(line)
             lines.append(raw(line))
         before = {name: date(each) for name, each in sorted(removed_ms.items())}
@@ -132,19 +132,64 @@ class IntegrityScan:
         for summaries in window.sensors.values():
             for summary in summaries:
                 self.unreadable += not is_sketch_right(summary)
-                self._add(key.facility, key.start_ms, summary, settles_at)
+            self._add(key.facility, key.start_ms, summaries, settles_at)
 
-    def _add(self, facility: str, start_ms: int, summary: SensorSummary, settles_at: float) -> None:
-        sources, wrong = sources_of(summary)
+    def _add(
+        self, facility: str, start_ms: int, summaries: Sequence[SensorSummary], settles_at: float
+    ) -> None:
+        """Add all summaries of one sensor in a window or rollup."""
+        has_sparse = False
+        for summary in summaries:
+            found = sources_of(summary)
+            has_sparse = has_sparse or found.has_sparse
+            self.unreadable += found.wrong
+            self.unidentified += summary.count
+            for src, intervals in found.sources:
+                key = (facility, summary.sensor, src)
+                seqs = self.sources.get(key)
+                if seqs is None:
+                    seqs = self.sources[key] = SourceSeqs()
+                seqs.began_ms = min(seqs.began_ms, start_ms)
+                self.unidentified -= seqs.add(intervals, settles_at, self._now)
+        if has_sparse:
+            self._add_sparse((facility, summaries[0].sensor), summaries)
+
+    def _add_sparse(self, sensor: tuple[str, str], summaries: Iterable[SensorSummary]) -> None:
+        counts, wrong = sparse_counts(summaries)
         self.unreadable += wrong
-        self.unidentified += summary.count
-        for src, intervals in sources:
-            key = (facility, summary.sensor, src)
-            seqs = self.sources.get(key)
-            if seqs is None:
-                seqs = self.sources[key] = SourceSeqs()
-            seqs.began_ms = min(seqs.began_ms, start_ms)
-            self.unidentified -= seqs.add(intervals, settles_at, self._now)
+        for src, each in counts.items():
+            key = (*sensor, src)
+            self.sparse[key] = self.sparse.get(key, NOTHING).plus(each)
+            self.unidentified -= each.readings
+
+
+def _line(key: tuple[str, str, str], seqs: SourceSeqs, *, began_before: bool) -> SourceIntegrity:
+    """Return the line of a source whose first readings were removed if it `began_before`."""
+    missing = seqs.missing(from_one=not began_before)
+    return SourceIntegrity(
+        *key,
+        first=seqs.first,
+        last=seqs.last,
+        count=seqs.count,
+        lost=missing.lost,
+        pending=missing.pending,
+        duplicates=seqs.duplicates,
+        removed=seqs.first - 1 if began_before else 0,
+    )
+
+
+def _sparse_line(key: tuple[str, str, str], stored: SparseCount) -> SourceIntegrity:
+    """Return the line of a source whose gaps mean nothing."""
+    return SourceIntegrity(
+        *key,
+        first=None,
+        last=None,
+        count=stored.readings,
+        lost=None,
+        pending=0,
+        duplicates=stored.duplicates,
+        removed=0,
+    )
 
 
 class IntegrityReport:

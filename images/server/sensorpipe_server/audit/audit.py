@@ -329,6 +329,6 @@ class _Older:
     def _search(self, summaries: Iterable[SensorSummary]) -> None:
         self.has_read = True
         for summary in summaries:
-            self.missing -= {(summary.sensor, src) for src, _ in sources_of(summary)[0]}
+            self.missing -= {(summary.sensor, src) for src, _ in sources_of(summary).sources}
         if self._is_enough(self.missing):
             raise _EnoughError

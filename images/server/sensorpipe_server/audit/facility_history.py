@@ -5,7 +5,7 @@ from typing import Final
 
 from sensorpipe_server.storage.fold import Window
 from sensorpipe_server.storage.source_seqs import Settling, SourceSeqs
-from sensorpipe_server.storage.summaries import sources_of
+from sensorpipe_server.storage.summaries import sources_of, sparse_counts
 
 HORIZON_MS: Final = 3 * 60_000
 """Milliseconds of event time before a facility's newest window that every scan reads again.
@@ -28,18 +28,26 @@ class SeqsBySource:
 
     def __init__(self) -> None:
         self.sources: dict[Key, SourceSeqs] = {}
+        self._repeated = 0
+        """Duplicates of sources whose gaps mean nothing; none of their readings is ever lost."""
 
     def add(self, window: Window, settles_at: float, now: float) -> list[Key]:
         """Add a window and return its sources; see `SourceSeqs.add`."""
         added: list[Key] = []
         for name, summaries in window.sensors.items():
+            has_sparse = False
             for summary in summaries:
-                for src, intervals in sources_of(summary)[0]:
+                found = sources_of(summary)
+                has_sparse = has_sparse or found.has_sparse
+                for src, intervals in found.sources:
                     key = (name, src)
                     if key not in self.sources:
                         self.sources[key] = SourceSeqs()
                     self.sources[key].add(intervals, settles_at, now)
                     added.append(key)
+            if has_sparse:
+                counts, _ = sparse_counts(summaries)
+                self._repeated += sum(each.duplicates for each in counts.values())
         return added
 
     @property
@@ -50,7 +58,7 @@ class SeqsBySource:
     @property
     def duplicates(self) -> int:
         """Number of duplicates: each stored copy of a reading except the first."""
-        return sum(seqs.duplicates for seqs in self.sources.values())
+        return self._repeated + sum(seqs.duplicates for seqs in self.sources.values())
 
     def plus(self, more: "SeqsBySource", now: float) -> "SeqsBySource":
         """Return the sum of both as of `now`, in unix seconds; neither changes."""
@@ -58,6 +66,7 @@ class SeqsBySource:
         for key in self.sources.keys() | more.sources.keys():
             one, other = self.sources.get(key, none), more.sources.get(key, none)
             total.sources[key] = one.plus(other, now)
+        total._repeated = self._repeated + more._repeated  # noqa: SLF001  of this class
         return total
 
     def lost(self, began_before: frozenset[Key]) -> int:

@@ -5,7 +5,7 @@ are left out and counted.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from sensorpipe_schema.compacted_reading_pb2 import SensorSummary, Source
 from sensorpipe_schema.intervals import Interval
@@ -15,6 +15,33 @@ from sensorpipe_schema.reading import MAX_SEQ
 from sensorpipe_schema.sketch import Sketch
 
 _PAIR: Final = 2
+
+
+class Identified(NamedTuple):
+    """The readings of a summary that have `src` and `seq`."""
+
+    sources: list[tuple[str, list[Interval]]]
+    """The `seq` by `src`, without sources whose gaps mean nothing."""
+    wrong: int
+    """Number of sources that were left out as wrong."""
+    has_sparse: bool
+    """Whether there are sources whose gaps mean nothing; see `sparse_counts`."""
+
+
+class SparseCount(NamedTuple):
+    """How much is stored of a source whose gaps mean nothing."""
+
+    readings: int
+    """Number of readings, duplicates included."""
+    duplicates: int
+    """Number of readings that repeat another one of their window."""
+
+    def plus(self, more: "SparseCount") -> "SparseCount":
+        """Return the sum of both."""
+        return SparseCount(self.readings + more.readings, self.duplicates + more.duplicates)
+
+
+NOTHING: Final = SparseCount(0, 0)
 
 
 def document_fields(summary: SensorSummary) -> dict[str, float]:
@@ -67,16 +94,17 @@ def intervals_of(source: Source) -> list[Interval] | None:
     return None
 
 
-def sources_of(summary: SensorSummary) -> tuple[list[tuple[str, list[Interval]]], int]:
-    """Return the sources of a summary with their intervals, and how many were left out as wrong.
+def sources_of(summary: SensorSummary) -> Identified:
+    """Return the sources of a summary with their intervals.
 
-    All of them are wrong if they hold more readings than the summary. Those whose gaps mean
-    nothing are left out, too: their `seq` tell readings of one window apart, and nothing else.
+    All of them are wrong if they hold more readings than the summary.
     """
     sources: list[tuple[str, list[Interval]]] = []
     identified = wrong = 0
+    has_sparse = False
     for source in summary.sources[:]:
         if source.sparse:
+            has_sparse = True
             continue
         intervals = intervals_of(source)
         if intervals is None:
@@ -85,7 +113,55 @@ def sources_of(summary: SensorSummary) -> tuple[list[tuple[str, list[Interval]]]
         sources.append((source.src, intervals))
         for first, last in intervals:
             identified += last - first + 1
-    return (sources, wrong) if identified <= summary.count else ([], wrong + len(sources))
+    if identified > summary.count:
+        return Identified([], wrong + len(sources), has_sparse)
+    return Identified(sources, wrong, has_sparse)
+
+
+def sparse_counts(summaries: Iterable[SensorSummary]) -> tuple[dict[str, SparseCount], int]:
+    """Count readings and duplicates of sources whose gaps mean nothing.
+
+    Returns them by `src`, and the number of sources that are left out as wrong. The summaries are
+    all of one sensor in one window, or the only one of a rollup. A summary's sources are wrong if
+    they hold more readings than it.
+    """
+    intervals: dict[str, list[Interval]] = {}
+    counts: dict[str, SparseCount] = {}
+    wrong = 0
+    for summary in summaries:
+        sparse = [source for source in summary.sources[:] if source.sparse]
+        found = [(source, None if source.count else intervals_of(source)) for source in sparse]
+        right = [(source, some) for source, some in found if some or _is_sound(source)]
+        wrong += len(sparse) - len(right)
+        if sum(count_seqs(some) if some else one.count for one, some in right) > summary.count:
+            wrong += len(right)
+            continue
+        for source, some in right:
+            if some:
+                intervals.setdefault(source.src, []).extend(some)
+            else:
+                one = SparseCount(source.count, source.duplicates)
+                counts[source.src] = counts.get(source.src, NOTHING).plus(one)
+    for src, some in intervals.items():
+        total = count_seqs(some)
+        one = SparseCount(total, total - _count_distinct(some))
+        counts[src] = counts.get(src, NOTHING).plus(one)
+    return counts, wrong
+
+
+def _is_sound(source: Source) -> bool:
+    """Whether the counts of a source in a rollup are possible."""
+    return bool(source.count > source.duplicates and not source.bounds)
+
+
+def _count_distinct(intervals: Iterable[Interval]) -> int:
+    """Return the number of different `seq` in some intervals."""
+    total = top = 0
+    for first, last in sorted(intervals):
+        if last > top:
+            total += last - max(first - 1, top)
+            top = last
+    return total
 
 
 def only_interval(summary: SensorSummary) -> tuple[str, Interval] | None:

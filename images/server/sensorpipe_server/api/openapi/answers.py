@@ -148,16 +148,20 @@ FacilityStats = Annotated[
 
 
 class SourceIntegrity(Struct):
-    """What is stored of a source: of one run of the publisher of one sensor."""
+    """What is stored of a source: of one run of the publisher of one sensor.
+
+    Of a device with an identity of its own (`identity` of a Feed) only readings and duplicates
+    can be counted: there `first`, `last` and `lost` are null.
+    """
 
     facility: str
     sensor: str
     src: Annotated[str, Meta(description="Identifies the run.")]
-    first: Annotated[int, Meta(description="Lowest `seq` stored.")]
-    last: Annotated[int, Meta(description="Highest `seq` stored.")]
-    count: Annotated[int, Meta(description="Readings stored, each `seq` once.")]
+    first: Annotated[int | None, Meta(description="Lowest `seq` stored.")]
+    last: Annotated[int | None, Meta(description="Highest `seq` stored.")]
+    count: Annotated[int, Meta(description="Readings stored, duplicates included.")]
     lost: Annotated[
-        int,
+        int | None,
         Meta(
             description="Missing `seq` from 1 to `last`; for a source with `removed`, from `first`."
         ),
@@ -196,7 +200,7 @@ class IntegrityTotals(Struct):
     def add(self, source: SourceIntegrity) -> None:
         """Add what is stored of a source."""
         self.count += source.count
-        self.lost += source.lost
+        self.lost += source.lost or 0
         self.pending += source.pending
         self.duplicates += source.duplicates
         self.removed += source.removed

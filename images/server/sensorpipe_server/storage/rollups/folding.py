@@ -102,11 +102,14 @@ def _is_small(parts: Iterable[Document], whole: Document | None) -> bool:
     return before + sum(len(part["partial"]) for part in parts) < MAX_BYTES
 
 
-def _add_sparse(total: SensorSummary, summaries: Iterable[SensorSummary]) -> None:
-    """Add the sources whose gaps mean nothing, which a rollup has no use for.
+def _set_sparse(total: SensorSummary, summaries: Iterable[SensorSummary]) -> None:
+    """Give the sources whose gaps mean nothing their `seq`, of which a rollup has the number only.
 
     They tell which readings of itemized partials are held here.
     """
+    others = [source for source in total.sources if not source.sparse]
+    del total.sources[:]
+    total.sources.extend(others)
     found: dict[str, list[Interval]] = {}
     for summary in summaries:
         for source in summary.sources:
@@ -128,7 +131,7 @@ def _document(
     )
     sensors: dict[str, Any] = {}
     for each in rollup_of_windows([window]).sensors:
-        _add_sparse(each.summary, window.sensors[each.summary.sensor])
+        _set_sparse(each.summary, window.sensors[each.summary.sensor])
         message.sensors.append(each.summary)
         sensors[each.summary.sensor] = document_fields(each.summary)
     for run, numbers in sorted(holds.items()):

@@ -140,7 +140,9 @@ def _check_rollup(document: Document, partials: Sequence[Pending]) -> dict[int, 
     rollup = read_rollup(document)
     if rollup is None:
         return {id(each): RollupCheck(is_sealed, None) for each in partials}
-    counted = {each.summary.sensor: dict(sources_of(each.summary)[0]) for each in rollup.sensors}
+    counted = {
+        each.summary.sensor: dict(sources_of(each.summary).sources) for each in rollup.sensors
+    }
     return {
         id(each): RollupCheck(
             is_sealed,
@@ -155,7 +157,7 @@ def _check_rollup(document: Document, partials: Sequence[Pending]) -> dict[int, 
 
 def _holds(counted: Mapping[str, Mapping[str, Sequence[Interval]]], summary: SensorSummary) -> bool:
     """Whether a rollup, given by sensor and `src`, holds each reading of a summary."""
-    sources, _ = sources_of(summary)
+    sources = sources_of(summary).sources
     if sum(count_seqs(some) for _, some in sources) != summary.count:
         return False
     of_sensor = counted.get(summary.sensor, {})

@@ -1,7 +1,8 @@
 """Adds up windows and rollups: pure, exact, and independent of grouping except for rounding.
 
 Counts, minima, maxima, sketches and the multiset of `seq` of each source do not depend on how
-windows were grouped before; mean and m2 only within rounding.
+windows were grouped before; mean and m2 only within rounding. Of a source whose gaps mean nothing
+only the numbers of its readings and duplicates are kept: nearly each `seq` would be an interval.
 """
 
 from collections.abc import Collection, Iterable
@@ -15,18 +16,26 @@ from sensorpipe_schema.sketch import Sketch
 
 from sensorpipe_server.storage.documents import unix_ms
 from sensorpipe_server.storage.fold import Window
-from sensorpipe_server.storage.summaries import add_sketches, only_interval, sources_of
+from sensorpipe_server.storage.summaries import (
+    NOTHING,
+    SparseCount,
+    add_sketches,
+    only_interval,
+    sources_of,
+    sparse_counts,
+)
 
 
 class SensorTotal:
     """All readings of one sensor in some windows."""
 
-    __slots__ = ("_high", "_low", "_moments", "_sources", "sketch", "windows")
+    __slots__ = ("_high", "_low", "_moments", "_sources", "_sparse", "sketch", "windows")
 
     def __init__(self) -> None:
         self._moments = (0, 0.0, 0.0)
         self._low = self._high = 0.0
         self._sources: dict[str, list[Interval]] = {}
+        self._sparse: dict[str, SparseCount] = {}
         self.sketch = Sketch()
         self.windows = 0
         """Number of windows that have the sensor."""
@@ -39,6 +48,10 @@ class SensorTotal:
     def sources(self) -> dict[str, list[Interval]]:
         """Return the intervals of `seq` by `src`, sorted, in the form of `multiset`."""
         return {src: multiset(some) for src, some in sorted(self._sources.items())}
+
+    def sparse(self) -> dict[str, SparseCount]:
+        """Return how much there is by `src` of the sources whose gaps mean nothing."""
+        return dict(sorted(self._sparse.items()))
 
     def add_moments(self, summary: SensorSummary) -> None:
         """Add count, mean, m2, minimum and maximum."""
@@ -62,6 +75,12 @@ class SensorTotal:
             return 0
         before.append(interval)
         return 1
+
+    def add_sparse(self, src: str, more: SparseCount) -> int:
+        """Add a source whose gaps mean nothing; return how many entries it took, 0 or 1."""
+        before = self._sparse.get(src)
+        self._sparse[src] = (before or NOTHING).plus(more)
+        return before is None
 
 
 class Total:
@@ -116,8 +135,11 @@ class Total:
             if self._chosen is None or name in self._chosen:
                 total = self._of(name)
                 total.windows += 1
+                has_sparse = False
                 for summary in summaries:
-                    self._add(total, summary)
+                    has_sparse = self._add(total, summary) or has_sparse
+                if has_sparse:
+                    self._add_sparse(total, summaries)
                 if self._with_sketches:
                     self.unreadable += add_sketches(summaries, total.sketch)
 
@@ -131,7 +153,8 @@ class Total:
             if self._chosen is None or summary.sensor in self._chosen:
                 total = self._of(summary.sensor)
                 total.windows += entry.windows
-                self._add(total, summary)
+                if self._add(total, summary):
+                    self._add_sparse(total, [summary])
                 if self._with_sketches:
                     add_sketch(total.sketch, summary.sketch)
 
@@ -143,6 +166,10 @@ class Total:
         for name, total in sorted(self.sensors.items()):
             entry = message.sensors.add(windows=total.windows)
             fill_summary(entry.summary, name, Summary(total.moments, total.sketch, total.sources()))
+            for src, (readings, duplicates) in total.sparse().items():
+                entry.summary.sources.add(
+                    src=src, sparse=True, count=readings, duplicates=duplicates
+                )
         return message
 
     def _of(self, name: str) -> SensorTotal:
@@ -151,18 +178,27 @@ class Total:
             total = self.sensors[name] = SensorTotal()
         return total
 
-    def _add(self, total: SensorTotal, summary: SensorSummary) -> None:
+    def _add(self, total: SensorTotal, summary: SensorSummary) -> bool:
+        """Add a summary without its sparse sources; return whether it has any to be added."""
         total.add_moments(summary)
-        if self._with_sources:
-            only = only_interval(summary)
-            if only is not None:
-                self.entries += total.add_interval(*only)
-                return
-            sources, wrong = sources_of(summary)
-            self.unreadable += wrong
-            for src, intervals in sources:
-                for interval in intervals:
-                    self.entries += total.add_interval(src, interval)
+        if not self._with_sources:
+            return False
+        only = only_interval(summary)
+        if only is not None:
+            self.entries += total.add_interval(*only)
+            return False
+        sources, wrong, has_sparse = sources_of(summary)
+        self.unreadable += wrong
+        for src, intervals in sources:
+            for interval in intervals:
+                self.entries += total.add_interval(src, interval)
+        return has_sparse
+
+    def _add_sparse(self, total: SensorTotal, summaries: Iterable[SensorSummary]) -> None:
+        counts, wrong = sparse_counts(summaries)
+        self.unreadable += wrong
+        for src, each in counts.items():
+            self.entries += total.add_sparse(src, each)
 
 
 def rollup_of_windows(windows: Iterable[Window]) -> Rollup:
