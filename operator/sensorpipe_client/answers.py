@@ -25,6 +25,8 @@ class Facility(Struct, frozen=True):
     """Names of its sensors, sorted; of more than 10,000 some are missing."""
     last_window: Span
     """Its newest window, at most some seconds behind."""
+    units: dict[str, str] = {}
+    """The unit of each sensor whose Feed names one."""
 
 
 class SensorStats(Struct, frozen=True):

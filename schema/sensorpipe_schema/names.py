@@ -13,6 +13,9 @@ DEAD_COMPACTED: Final = "compacted_sensor_readings.dead_letter"
 SERVER_GROUP: Final = "data_server_group"
 
 NAME_PATTERN: Final = r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?"
+MAX_UNIT: Final = 32
+"""Largest number of characters in the unit of a sensor."""
+
 NAME_RULE: Final = (
     "1 to 63 lower-case letters, digits, '-' or '_', beginning and ending with a letter or digit"
 )

@@ -1,6 +1,6 @@
 """Partials, the messages between compactor and server, and their protobuf form."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import inf
@@ -14,7 +14,7 @@ from sensorpipe_schema.compacted_reading_pb2 import Sketch as SketchMessage
 from sensorpipe_schema.compacted_reading_pb2 import Source as SourceMessage
 from sensorpipe_schema.intervals import Interval
 from sensorpipe_schema.moments import Moments
-from sensorpipe_schema.names import NAME_RULE, is_name
+from sensorpipe_schema.names import MAX_UNIT, NAME_RULE, is_name
 from sensorpipe_schema.reading import MAX_SEQ, MAX_SRC
 from sensorpipe_schema.sketch import Buckets, Sketch, collapse
 
@@ -58,6 +58,8 @@ class Summary:
     """In an itemized partial, by `src`: the value of each `seq` of the intervals, in order."""
     sparse: Collection[str] = ()
     """The `src` whose `seq` do not count without gaps."""
+    unit: str = ""
+    """The unit of the values; empty where it is not known."""
 
 
 @dataclass(slots=True)
@@ -84,6 +86,8 @@ class Checked(NamedTuple):
     sensors: dict[str, dict[str, float]]
     """`count`, `mean`, `m2`, `min` and `max` by sensor."""
     itemized: bool
+    units: Mapping[str, str] = {}
+    """Units by sensor, where they are known."""
 
 
 class BadPartialError(ValueError):
@@ -156,6 +160,7 @@ def _check(message: CompactedReading) -> Checked:
     if not 0 <= start < end < MAX_TIME_MS:
         raise BadPartialError("bad_window", "a window ends after its start, before the year 10000")
     sensors: dict[str, dict[str, float]] = {}
+    units: dict[str, str] = {}
     for entry in entries:
         name, count, mean, m2 = entry.sensor, entry.count, entry.mean, entry.m2
         low, high = entry.min, entry.max
@@ -165,10 +170,12 @@ def _check(message: CompactedReading) -> Checked:
             raise BadPartialError("bad_moments", f"{name}: no count, or moments that cannot be")
         if not -inf < low <= high < inf:
             raise BadPartialError("bad_moments", f"{name}: minimum {low}, maximum {high}")
+        if unit := entry.unit:
+            units[name] = unit[:MAX_UNIT]
         sensors[name] = {"count": count, "mean": mean, "m2": m2, "min": low, "max": high}
     if len(sensors) < len(entries):
         raise BadPartialError("doubled_sensor", "a sensor appears twice")
-    return Checked(facility, start, end, origin, sensors, message.itemized)
+    return Checked(facility, start, end, origin, sensors, message.itemized, units)
 
 
 def _origin(message: CompactedReading) -> Origin:
@@ -252,6 +259,7 @@ def fill_summary(entry: SummaryMessage, name: str, summary: Summary) -> None:
     entry.m2 = moments.m2
     entry.min = moments.min
     entry.max = moments.max
+    entry.unit = summary.unit
     fill_sketch(entry.sketch, summary.sketch)
     for src, intervals in summary.sources.items():
         bounds = [bound for pair in intervals for bound in pair]

@@ -111,6 +111,11 @@ async def test_every_format_comes_out_with_its_values(parts: Pipeline) -> None:
         await counted(parts, facility, len(values))
         found = await asyncio.to_thread(averages, parts, facility, values)
         assert found == pytest.approx(values), facility
+    everything = await asyncio.to_thread(
+        ask, f"http://127.0.0.1:{parts.server.port}/api/facilities"
+    )
+    named = {unit for each in everything["data"] for unit in each["units"].values()}
+    assert {"°C", "%", "W"} <= named
     assert metrics(parts.compactor)["feed_files_wrong"] == 0
 
 

@@ -61,6 +61,8 @@ class Bucket:
     """By `src`; None for readings without identity."""
     running: set["Source"] = field(default_factory=set)
     """Sources whose next readings go to it without further checks."""
+    unit: str = ""
+    """The unit of the values, as the newest source names it; empty if none does."""
 
     @property
     def count(self) -> int:

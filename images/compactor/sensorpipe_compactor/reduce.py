@@ -29,6 +29,7 @@ def reduce_window(window: Window, origin: Origin) -> Partial:
             },
             bucket.values_by_src if itemized else {},
             bucket.sparse,
+            bucket.unit,
         )
     return partial
 

@@ -170,6 +170,7 @@ class Windows:
         now: Instant,
         *,
         kind: SeqKind = SeqKind.COUNT,
+        unit: str = "",
     ) -> None:
         """Put a valid reading of a facility and sensor into its window, unless it came before."""
         src = reading.src if reading.seq else None
@@ -182,7 +183,9 @@ class Windows:
             return
         if source.bucket is None:
             self.sources.touch(topic, source)
-        self._place(source, reading, number, now)
+        bucket = self._place(source, reading, number, now)
+        if unit:
+            bucket.unit = unit
 
     def note(self, topic: str, facility: str, reading: Reading, now: Instant) -> None:
         """Compare a source's clock with ours, not with every reading of a batch."""
@@ -233,7 +236,7 @@ class Windows:
                 self._forget_if_idle(forgotten.facility)
         return source
 
-    def _place(self, source: Source, reading: Reading, number: int, now: Instant) -> None:
+    def _place(self, source: Source, reading: Reading, number: int, now: Instant) -> Bucket:
         """Put a new reading into its window and, where that is safe, begin a run behind it."""
         horizon_ms = max(source.horizon_ms, self.sources.horizon_ms)
         itemized = source.src is not None and reading.ts < horizon_ms
@@ -263,6 +266,7 @@ class Windows:
                 source.run_in(bucket, portion, start, until, reading.seq + 1)
             else:
                 source.stop()
+        return bucket
 
     def _window(
         self, source: Source, ts: int, number: int, steady_ms: int, *, itemized: bool

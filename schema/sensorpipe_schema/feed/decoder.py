@@ -58,6 +58,8 @@ class FeedDecoder:
         self._spec = spec
         self._names = Names(spec)
         self._routes = self._names.routes
+        self.units = self._names.units
+        """Units by sensor, of those that messages have had so far; a bounded number."""
         self._numbers = NumbersReader(spec, self._names) if spec.numbers is not None else None
         rules = rules_of(spec)
         self._converters = [Converter(spec, rule) for rule in rules]

@@ -37,6 +37,7 @@ class Names:
         self._topic = spec.topic
         self._facility = spec.facility
         self._sensors = [rule.sensor for rule in rules_of(spec)]
+        self._units = [rule.unit for rule in rules_of(spec)]
         templates = [spec.facility, *self._sensors]
         found = (pointer for template in templates for pointer in template.pointers)
         self.pointers: tuple[Pointer, ...] = tuple(dict.fromkeys(found))
@@ -44,6 +45,8 @@ class Names:
         self._has_numbers = spec.numbers is not None
         self.routes: dict[str, Route] = {}
         """What topics said, by topic."""
+        self.units: dict[str, str] = {}
+        """Units by sensor, as far as topics and payloads have named those that have one."""
         self._given: dict[str, str] = {}
         """Names that payloads gave, by what they were before."""
 
@@ -61,6 +64,7 @@ class Names:
         if route is not None:
             if len(self.routes) >= _MAX_TOPICS:
                 self.routes.clear()
+                self.units.clear()
             self.routes[topic] = route
         return route
 
@@ -74,6 +78,8 @@ class Names:
         sensors = None
         if not self._has_numbers and not any(template.pointers for template in self._sensors):
             sensors = tuple(_filled(each, levels, "bad_sensor_name") for each in self._sensors)
+            for place, name in enumerate(sensors):
+                self._learn_unit(place, name)
         return Route(levels, facility, sensors, short_src(topic))
 
     def facility(self, route: Route, values: Sequence[Any]) -> str:
@@ -84,7 +90,10 @@ class Names:
         """Return the name of the sensor of a rule that a payload gives."""
         template = self._sensors[place]
         name = _filled(template, self._all(route, values), "bad_sensor_name")
-        return self.bounded(name) if template.pointers else name
+        if template.pointers:
+            name = self.bounded(name)
+        self._learn_unit(place, name)
+        return name
 
     def bounded(self, name: str) -> str:
         """Return a name that a payload gave; raise RefusedMessageError if they are too many."""
@@ -98,6 +107,11 @@ class Names:
                 raise RefusedMessageError("bad_sensor_name", f"nothing is left of {name!r:.80}")
             self._given[name] = known
         return known
+
+    def _learn_unit(self, place: int, sensor: str) -> None:
+        unit = self._units[place]
+        if unit is not None:
+            self.units[sensor] = unit
 
     def _all(self, route: Route, values: Sequence[Any]) -> dict[Any, str]:
         texts: dict[Any, str] = dict(route.levels)

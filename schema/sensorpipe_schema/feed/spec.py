@@ -18,6 +18,7 @@ from sensorpipe_schema.feed.shapes import (
 )
 from sensorpipe_schema.feed.template import NameTemplate
 from sensorpipe_schema.feed.topic import TopicTemplate
+from sensorpipe_schema.names import MAX_UNIT
 from sensorpipe_schema.shape import Array, Boolean, Field, Number, Record, Text
 
 MAX_READINGS: Final = 32
@@ -97,7 +98,7 @@ _RULE: Final = Record(
         "sensor": Field(_TEMPLATE, "The sensor's name; a template."),
         "at": Field(_POINTER, "Where its value is in the payload.", ()),
         "unit": Field(
-            _named(r"[^\x00-\x1f\x7f]{1,32}", "1 to 32 printable characters"),
+            _named(rf"[^\x00-\x1f\x7f]{{1,{MAX_UNIT}}}", f"1 to {MAX_UNIT} printable characters"),
             "The unit of its values.",
             None,
         ),

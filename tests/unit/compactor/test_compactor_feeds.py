@@ -194,3 +194,26 @@ def test_whatever_a_device_sends_all_of_it_is_written_or_refused(found: list[Any
         assert counts.messages == 2 * len(messages)
         assert written + held_here.duplicates == counts.readings
         assert counts.refused == len(held_here.take_dead_letters())
+
+
+def test_partials_carry_the_units_that_a_feed_names() -> None:
+    """Also in a window that goes on as the last one did, and after a change of the Feed."""
+    rules = [{"sensor": "t", "at": "/t", "unit": "°C"}, {"sensor": "u", "at": "/u"}]
+    found, intake = with_feed(readings=rules)
+    found.add([sent('{"t": 1, "u": 2}'), of(Reading(NOW, 7.0, "a", 1))], 0, when(NOW))
+    found.add([sent('{"t": 3}')], 2, when(NOW + 20_000))
+    assert units(found) == {"x": [{"t": "°C"}, {"t": "°C"}], "f": [{}]}
+    renamed = [{"sensor": "{/kind}", "at": "/t", "unit": "K"}]
+    intake.use(FeedSet([feed(readings=renamed)]))
+    found.add([sent('{"t": 1, "kind": "t"}')], 3, when(NOW + 40_000))
+    assert units(found) == {"x": [{"t": "K"}]}
+
+
+def units(found: Windows) -> dict[str, list[dict[str, str]]]:
+    """Take all windows out, and return the units in their partials by sensor, by facility."""
+    by_facility: dict[str, list[dict[str, str]]] = {}
+    for window in found.take_all():
+        message = parse(encode(reduce_window(window, Origin("c", 1, 1))))
+        named = {entry.sensor: entry.unit for entry in message.sensors if entry.unit}
+        by_facility.setdefault(window.facility, []).append(named)
+    return by_facility

@@ -20,7 +20,10 @@ class ActiveFeed:
         spec = feed.spec
         self.name = feed.name
         self.filter = spec.topic.filter
-        self.decode = FeedDecoder(feed).decode
+        decoder = FeedDecoder(feed)
+        self.decode = decoder.decode
+        self.units = decoder.units
+        """Units by sensor, of those that messages have had so far."""
         self.has_time = spec.time is not None
         """Whether its messages say when they were made."""
         self.kind = SeqKind.COUNT

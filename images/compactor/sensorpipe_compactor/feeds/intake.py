@@ -31,6 +31,7 @@ class Target(Protocol):
         now: Instant,
         *,
         kind: SeqKind,
+        unit: str,
     ) -> None:
         """Put a valid reading of a facility and sensor into its window."""
 
@@ -162,4 +163,5 @@ def _place(
         reading = Reading(ts, value, src, seq)
         if feed.has_time and not is_judged:
             target.note(topic, name, reading, now)
-        target.take(topic, (name, sensor), reading, number, now, kind=feed.kind)
+        unit = feed.units.get(sensor, "")
+        target.take(topic, (name, sensor), reading, number, now, kind=feed.kind, unit=unit)

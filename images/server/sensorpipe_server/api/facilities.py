@@ -42,4 +42,4 @@ class FacilityList:
 
 def _item(entry: FacilityEntry) -> Facility:
     last = Span(date(entry.last_ms or 0), date(entry.last_end_ms or 0))
-    return Facility(entry.name, sorted(entry.sensors or ()), last)
+    return Facility(entry.name, sorted(entry.sensors or ()), dict(entry.units), last)

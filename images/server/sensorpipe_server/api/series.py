@@ -140,7 +140,8 @@ def _bounds(plan: Plan) -> tuple[int, int]:
 
 def _head(plan: Plan) -> Head:
     start_ms, end_ms = _bounds(plan)
-    return Head(step_text(plan.every_ms), time_text(start_ms), time_text(end_ms))
+    bounds = time_text(start_ms), time_text(end_ms)
+    return Head(step_text(plan.every_ms), *bounds, plan.units)
 
 
 def _too_many(request: Request, error: TooManyRowsError) -> Response:

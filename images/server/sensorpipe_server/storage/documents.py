@@ -127,7 +127,7 @@ def read_received_at(stored: Document) -> datetime:
 
 def document(checked: Checked, value: bytes, received_at: datetime) -> Document:
     """Return the document of a partial whose Kafka message has this value."""
-    facility, start, end, (_, run, number, _), sensors, itemized = checked
+    facility, start, end, (_, run, number, _), sensors, itemized, _ = checked
     stored: Document = {
         "_id": f"{facility}/{start:015d}/{end - start}/{run:016x}/{number}",
         "facility_name": facility,

@@ -1,4 +1,4 @@
-"""Notes which sensors each facility has ever had, and its first and last window.
+"""Notes which sensors each facility has ever had, their units, and its first and last window.
 
 Sensors and a first window are noted before the window is stored, so that no range is taken for
 empty although it has a window. Last windows are noted every few seconds, and may lag behind what
@@ -43,6 +43,7 @@ class Facilities:
         self._times_log = ThrottledLogger(log, on_change=False)
         self._noted: dict[str, set[str]] = {}
         self._first: dict[str, int] = {}
+        self._units: dict[tuple[str, str], str] = {}
         self._noted_count = 0
         self._throttled_log = ThrottledLogger(log)
         self._unlisted: set[tuple[str, str]] = set()
@@ -55,13 +56,13 @@ class Facilities:
         the same. `refused_seconds` is the time for which MongoDB has refused documents.
         """
         new, first = self._new(partials), self._earlier(partials)
-        if not new and not first:
-            return
-        await self._list(
-            {name: new.get(name, set()) for name in {**new, **first}}, first, refused_seconds
-        )
-        self._remember(new)
-        self._first |= first
+        if new or first:
+            await self._list(
+                {name: new.get(name, set()) for name in {**new, **first}}, first, refused_seconds
+            )
+            self._remember(new)
+            self._first |= first
+        await self._note_units(partials)
 
     async def note_times(self, partials: Iterable[Pending]) -> None:
         """Note the windows of stored partials; write them if TIMES_SECONDS have passed."""
@@ -124,6 +125,24 @@ class Facilities:
                 )
         await self._look_for_unlisted(sensors)
 
+    async def _note_units(self, partials: Iterable[Pending]) -> None:
+        """Store the units that are new or have changed, of sensors that are listed."""
+        new: dict[tuple[str, str], str] = {}
+        for each in partials:
+            for sensor, unit in each.units.items():
+                if self._units.get((each.facility, sensor)) != unit:
+                    new[each.facility, sensor] = unit
+        if not new:
+            return
+        updates = [
+            UpdateOne({"_id": facility, "sensors": sensor}, {"$set": {f"units.{sensor}": unit}})
+            for (facility, sensor), unit in new.items()
+        ]
+        await self._collection.bulk_write(updates, ordered=False)
+        if len(self._units) > MAX_REMEMBERED:
+            self._units.clear()
+        self._units |= new
+
     async def _look_for_unlisted(self, sensors: dict[str, set[str]]) -> None:
         """Count and log the sensors that were not listed because the list is full."""
         full = {
@@ -151,6 +170,7 @@ class Facilities:
         """Forget what is noted, so that it is noted again: the database may have lost it."""
         self._noted.clear()
         self._first.clear()
+        self._units.clear()
         self._noted_count = 0
 
     def _new(self, partials: Iterable[Pending]) -> dict[str, set[str]]:

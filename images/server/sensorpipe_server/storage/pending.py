@@ -1,5 +1,6 @@
 """Partials ready to be stored, and refused records, each with its Kafka record."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -42,6 +43,8 @@ class Pending(NamedTuple):
     """The start of its window in unix milliseconds."""
     end_ms: int
     """The end of its window, exclusive, in unix milliseconds."""
+    units: Mapping[str, str] = {}
+    """Units by sensor, where they are known."""
 
     @property
     def facility(self) -> str:
@@ -53,4 +56,4 @@ def pending(checked: Checked, record: KafkaRecord, received_at: datetime) -> Pen
     """Return a checked partial, ready to be stored."""
     stored = document(checked, record.value or b"", received_at)
     series = (checked.facility, *stored["sensors"])
-    return Pending(stored, record, series, checked.start_ms, checked.end_ms)
+    return Pending(stored, record, series, checked.start_ms, checked.end_ms, checked.units)

@@ -49,6 +49,9 @@ class Facility(Struct):
     sensors: Annotated[
         list[str], Meta(description="In alphabetical order. Of more than 10,000 some are missing.")
     ]
+    units: Annotated[
+        dict[str, str], Meta(description="The unit of each sensor whose Feed names one.")
+    ]
     last_window: Span
 
 
@@ -270,6 +273,10 @@ class Series(Struct):
     from_: Annotated[Time, Meta(description="The start of the first bucket.")] = field(name="from")
     to: Annotated[Time, Meta(description="The end of the last bucket.")]
     units: Annotated[
-        dict[str, str], Meta(description="The unit of each sensor of which it is known.")
+        dict[str, str],
+        Meta(
+            description="The unit of each sensor whose Feed names one, unless these facilities "
+            "differ in it."
+        ),
     ]
     data: list[SeriesRow]

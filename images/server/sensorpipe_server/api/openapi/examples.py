@@ -43,6 +43,7 @@ FACILITIES: Final[dict[str, Any]] = {
         {
             "facility_name": "hall_1",
             "sensors": ["humidity", "temperature"],
+            "units": {"temperature": "°C"},
             "last_window": _WINDOW,
         }
     ]
@@ -63,7 +64,7 @@ SERIES: Final[dict[str, Any]] = {
     "every": "5m",
     "from": "2026-11-27T10:00:00Z",
     "to": "2026-11-27T11:00:00Z",
-    "units": {},
+    "units": {"temperature": "°C"},
     "data": [_ROW],
 }
 

@@ -1,6 +1,6 @@
-"""Which facilities a series is of, from when to when they have windows, and of how many sensors."""
+"""Which facilities a series is of, from when to when they have windows, and of which sensors."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
@@ -30,6 +30,8 @@ class Extent(NamedTuple):
     """Length of the last window."""
     sensors: int
     """Number of its sensors that were asked for."""
+    units: Mapping[str, str] = {}
+    """Units by sensor, where they are known."""
 
 
 class Choice(NamedTuple):
@@ -113,17 +115,29 @@ class Extents:
         return Extent(facility, first_ms, last.end_ms, last.length_ms, number)
 
 
+def common_units(extents: Iterable[Extent], sensors: Collection[str]) -> dict[str, str]:
+    """Return the units in which facilities agree, of these sensors, or of all if there are none."""
+    found: dict[str, str | None] = {}
+    for each in extents:
+        for sensor, unit in each.units.items():
+            if not sensors or sensor in sensors:
+                found[sensor] = unit if found.get(sensor, unit) == unit else None
+    return {sensor: unit for sensor, unit in sorted(found.items()) if unit is not None}
+
+
 def _fields(sensors: Collection[str]) -> Document:
     listed: Document = {"$ifNull": ["$sensors", []]}
     if sensors:
         listed = {"$setIntersection": [listed, {"$literal": sorted(sensors)}]}
-    return {"first_ms": 1, "last_ms": 1, "last_end_ms": 1, "number": {"$size": listed}}
+    times = {"first_ms": 1, "last_ms": 1, "last_end_ms": 1}
+    return {**times, "units": 1, "number": {"$size": listed}}
 
 
 def _extent(entry: Document) -> Extent | None:
     """Return the extent that an entry of the list has; None if it is not whole."""
     try:
         first_ms, last_ms, end_ms = entry["first_ms"], entry["last_ms"], entry["last_end_ms"]
-        return Extent(entry["_id"], first_ms, end_ms, end_ms - last_ms, max(1, entry["number"]))
+        length_ms, units = end_ms - last_ms, entry.get("units", {})
+        return Extent(entry["_id"], first_ms, end_ms, length_ms, max(1, entry["number"]), units)
     except KeyError:
         return None

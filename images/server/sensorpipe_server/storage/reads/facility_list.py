@@ -1,6 +1,6 @@
-"""The list of facilities: their sensors, and their first and last windows.
+"""The list of facilities: their sensors and units, and their first and last windows.
 
-    {_id: FACILITY, sensors: [NAME, …], first_ms, last_ms, last_end_ms}
+    {_id: FACILITY, sensors: [NAME, …], units: {NAME: UNIT, …}, first_ms, last_ms, last_end_ms}
 
 `first_ms` and `last_ms` are the starts of the first and the last window, `last_end_ms` the end
 of the last one, in unix milliseconds. The server that stores windows writes the list, a little
@@ -8,6 +8,7 @@ later; in a database that was dropped or restored it is incomplete or missing. S
 does not mean that there are no facilities, and `note` completes it from the windows.
 """
 
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
@@ -31,6 +32,7 @@ from sensorpipe_server.storage.rollups.levels import LEVELS, rollup_range, rollu
 
 _TIMES: Final = {"first_ms": 1, "last_ms": 1, "last_end_ms": 1}
 _ONE_SENSOR: Final = {"sensors": {"$slice": 1}}
+_SENSORS: Final = {"sensors": 1, "units": 1}
 
 
 class FacilityEntry(NamedTuple):
@@ -41,6 +43,8 @@ class FacilityEntry(NamedTuple):
     first_ms: int | None = None
     last_ms: int | None = None
     last_end_ms: int | None = None
+    units: Mapping[str, str] = {}
+    """Units by sensor, where they are known."""
 
     @property
     def is_whole(self) -> bool:
@@ -66,9 +70,9 @@ async def read_entries(
 ) -> list[FacilityEntry]:
     """Return the entries of all facilities, sorted by name, or of one.
 
-    Without `with_sensors` an entry has at most one sensor.
+    Without `with_sensors` an entry has at most one sensor, and no units.
     """
-    fields: Document = {**_TIMES, **({"sensors": 1} if with_sensors else _ONE_SENSOR)}
+    fields: Document = {**_TIMES, **(_SENSORS if with_sensors else _ONE_SENSOR)}
     found: list[FacilityEntry] = []
     async with aclosing(in_batches(lists, {"_id": name or {"$gte": ""}}, fields)) as batches:
         async for batch in batches:
@@ -77,8 +81,9 @@ async def read_entries(
 
 
 def _entry(entry: Document) -> FacilityEntry:
-    times = (entry.get(field) for field in _TIMES)
-    return FacilityEntry(entry["_id"], entry.get("sensors"), *times)
+    times = {field: entry.get(field) for field in _TIMES}
+    units = entry.get("units", {})
+    return FacilityEntry(entry["_id"], entry.get("sensors"), **times, units=units)
 
 
 async def facilities(

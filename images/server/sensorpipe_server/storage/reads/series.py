@@ -6,7 +6,7 @@ groups of facilities, too. So the memory of an answer is that of a slice, howeve
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -16,7 +16,13 @@ from sensorpipe_server.storage.mongodb.database import Database
 from sensorpipe_server.storage.pace import aside
 from sensorpipe_server.storage.queries import WindowBatch, report_unreadable
 from sensorpipe_server.storage.reads.buckets import Buckets, Row, SketchBuckets, TooFineError
-from sensorpipe_server.storage.reads.extents import WINDOW_MS, Choice, Extent, Extents
+from sensorpipe_server.storage.reads.extents import (
+    WINDOW_MS,
+    Choice,
+    Extent,
+    Extents,
+    common_units,
+)
 from sensorpipe_server.storage.reads.ranges import Ranges
 from sensorpipe_server.storage.reads.reading import UNKNOWN, Span, Statuses
 from sensorpipe_server.storage.reads.row_counts import RowCounts
@@ -99,6 +105,8 @@ class Plan(NamedTuple):
     to_ms: int
     extents: Sequence[Extent]
     statuses: Statuses
+    units: Mapping[str, str] = {}
+    """Units by sensor, where they are known and the facilities do not differ in them."""
 
     @property
     def level(self) -> Level | None:
@@ -250,7 +258,8 @@ def _plan(query: Query, extents: Sequence[Extent], statuses: Statuses) -> tuple[
     high = min(query.to_ms, max([query.now_ms, *(each.end_ms for each in extents)]))
     every_ms = _step(query, extents, statuses, base_ms, (low, max(low, high)))
     low, high = floor(low, every_ms), ceil(max(low, high), every_ms)
-    return Plan(query, every_ms, low, high, extents, statuses), base_ms
+    units = common_units(extents, query.sensors)
+    return Plan(query, every_ms, low, high, extents, statuses, units), base_ms
 
 
 def most_rows(extents: Sequence[Extent], from_ms: int, to_ms: int, every_ms: int) -> int:
