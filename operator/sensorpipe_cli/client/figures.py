@@ -21,7 +21,9 @@ class Figures:
     given_up: int = 0
     """Number of readings that the generators gave up."""
     stored: int = 0
-    """Number of stored readings of this run's sources; `totals` includes earlier ones."""
+    """Number of stored readings that this run's generators published."""
+    others: int = 0
+    """Number of stored readings that others published during this run; `totals` has all of them."""
     totals: Totals | None = None
     """Totals of everything stored; None until the server has answered once."""
     set_aside: SetAside = field(default_factory=SetAside)

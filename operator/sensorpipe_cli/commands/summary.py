@@ -43,6 +43,7 @@ def _figures(figures: Figures, elapsed: float) -> list[str]:
         "readings published": count(figures.published),
         "given up": count(figures.given_up) if figures.given_up else "",
         "stored": count(figures.stored),
+        "stored of others": count(figures.others) if figures.others else "",
         "without src and seq": count(totals.unidentified) if totals and totals.unidentified else "",
         "windows": count(figures.windows),
         "lost": count(totals.lost) if totals else "unknown",

@@ -117,6 +117,15 @@ class Child:
         self.send(signal.SIGKILL)
         return await self._process.wait() if self._process else 0
 
+    def head(self, lines: int = 15) -> str:
+        """Return the child's first log lines."""
+        try:
+            with self.log.open("rb") as log:
+                text = log.read(_TAIL_BYTES).decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+        return "\n".join(map(printable_line, text.split("\n")[:lines]))
+
     def tail(self, lines: int = 15) -> str:
         """Return the child's last log lines."""
         try:

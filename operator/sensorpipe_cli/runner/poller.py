@@ -21,6 +21,7 @@ _INTEGRITY_SHARE: Final = 10
 _PUBLISHED: Final = "sensorpipe_generator_published_total"
 _GIVEN_UP: Final = "sensorpipe_generator_given_up_total"
 _REFUSED: Final = "sensorpipe_compactor_dead_letters_total"
+_STARTED: Final = "Generator started"
 
 
 class Poller:
@@ -38,15 +39,19 @@ class Poller:
         self._server = server
         self._generators = generators
         self._counters = {part.name: (0, 0) for part in generators}
+        self._srcs: dict[str, str] = {}
+        """The `src` of each generator whose log has named it, by the name of its process."""
         self._rate = Rate()
-        self._before: frozenset[api.Key] = frozenset()
+        self._before: dict[api.Key, int] = {}
+        self._unidentified_before = 0
         self._set_aside_before = api.SetAside()
         self._integrity_due = 0.0
 
     async def baseline(self) -> None:
         """Record the sources and dead letters of earlier runs; raise RequestError."""
         integrity = await asyncio.to_thread(api.integrity, self._server)
-        self._before = frozenset(row.key for row in integrity.data)
+        self._before = {row.key: row.count for row in integrity.data}
+        self._unidentified_before = integrity.totals.unidentified
         self._set_aside_before = integrity.set_aside.filled(self.figures.set_aside)
         self._update(set_aside=api.SetAside())
         self._update_integrity(integrity)
@@ -122,9 +127,21 @@ class Poller:
         self._update(facilities=facilities)
 
     def _update_integrity(self, integrity: api.Integrity) -> None:
-        counts = (row.count for row in integrity.data if row.key not in self._before)
+        srcs = self._own_srcs()
+        own = sum(row.count for row in integrity.data if row.src in srcs)
+        others = integrity.totals.unidentified - self._unidentified_before
+        for row in integrity.data:
+            if row.src not in srcs:
+                others += row.count - self._before.get(row.key, 0)
         aside = integrity.set_aside.since(self._set_aside_before).filled(self.figures.set_aside)
-        self._update(totals=integrity.totals, stored=sum(counts), set_aside=aside)
+        self._update(totals=integrity.totals, stored=own, others=max(0, others), set_aside=aside)
+
+    def _own_srcs(self) -> set[str]:
+        """Return the `src` of the generators, which are new at each start."""
+        for part in self._generators:
+            if part.name not in self._srcs and (src := parse_src(part.child.head(50))):
+                self._srcs[part.name] = src
+        return set(self._srcs.values())
 
     def _sum(self) -> None:
         published = sum(published for published, _ in self._counters.values())
@@ -136,6 +153,19 @@ class Poller:
 
     def _update(self, **changes: object) -> None:
         self.figures = dataclasses.replace(self.figures, **changes)  # type: ignore[arg-type]
+
+
+def parse_src(log: str) -> str | None:
+    """Return the `src` that a generator names in the JSON line of its start; None without one."""
+    for line in log.splitlines():
+        try:
+            fields = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(fields, dict) and fields.get("message") == _STARTED:
+            src = fields.get("src")
+            return src if isinstance(src, str) else None
+    return None
 
 
 def parse_final_counters(log: str) -> dict[str, int]:

@@ -35,7 +35,8 @@ _STYLES: Final = {
 def render(snapshot: Snapshot, console: Console) -> RenderableType:
     """Return the view, sized for this console; if it is too small, processes are summarized."""
     width, height = console.size
-    room = height - _AROUND - len(snapshot.links)
+    of_devices = _of_devices(snapshot.figures)
+    room = height - _AROUND - len(snapshot.links) - len(of_devices)
     facilities = _facilities(snapshot.figures, width, max(1, room))
     parts = _parts(snapshot.parts)
     links = snapshot.links
@@ -46,7 +47,8 @@ def render(snapshot: Snapshot, console: Console) -> RenderableType:
         body = Group(facilities, "", parts)
     else:
         links = (("processes", _states(snapshot.parts)), *links)
-    return Group(_title(snapshot), _figures(snapshot.figures), "", body, "", _links(links))
+    figures: list[RenderableType] = [_figures(snapshot.figures), *of_devices]
+    return Group(_title(snapshot), *figures, "", body, "", _links(links))
 
 
 def _title(snapshot: Snapshot) -> RenderableType:
@@ -71,12 +73,22 @@ def _figures(figures: Figures) -> Table:
         "lost": _fault(totals.lost if totals else None),
         "duplicates": _fault(totals.duplicates if totals else None),
     }
-    if figures.refused:
-        cells["refused"] = Text(by_reason(figures.refused), "bold red")
     for name in cells:
         table.add_column(name, justify="center", ratio=1, no_wrap=True)
     table.add_row(*cells.values())
     return table
+
+
+def _of_devices(figures: Figures) -> list[Text]:
+    """Return the lines on what others than the generators published, a line each."""
+    lines = []
+    if figures.others:
+        lines.append(Text(f" stored of others: {count(figures.others)}"))
+    if figures.refused:
+        lines.append(Text(f" refused: {by_reason(figures.refused)}", "bold red"))
+    for line in lines:
+        line.no_wrap, line.overflow = True, "ellipsis"
+    return lines
 
 
 def _fault(number: int | None) -> Text:

@@ -37,7 +37,8 @@ def status(figures: Figures) -> str:
     with_windows = sum(1 for latest in figures.facilities.values() if latest and latest.windows)
     return (
         f"{rate(figures.rate)} readings/s, "
-        f"{figures.published} published, {figures.stored} stored, {figures.windows} windows "
+        f"{figures.published} published, {figures.stored} stored, "
+        f"{f'{figures.others} of others, ' if figures.others else ''}{figures.windows} windows "
         f"of {with_windows} facilities, "
         f"lost {totals.lost if totals else '?'}, duplicates {totals.duplicates if totals else '?'}"
         f"{f', refused {by_reason(figures.refused)}' if figures.refused else ''}"

@@ -107,6 +107,7 @@ async def test_plain_mosquitto_pub_reaches_the_api(run: Run) -> None:
     await eventually(
         in_thread(lambda: kitchen() == {"temperature": 27.34, "humidity": 44.72}), state=kitchen
     )
+    await eventually(lambda: " stored, 8 of others, " in run.output, state=lambda: run.output)
 
 
 async def test_what_is_refused_is_shown_by_reason(run: Run) -> None:

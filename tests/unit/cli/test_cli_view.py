@@ -71,7 +71,8 @@ def test_the_view_never_outgrows_the_terminal(width, height):
         f"facility_{number:03}": facility(number) for number in range(200)
     }
     generators = tuple(PartState(f"generator g{n}", "ready", "http://x:1") for n in range(200))
-    figures = dataclasses.replace(FIGURES, facilities=facilities)
+    refused = {f"reason_{number:02}": 1 for number in range(30)}
+    figures = dataclasses.replace(FIGURES, facilities=facilities, others=1, refused=refused)
     crowded = dataclasses.replace(SNAPSHOT, figures=figures, parts=PARTS[:5] + generators)
     shown = drawn(crowded, width, height)
     assert len(shown) <= height
@@ -113,6 +114,23 @@ def test_plain_lines_tell_each_change_once():
     assert line == f"1:20: {status(FIGURES)}"
     assert "lost 2, duplicates 0" in line
     assert all(line.isascii() and line.isprintable() for line in first)
+
+
+def test_readings_of_others_are_shown_apart_where_there_are_any() -> None:
+    with_others = dataclasses.replace(FIGURES, others=25_875)
+    assert "12345 published, 12300 stored, 25875 of others, 1241 windows" in status(with_others)
+    assert "of others" not in status(FIGURES)
+    many = {"bad_val": 2, "not_an_object": 1}
+    shown = drawn(
+        dataclasses.replace(SNAPSHOT, figures=dataclasses.replace(with_others, refused=many)), 80
+    )
+    assert [line.strip() for line in shown[6:8]] == [
+        "stored of others: 25,875",
+        "refused: 3 (bad_val 2, not_an_object 1)",
+    ]
+    assert not any("…" in line for line in shown)
+    told = lines(Ending.DONE, with_others, 60.0, None)
+    assert [line.split()[-1] for line in told if line.startswith("stored of others")] == ["25,875"]
 
 
 def figures(
