@@ -176,9 +176,14 @@ def decode_facilities(body: bytes) -> list[Facility]:
     return msgspec.json.decode(body, type=_Facilities).data
 
 
-def decode_windows(body: bytes) -> tuple[list[Window], str | None]:
-    """Return the windows of a page, and the cursor of the next one; None on the last one."""
+def decode_windows(body: bytes, cursor: str = "") -> tuple[list[Window], str | None]:
+    """Return the windows of the page at `cursor`, and the cursor of the next one, None at the end.
+
+    A page that names itself as the next one is wrong, too: following it would never end.
+    """
     page = msgspec.json.decode(body, type=_Page)
+    if cursor and page.pagination.next == cursor:
+        raise msgspec.ValidationError("the next page is this one")
     return [window_of(item) for item in page.data], page.pagination.next
 
 

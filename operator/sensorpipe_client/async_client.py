@@ -111,7 +111,7 @@ class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
             request = requests.windows(
                 facility, since=since, until=until, sensors=sensors, cursor=cursor
             )
-            windows, cursor = await self._call(request, decode_windows)
+            windows, cursor = await self._call(request, partial(decode_windows, cursor=cursor))
             for window in windows:
                 yield window
 

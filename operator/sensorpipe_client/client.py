@@ -116,7 +116,7 @@ class Client(AbstractContextManager["Client"]):
             request = requests.windows(
                 facility, since=since, until=until, sensors=sensors, cursor=cursor
             )
-            windows, cursor = self._call(request, decode_windows)
+            windows, cursor = self._call(request, partial(decode_windows, cursor=cursor))
             yield from windows
 
     def series(self, facilities: Names = (), **options: Unpack[SeriesOptions]) -> Series:

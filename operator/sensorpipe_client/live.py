@@ -42,12 +42,15 @@ class LiveState:
 
     def connected(self, now: datetime) -> None:
         """Note that the stream was opened at this time, by the server's clock."""
-        self._attempts = Attempts(self._retries)
         if self._began is None:
             self._began = now
 
     def take(self, event: httpx2.ServerSentEvent, url: str) -> Window | Gap | None:
-        """Return what an event says; None if nothing that is known. Raise AnswerError."""
+        """Return what an event says; None if nothing that is known. Raise AnswerError.
+
+        Any event, such as a heartbeat, shows that the stream works; a connection does not.
+        """
+        self._attempts = Attempts(self._retries)
         found: Window | Gap | None = None
         try:
             if event.event == _WINDOW:

@@ -143,6 +143,25 @@ async def test_a_live_stream_goes_on_where_it_broke_off(kind):
     assert last_ids == [b"t0", b"t0", b"t0", b"t1"]
 
 
+async def test_a_stream_that_ends_at_once_every_time_is_given_up(kind):
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    async with scripted(*[head] * 9) as (script, url):
+        with pytest.raises(ConnectionFailedError, match="the stream has ended"):
+            await EitherClient(kind, url, retries=Retries(times=2)).call("live", "a", most=1)
+        assert script.left == 6
+
+
+async def test_a_page_that_is_its_own_next_one_is_refused(kind):
+    pages = [
+        answer(200, json.dumps({"data": [], "pagination": {"next": name}}).encode())
+        for name in ("a", "b", "b")
+    ]
+    async with scripted(*pages, *pages) as (script, url):
+        with pytest.raises(AnswerError, match="the next page is this one"):
+            await EitherClient(kind, url, retries=QUICK).call("windows", "hall_1")
+        assert script.left == 3
+
+
 async def test_after_a_gap_it_reads_what_was_open_by_the_server_s_clock(kind):
     span = {"start_time": "2026-11-27T10:00:00Z", "end_time": "2026-11-27T10:00:10Z"}
     known = [{"facility_name": name, "sensors": ["x"], "last_window": span} for name in "ab"]
