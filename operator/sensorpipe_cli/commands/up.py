@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from pathlib import Path
 from typing import Final
 
 from sensorpipe_schema.manifest_files import Manifests
@@ -14,6 +15,7 @@ from sensorpipe_cli.errors import UnusableError
 from sensorpipe_cli.runner import options
 from sensorpipe_cli.runner.assemble import assemble
 from sensorpipe_cli.runner.embedded import NotEmbeddedError
+from sensorpipe_cli.runner.feed_links import FeedLinks
 from sensorpipe_cli.runner.options import Options
 from sensorpipe_cli.runner.pipeline import Pipeline
 from sensorpipe_cli.runner.poller import Poller
@@ -41,6 +43,10 @@ async def _up(found: Manifests, wanted: Options, workspace: Workspace) -> int:
     poller = Poller(pipeline.server.address, pipeline.generators, facilities, pipeline.compactor)
     runner = Runner(pipeline, poller, _SETTLE_SECONDS + options.window_seconds(os.environ))
     links = _links(pipeline, workspace)
+    background = {"poller": poller.forever()}
+    if found.feeds:
+        with_feeds = map(Path, dict.fromkeys(found.places.values()))
+        background["feeds"] = FeedLinks(workspace.feeds, wanted.files, with_feeds).follow()
 
     def take() -> Snapshot:
         parts = (PartState(part.name, part.state, part.address) for part in pipeline.parts)
@@ -56,10 +62,8 @@ async def _up(found: Manifests, wanted: Options, workspace: Workspace) -> int:
 
     with Interrupts() as interrupts:
         async with asyncio.TaskGroup() as tasks:
-            watching = [
-                tasks.create_task(poller.forever(), name="poller"),
-                tasks.create_task(_show(take, interrupts, tty=wanted.tty), name="display"),
-            ]
+            background["display"] = _show(take, interrupts, tty=wanted.tty)
+            watching = [tasks.create_task(each, name=name) for name, each in background.items()]
             ending = await runner.run(wanted.seconds, interrupts)
             for task in watching:
                 task.cancel()

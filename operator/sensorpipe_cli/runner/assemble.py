@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +20,12 @@ if TYPE_CHECKING:
 
 
 def assemble(found: Manifests, options: Options, workspace: Workspace) -> Pipeline:
-    """Return the pipeline for these Sensors and Feeds, not started; raise NotEmbeddedError."""
+    """Return the pipeline for these manifests, not started; raise NotEmbeddedError.
+
+    The compactor reads Feeds in the workspace's folder for them, if there are any.
+    """
     running = [sensor for sensor in found.sensors if sensor.spec.runs]
-    feeds = _link_feeds(found, workspace) if found.feeds else None
+    feeds = workspace.feeds if found.feeds else None
     ports = free_ports(7 + len(running))
     mqtt, mqtt_3, kafka, mongodb, api, monitoring, compactor, *generators = ports
     services = programs.Services(
@@ -89,16 +91,6 @@ def _part(program: programs.Program, workspace: Workspace) -> Part:
     child = Child(program.name, program.argv, log, environ=program.environ, port=program.port)
     at = program.monitoring_url
     return Part(child, program.url, f"{at}/readyz", f"{at}/metrics")
-
-
-def _link_feeds(found: Manifests, workspace: Workspace) -> Path:
-    """Return a folder with links to the files with Feeds, which are read again as they change."""
-    shutil.rmtree(workspace.feeds, ignore_errors=True)  # of an earlier run with the same --data
-    workspace.feeds.mkdir(parents=True)
-    for number, file in enumerate(dict.fromkeys(found.places.values())):
-        path = Path(file).resolve()
-        (workspace.feeds / f"{number:04}-{path.name}").symlink_to(path)
-    return workspace.feeds
 
 
 def _label(sensor: "Sensor") -> str:

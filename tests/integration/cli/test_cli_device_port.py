@@ -30,9 +30,11 @@ spec:
 class Run:
     """A run of `sensorpipe up`, with what it printed."""
 
-    def __init__(self, api: int, devices: int) -> None:
+    def __init__(self, api: int, devices: int, folder: Path) -> None:
         self.api = api
         self.devices = devices
+        self.folder = folder
+        """The folder with the manifests."""
         self.output = ""
 
     async def follow(self, stream: asyncio.StreamReader) -> None:
@@ -62,7 +64,7 @@ async def run(tmp_path: Path) -> AsyncIterator[Run]:
         pytest.skip("no mosquitto_pub here; `apt-get install mosquitto-clients` brings it")
     (tmp_path / "hall.yaml").write_text(SENSOR)
     (tmp_path / "zigbee2mqtt.yaml").write_text((SHIPPED / "zigbee2mqtt.yaml").read_text())
-    found = Run(free_port(), free_port())
+    found = Run(free_port(), free_port(), tmp_path)
     argv = [sys.executable, "-m", "sensorpipe_cli", "up", str(tmp_path), "--no-tty"]
     argv += ["--port", str(found.api), "--listen", f"127.0.0.1:{found.devices}"]
     process = await asyncio.create_subprocess_exec(
@@ -116,6 +118,16 @@ async def test_what_is_refused_is_shown_by_reason(run: Run) -> None:
     await eventually(
         lambda: "refused 2 (bad_val 1, not_an_object 1)" in run.output, state=lambda: run.output
     )
+
+
+async def test_a_feed_that_is_added_to_the_folder_is_used(run: Run) -> None:
+    (run.folder / "bare.yaml").write_text((SHIPPED / "bare-number.yaml").read_text())
+
+    async def arrives() -> bool:
+        await run.publish("sensors/temperature", "21.5")
+        return await asyncio.to_thread(run.averages, "home", "temperature") == {"temperature": 21.5}
+
+    await eventually(arrives, state=lambda: run.output)
 
 
 def test_port_1883_or_the_next_free_one_is_taken() -> None:
