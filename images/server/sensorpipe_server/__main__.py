@@ -13,6 +13,7 @@ from sensorpipe_runtime.service import configured, run_service, supervise, tune_
 
 from sensorpipe_server.api.caching import CacheRules
 from sensorpipe_server.api.dead_letter_counts import DeadLetterCounter
+from sensorpipe_server.api.dead_letters.tail import DeadLetterTail
 from sensorpipe_server.api.http import server
 from sensorpipe_server.api.probes import Probes
 from sensorpipe_server.api.process import ApiProcess, Application
@@ -56,6 +57,7 @@ def _application(settings: Settings) -> Application:
         cache_rules=CacheRules(settings.lateness_ms, settings.retention.windows),
         cors_origins=settings.cors_origins,
         set_aside=DeadLetterCounter(settings.kafka).counts,
+        dead_letters=DeadLetterTail(settings.kafka),
     )
 
 

@@ -116,8 +116,15 @@ def test_the_examples_are_answers(document):
 
 
 def test_the_page_limit_is_the_setting(document):
-    (limit,) = (each for each in parameters(document) if each["name"] == "limit")
-    assert limit["schema"] == {"type": "integer", "minimum": 0, "maximum": 50, "default": 50}
+    limits = {
+        path: each["schema"]
+        for path, operation in operations(document).items()
+        for each in operation.get("parameters", ())
+        if each["name"] == "limit"
+    }
+    whole = {"type": "integer", "minimum": 0, "maximum": 50, "default": 50}
+    assert limits["/api/sensors/{facility}"] == whole
+    assert limits["/api/dead-letters"] == {**whole, "minimum": 1, "maximum": 200}
 
 
 def test_a_parameter_of_the_path_is_in_it(document):

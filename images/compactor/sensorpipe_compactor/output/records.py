@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from sensorpipe_schema import partial
+from sensorpipe_schema import dead_letters, partial
 from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
 from sensorpipe_schema.partial import Partial
 
@@ -12,9 +12,6 @@ from sensorpipe_compactor.output.topic_limit import record_bytes
 
 _MAX_DETAIL: Final = 500
 _MAX_TOPIC: Final = 1_000
-
-_CUT: Final = "cut_from"
-"""The header of a dead letter that was cut to fit; how many bytes it had."""
 
 
 class Record(NamedTuple):
@@ -49,12 +46,12 @@ def dead_letter_record(letter: DeadLetter) -> Record:
     """Return the message of a dead letter: its payload, with the reason in the headers."""
     topic = letter.topic.encode()[:_MAX_TOPIC]
     headers = [
-        ("reason", letter.reason.encode()),
-        ("detail", letter.detail.encode()[:_MAX_DETAIL]),
-        ("mqtt_topic", topic),
+        (dead_letters.REASON, letter.reason.encode()),
+        (dead_letters.DETAIL, letter.detail.encode()[:_MAX_DETAIL]),
+        (dead_letters.MQTT_TOPIC, topic),
     ]
     if letter.feed is not None:
-        headers.append(("feed", letter.feed.encode()))
+        headers.append((dead_letters.FEED, letter.feed.encode()))
     return Record(DEAD_READINGS, topic, letter.payload, headers)
 
 
@@ -62,7 +59,7 @@ def cut(letter: Record, max_bytes: int) -> Record:
     """Return a dead letter with as much of its payload as fits, saying so in a header."""
     if letter.size <= max_bytes:
         return letter
-    header = (_CUT, str(len(letter.value)).encode())
+    header = (dead_letters.CUT_FROM, str(len(letter.value)).encode())
     marked = letter._replace(headers=[*letter.headers, header])
     keep = max(0, len(letter.value) - (marked.size - max_bytes))
     return marked._replace(value=letter.value[:keep])

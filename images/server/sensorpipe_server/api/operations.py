@@ -11,6 +11,7 @@ from typing import Final
 from sensorpipe_server.api.openapi import examples
 from sensorpipe_server.api.openapi.answers import (
     EVENT,
+    DeadLetters,
     Facilities,
     FacilityStats,
     Integrity,
@@ -36,6 +37,12 @@ POINTS: Final = 1000
 
 MAX_POINTS: Final = 100_000
 """Largest number of buckets that can be asked for."""
+
+LETTERS: Final = 50
+"""Default of the number of dead letters of an answer."""
+
+MAX_LETTERS: Final = 200
+"""Largest number of dead letters that can be asked for."""
 
 MAX_OFFSET: Final = 2**63 - 1
 """Largest number of windows that a query can skip."""
@@ -170,6 +177,37 @@ INTEGRITY: Final = Operation(
     "Whether every reading was counted exactly once",
     {JSON: Integrity},
     (FACILITY,),
+)
+
+DEAD_LETTERS: Final = Operation(
+    "/api/dead-letters",
+    "getDeadLetters",
+    "Messages that could not be used, and why, newest first",
+    {JSON: DeadLetters},
+    (
+        Parameter(
+            "limit",
+            "Largest number of dead letters.",
+            {"type": "integer", "minimum": 1, "maximum": MAX_LETTERS, "default": LETTERS},
+        ),
+        Parameter(
+            "reason",
+            "Only those with this reason.",
+            {"type": "string", "pattern": "^[a-z0-9_]{1,64}$"},
+            example="not_json",
+        ),
+        Parameter(
+            "feed",
+            "Only those of this Feed.",
+            {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$"},
+            example="zigbee",
+        ),
+    ),
+    description=(
+        "Both topics of dead letters are read from their ends backwards until there are enough, "
+        "over at most 20,000 messages, 32 MiB and 5 s; `since` says how far back."
+    ),
+    examples={JSON: examples.DEAD_LETTERS},
 )
 
 LIVE: Final = Operation(

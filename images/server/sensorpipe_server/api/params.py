@@ -13,7 +13,7 @@ from starlette.requests import Request
 from sensorpipe_server.api.http.problems import InvalidRequestError
 from sensorpipe_server.api.openapi.operation import Operation
 from sensorpipe_server.api.openapi.parameters import MAX_NAMES
-from sensorpipe_server.api.operations import MAX_OFFSET
+from sensorpipe_server.api.operations import LETTERS, MAX_LETTERS, MAX_OFFSET
 from sensorpipe_server.api.times import FixedRange, Time, parse_time
 from sensorpipe_server.storage.documents import END_OF_TIME_MS, WindowKey
 from sensorpipe_server.storage.reads.extents import Choice
@@ -45,6 +45,11 @@ class Params:
             error = f"Invalid query: at most {MAX_PARAMETERS} parameters; got {parameters}"
             raise InvalidRequestError([error])
         allowed = operation.query_names
+        self._patterns = {
+            each.name: str(each.schema["pattern"])
+            for each in operation.parameters
+            if "pattern" in each.schema
+        }
         self.now_ms = int(clock() * 1000)
         """When the request came, in unix milliseconds."""
         self.fixed_range: FixedRange | None = None
@@ -74,6 +79,15 @@ class Params:
     def limit(self, highest: int) -> int:
         """Return the largest number of windows to answer with; 0 means `highest`."""
         return self._parse("limit", highest, lambda text: _whole(text, highest)) or highest
+
+    def letters(self) -> int:
+        """Return the largest number of dead letters to answer with."""
+        return self._parse("limit", LETTERS, lambda text: _whole(text, MAX_LETTERS, 1))
+
+    def word(self, name: str) -> str | None:
+        """Return the text of a parameter with a pattern; None if it is not there."""
+        pattern = self._patterns[name]
+        return self._parse(name, None, lambda text: _matching(text, pattern))
 
     def span(self, default_from: str = "", default_to: str = "") -> tuple[int, int]:
         """Return `from` and `to` in unix milliseconds, limited to times of windows.
@@ -180,10 +194,18 @@ def _is_fixed(bound: Time | None) -> bool:
     return bound is not None and not bound.is_relative
 
 
-def _whole(text: str, highest: int) -> int:
+def _matching(text: str, pattern: str) -> str:
+    if not re.fullmatch(pattern.removeprefix("^").removesuffix("$"), text, re.ASCII):
+        raise ValueError(f"must match {pattern}; got {text!r}")
+    return text
+
+
+def _whole(text: str, highest: int, lowest: int = 0) -> int:
     if not text.isascii() or not text.isdecimal():
         raise ValueError(f"must be a non-negative integer; got {text!r}")
     digits = text.lstrip("0") or "0"
     if len(digits) > len(str(highest)) or int(digits) > highest:
         raise ValueError(f"must be at most {highest}; got {text!r}")
+    if int(digits) < lowest:
+        raise ValueError(f"must be at least {lowest}; got {text!r}")
     return int(digits)

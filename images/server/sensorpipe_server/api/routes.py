@@ -9,6 +9,7 @@ from starlette.routing import Route
 from sensorpipe_server.api import operations
 from sensorpipe_server.api.caching import CacheRules, Caching
 from sensorpipe_server.api.dead_letter_counts import DeadLetterCounts
+from sensorpipe_server.api.dead_letters.answer import DeadLetterList, Source
 from sensorpipe_server.api.facilities import FacilityList
 from sensorpipe_server.api.http.limits import MAX_STREAMS
 from sensorpipe_server.api.http.middleware import HttpApplication
@@ -26,6 +27,9 @@ from sensorpipe_server.api.stats import Stats
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.source_seqs import Settling
 
+_WAITING: Final = 8
+"""Largest number of requests for dead letters that wait: each one reads some MB from Kafka."""
+
 _NO_RETENTION: Final = CacheRules(lateness_ms=2_000, kept_ms=None)
 
 
@@ -35,6 +39,7 @@ def application(
     page_limit: int,
     settling: Settling | None = None,
     set_aside: Callable[[], Awaitable[DeadLetterCounts]] | None = None,
+    dead_letters: Source | None = None,
     cache_rules: CacheRules = _NO_RETENTION,
     cors_origins: Collection[str] = (),
 ) -> Starlette:
@@ -47,6 +52,9 @@ def application(
         operations.SERIES: SeriesAnswers(db, settling, caching).answer,
         operations.FACILITIES: FacilityList(db).answer,
         operations.INTEGRITY: Scans().limited(integrity.answer),
+        operations.DEAD_LETTERS: Scans(most_waiting=_WAITING).limited(
+            DeadLetterList(dead_letters).answer
+        ),
         operations.SENSOR_METRICS: Scans().limited(SensorMetrics(db, settling).answer),
     }
     streams = OpenStreams(MAX_STREAMS)

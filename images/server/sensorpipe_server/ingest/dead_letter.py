@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from sensorpipe_runtime.kafka.closing import close_client
+from sensorpipe_schema import dead_letters
 
 from sensorpipe_server.storage.pending import RefusedRecord
 
@@ -111,7 +112,7 @@ class KafkaDeadLetters:
             await producer.send_and_wait(self.topic, value, key=key, headers=headers)
         except MessageSizeTooLargeError:
             # with these headers it no longer fits; they say where the original is
-            headers.append(("left_out", f"{len(value)} bytes".encode()))
+            headers.append((dead_letters.LEFT_OUT, f"{len(value)} bytes".encode()))
         else:
             return
         try:
@@ -125,9 +126,9 @@ def headers_of(letter: RefusedRecord) -> Headers:
     """Return the reason for which a record was refused, and its origin, as Kafka headers."""
     record = letter.record
     return [
-        ("reason", letter.reason.encode()),
-        ("detail", letter.detail[:MAX_DETAIL].encode("utf-8", "replace")),
-        ("topic", record.topic.encode()),
-        ("partition", str(record.partition).encode()),
-        ("offset", str(record.offset).encode()),
+        (dead_letters.REASON, letter.reason.encode()),
+        (dead_letters.DETAIL, letter.detail[:MAX_DETAIL].encode("utf-8", "replace")),
+        (dead_letters.KAFKA_TOPIC, record.topic.encode()),
+        (dead_letters.KAFKA_PARTITION, str(record.partition).encode()),
+        (dead_letters.KAFKA_OFFSET, str(record.offset).encode()),
     ]

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, NotRequired, TypedDict
+from typing import Annotated, Any, Final, Literal, NotRequired, TypedDict
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
@@ -280,3 +280,63 @@ class Series(Struct):
         ),
     ]
     data: list[SeriesRow]
+
+
+class KafkaPlace(Struct, frozen=True):
+    """A message in Kafka."""
+
+    topic: str
+    partition: Count
+    offset: Count
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """A message that cannot be used, and why."""
+
+    at: Annotated[Time, Meta(description="When it became a dead letter.")]
+    topic: Annotated[
+        str, Meta(description="Where it came from: an MQTT topic; of a partial, a Kafka topic.")
+    ]
+    reason: str
+    detail: Annotated[str, Meta(description="What exactly is wrong.")]
+    what_to_do: Annotated[str, Meta(description="A hint by the reason.")]
+    feed: Annotated[str | None, Meta(description="The Feed that took it; null if none.")]
+    payload: Annotated[str, Meta(description="At most its first 2,048 bytes.")]
+    payload_encoding: Annotated[
+        Literal["utf-8", "base64"], Meta(description="Base64 where it is not UTF-8.")
+    ]
+    payload_bytes: Annotated[
+        Count, Meta(description="Its size; of a message that was too large, what was kept of it.")
+    ]
+    kept_at: Annotated[KafkaPlace, Meta(description="The dead letter itself.")]
+    read_from: Annotated[
+        KafkaPlace | None, Meta(description="Of a partial, where it was; null for other messages.")
+    ]
+
+
+class DeadLetterTopic(Struct, frozen=True):
+    """A topic of dead letters."""
+
+    topic: str
+    held: Annotated[
+        Count | None,
+        Meta(
+            description="Number of messages that Kafka holds; null where the topic does not exist, "
+            "or the server's user may not see it."
+        ),
+    ]
+
+
+class DeadLetters(Struct, frozen=True):
+    """The newest dead letters, and how far back the server has looked for them."""
+
+    data: list[DeadLetter]
+    complete: Annotated[
+        bool, Meta(description="Whether Kafka holds no others that the request asks for.")
+    ]
+    since: Annotated[
+        Time | None,
+        Meta(description="None is missing from this time on; null where all were looked at."),
+    ]
+    looked_at: Annotated[Count, Meta(description="Number of messages looked at.")]
+    topics: list[DeadLetterTopic]

@@ -42,7 +42,7 @@ def document(
 ) -> dict[str, Any]:
     """Return the document.
 
-    `bounds` has, by name of a parameter, what its schema owes to the server's settings.
+    `bounds` has, by name of a parameter, what the server's settings add to a schema without it.
     """
     schemas: dict[str, Any] = {}
     paths = {each.path: {"get": _operation(each, schemas, bounds or {})} for each in operations}
@@ -124,7 +124,7 @@ def _parameter(parameter: Parameter, bounds: Schema) -> dict[str, Any]:
         "name": parameter.name,
         "in": parameter.where,
         "description": parameter.description,
-        "schema": {**parameter.schema, **bounds},
+        "schema": {**bounds, **parameter.schema},
     }
     if parameter.required:
         described["required"] = True

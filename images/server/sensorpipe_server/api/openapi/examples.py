@@ -74,3 +74,28 @@ SERIES_CSV: Final = (
 )
 
 SERIES_LINES: Final = json.dumps(_ROW) + "\n"
+
+DEAD_LETTERS: Final[dict[str, Any]] = {
+    "data": [
+        {
+            "at": "2026-11-27T10:00:00.250Z",
+            "topic": "sensor_readings/hall_1/temperature",
+            "reason": "bad_val",
+            "detail": "val is the string '20.1'; a number is expected",
+            "what_to_do": "send val as a number without quotes",
+            "feed": None,
+            "payload": '{"ts": 1795773600000, "val": "20.1"}',
+            "payload_encoding": "utf-8",
+            "payload_bytes": 36,
+            "kept_at": {"topic": "sensor_readings.dead_letter", "partition": 1, "offset": 17},
+            "read_from": None,
+        }
+    ],
+    "complete": True,
+    "since": None,
+    "looked_at": 1,
+    "topics": [
+        {"topic": "sensor_readings.dead_letter", "held": 1},
+        {"topic": "compacted_sensor_readings.dead_letter", "held": 0},
+    ],
+}
