@@ -50,9 +50,14 @@ async def write(
     *,
     at_ms: int | None = None,
     partition: int | None = None,
+    batch_bytes: int = 1,
 ) -> None:
-    """Write dead letters to a topic: from `at_ms` on, a millisecond apart, or else now."""
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
+    """Write dead letters to a topic: from `at_ms` on, a millisecond apart, or else now.
+
+    By default each is a batch of its own: the embedded Kafka says an end within the newest batch.
+    """
+    options = {"bootstrap_servers": bootstrap, "acks": "all", "max_batch_size": batch_bytes}
+    async with AIOKafkaProducer(**options) as producer:
         sent = [
             await producer.send(
                 topic,

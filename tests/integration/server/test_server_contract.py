@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from sensorpipe_schema.names import COMPACTED
+from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
+from sensorpipe_runtime.settings import Environment
+from sensorpipe_schema.names import COMPACTED, DEAD_COMPACTED, DEAD_READINGS
 from sensorpipe_schema.partial import encode
+from support.dead_letters import refused_message, refused_partial, write
 from support.server_parts import partial, summary
 from support.server_process import Server, answered
 from support.services import ROOT, running
@@ -31,10 +34,21 @@ async def server(tmp_path):
             for facility in ("hall_1", "hall_2"):
                 for message in windows(facility):
                     await producer.send_and_wait(COMPACTED, message, key=facility.encode())
+        await ensure_topics(
+            KafkaSettings.read(Environment({"SENSORPIPE_KAFKA_BOOTSTRAP": made.bootstrap})),
+            DEAD_READINGS,
+        )
+        refused = [refused_message("not_json", feed="zigbee"), refused_message("bad_val")]
+        await write(made.bootstrap, DEAD_READINGS, refused)
+        await write(made.bootstrap, DEAD_COMPACTED, [refused_partial("not_protobuf", b"\xff")])
         async with made.client() as client:
             path = "/api/integrity"
             await eventually(
                 lambda: answered(client, path, lambda a: a.json()["totals"]["count"] == 2 * 2 * 60)
+            )
+            letters = "/api/dead-letters"
+            await eventually(
+                lambda: answered(client, letters, lambda a: len(a.json()["data"]) == 3)
             )
         yield made
 

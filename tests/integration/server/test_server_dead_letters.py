@@ -126,6 +126,18 @@ async def test_the_newest_of_many_partitions_come_first_and_no_more_is_read_than
     assert (found["complete"], found["since"]) == (False, times[-1])
 
 
+async def test_letters_of_one_large_batch_are_all_found(source):
+    many = [refused_message("not_json", payload=b"%d" % n) for n in range(150)]
+    settings, name = source._settings, source.topics[0]
+    await write(settings.bootstrap, name, many, at_ms=WHEN, partition=0, batch_bytes=1_000_000)
+
+    async def are_there():
+        found = await asked(source, "?limit=200")
+        return [int(each["payload"]) for each in found["data"]] == list(range(149, -1, -1))
+
+    await eventually(are_there)
+
+
 async def test_filters_look_further_back(source):
     of_feed = refused_message("bad_time", feed="zigbee")
     await written(source, of_feed, refused_message("bad_time", feed="other"), partition=1)

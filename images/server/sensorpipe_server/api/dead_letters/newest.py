@@ -65,7 +65,7 @@ class Part:
     begin: int
     """The first offset that Kafka holds."""
     end: int
-    """The offset behind the last message when the search began."""
+    """The offset behind the last message."""
     low: int
     """The offset down to which it has been read; at first its end."""
     limit: int
@@ -100,6 +100,7 @@ class Step:
     """Whether records from `end` on count as well: they have been written meanwhile."""
     matches: int = 0
     records: int = 0
+    newest_offset: int = -1
     oldest_ms: int | None = None
 
     def take(self, record: Record, wanted: Wanted) -> None:
@@ -107,6 +108,7 @@ class Step:
         if record.offset >= self.end and not self.takes_newer:
             return
         self.records += 1
+        self.newest_offset = record.offset
         if self.oldest_ms is None:
             self.oldest_ms = record.timestamp
         self.oldest_ms = min(self.oldest_ms, record.timestamp)
@@ -149,6 +151,7 @@ class Newest:
             if step is None:
                 continue
             part.low, part.matches = step.start, part.matches + step.matches
+            part.end = max(part.end, step.newest_offset + 1)
             times = [each for each in (part.oldest_ms, step.oldest_ms) if each is not None]
             part.oldest_ms = min(times, default=0)
             self.records += step.records
