@@ -34,6 +34,7 @@ COMMANDS: Final = (
     "stats",
     "series",
     "tail",
+    "dead",
 )
 
 Row = tuple[str, ...]

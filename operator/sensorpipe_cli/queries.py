@@ -156,7 +156,36 @@ def tail(
     query.tail(server, _chosen(facilities or [], sensors, None, None))
 
 
-COMMANDS: Final[tuple[Callable[..., Any], ...]] = (facilities, get, stats, series, tail)
+def dead(
+    *,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Go on with what comes, until Ctrl-C.")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Only those with this reason.")
+    ] = None,
+    feed: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only those of this Feed.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=200, help="Largest number of dead letters.")
+    ] = 50,
+    url: Url = URL,
+    token_file: TokenFile = None,
+    ca_file: CaFile = None,
+    output: Form = "table",
+) -> None:
+    """Show refused messages, why, and what to do about them.
+
+    The newest come first, with --follow last. The other forms of output have the payload as well.
+    """
+    from sensorpipe_cli.commands import dead as command  # noqa: PLC0415  keeps --help fast
+
+    server = _server(url, output, token_file, ca_file)
+    command.dead(server, command.Wanted(reason, feed), limit, follow=follow)
+
+
+COMMANDS: Final[tuple[Callable[..., Any], ...]] = (facilities, get, stats, series, tail, dead)
 
 
 def _server(url: str, form: str, token_file: Path | None, ca_file: Path | None) -> "Server":

@@ -9,9 +9,13 @@
 from typing import TYPE_CHECKING
 
 from sensorpipe_client.answers import (
+    DeadLetter,
+    DeadLetters,
+    DeadLetterTopic,
     Facility,
     FacilityStats,
     Integrity,
+    KafkaPlace,
     SensorStats,
     SetAside,
     Source,
@@ -34,9 +38,13 @@ __all__ = [
     "Client",
     "ClientError",
     "ConnectionFailedError",
+    "DeadLetter",
+    "DeadLetterTopic",
+    "DeadLetters",
     "Facility",
     "FacilityStats",
     "Integrity",
+    "KafkaPlace",
     "Retries",
     "Row",
     "SensorStats",

@@ -1,5 +1,6 @@
 """The answers of the API. Fields that a newer server adds are ignored."""
 
+import base64
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -138,6 +139,68 @@ class Integrity(Struct, frozen=True):
         return not any(faults) and not any(each.lost or each.duplicates for each in self.data)
 
 
+class KafkaPlace(Struct, frozen=True):
+    """A message in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """A message that could not be used, and why."""
+
+    at: datetime
+    """When it became a dead letter."""
+    topic: str
+    """Where it came from: an MQTT topic; of a partial, a Kafka topic."""
+    reason: str
+    detail: str
+    """What exactly is wrong."""
+    what_to_do: str
+    """A hint by the reason."""
+    feed: str | None = None
+    """The Feed that took the message; None if none."""
+    payload: str
+    """Its first 2,048 bytes at most, as text or in base64; `payload_start` has the bytes."""
+    payload_encoding: str
+    """`utf-8`, or `base64` for what is not UTF-8."""
+    payload_bytes: int
+    """Its size; of a message that was too large, what was kept of it."""
+    kept_at: KafkaPlace
+    """Where Kafka keeps the dead letter; no other one is there."""
+    read_from: KafkaPlace | None = None
+    """Of a partial, where it was; None for other messages."""
+
+    @property
+    def payload_start(self) -> bytes:
+        """The first bytes of the payload; ValueError if a server sends what is no base64."""
+        if self.payload_encoding == "base64":
+            return base64.b64decode(self.payload, validate=True)
+        return self.payload.encode()
+
+
+class DeadLetterTopic(Struct, frozen=True):
+    """A topic of dead letters."""
+
+    topic: str
+    held: int | None = None
+    """Number of messages that Kafka holds; None if the server does not see the topic."""
+
+
+class DeadLetters(Struct, frozen=True):
+    """The newest dead letters, newest first, and how far back the server looked for them."""
+
+    data: list[DeadLetter]
+    complete: bool
+    """Whether Kafka holds no others that were asked for."""
+    since: datetime | None = None
+    """None is missing from this time on; None where all were looked at."""
+    looked_at: int = 0
+    """Number of messages that the server looked at."""
+    topics: list[DeadLetterTopic] = []
+
+
 class Problem(Struct, frozen=True):
     """The body of an error (RFC 9457)."""
 
@@ -195,6 +258,11 @@ def decode_stats(body: bytes) -> list[FacilityStats]:
 def decode_integrity(body: bytes) -> Integrity:
     """Return the integrity of an answer."""
     return msgspec.json.decode(body, type=Integrity)
+
+
+def decode_dead_letters(body: bytes) -> DeadLetters:
+    """Return the dead letters of an answer."""
+    return msgspec.json.decode(body, type=DeadLetters)
 
 
 def window_of(item: Mapping[str, Any]) -> Window:

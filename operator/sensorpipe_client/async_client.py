@@ -14,10 +14,12 @@ import httpx2
 
 from sensorpipe_client import requests
 from sensorpipe_client.answers import (
+    DeadLetters,
     Facility,
     FacilityStats,
     Integrity,
     Window,
+    decode_dead_letters,
     decode_facilities,
     decode_integrity,
     decode_stats,
@@ -96,6 +98,13 @@ class AsyncClient(AbstractAsyncContextManager["AsyncClient"]):
     async def integrity(self, facility: str | None = None) -> Integrity:
         """Return whether every reading of all facilities, or of one, was counted exactly once."""
         return await self._call(requests.integrity(facility), decode_integrity)
+
+    async def dead_letters(
+        self, *, limit: int = 50, reason: str | None = None, feed: str | None = None
+    ) -> DeadLetters:
+        """Return the newest dead letters, newest first, and how far back the server looked."""
+        request = requests.dead_letters(limit=limit, reason=reason, feed=feed)
+        return await self._call(request, decode_dead_letters)
 
     async def windows(
         self,

@@ -14,10 +14,12 @@ import httpx2
 
 from sensorpipe_client import requests
 from sensorpipe_client.answers import (
+    DeadLetters,
     Facility,
     FacilityStats,
     Integrity,
     Window,
+    decode_dead_letters,
     decode_facilities,
     decode_integrity,
     decode_stats,
@@ -98,6 +100,17 @@ class Client(AbstractContextManager["Client"]):
     def integrity(self, facility: str | None = None) -> Integrity:
         """Return whether every reading of all facilities, or of one, was counted exactly once."""
         return self._call(requests.integrity(facility), decode_integrity)
+
+    def dead_letters(
+        self, *, limit: int = 50, reason: str | None = None, feed: str | None = None
+    ) -> DeadLetters:
+        """Return the newest dead letters, newest first: at most `limit`, 200 at most.
+
+        `reason` and `feed` choose among them. The server reads them from Kafka, and only so far
+        back as it takes; `complete` says whether there are no others.
+        """
+        request = requests.dead_letters(limit=limit, reason=reason, feed=feed)
+        return self._call(request, decode_dead_letters)
 
     def windows(
         self,

@@ -82,6 +82,13 @@ def integrity(facility: str | None) -> Request:
     return Request("/api/integrity", {} if facility is None else {"facility": facility})
 
 
+def dead_letters(*, limit: int, reason: str | None, feed: str | None) -> Request:
+    """Return the request for dead letters."""
+    chosen = {"reason": reason, "feed": feed}
+    names = {key: value for key, value in chosen.items() if value is not None}
+    return Request("/api/dead-letters", {"limit": str(limit), **names})
+
+
 def live(facilities: Names, sensors: Names, last_id: str) -> Request:
     """Return the request for events, from the one after `last_id` on; "" means from now on."""
     headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}

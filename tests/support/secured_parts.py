@@ -37,8 +37,8 @@ COMPACTOR_ACLS: Acls = {
 }
 SERVER_ACLS: Acls = {
     ("topic", COMPACTED): ["Read", "DescribeConfigs"],
-    ("topic", DEAD_COMPACTED): ["Write"],
-    ("topic", DEAD_READINGS): ["Describe"],
+    ("topic", DEAD_COMPACTED): ["Read", "Write"],
+    ("topic", DEAD_READINGS): ["Read"],
     ("group", SERVER_GROUP): ["Read"],
 }
 """Read and Write imply Describe."""

@@ -55,35 +55,35 @@ class Chosen:
 
 def facilities(server: Server) -> None:
     """Print the facilities."""
-    with _client(server) as client:
+    with connected(server) as client:
         rows = (
             (each.name, " ".join(each.sensors), each.last_window.start, each.last_window.end)
             for each in client.facilities()
         )
-        _print(Printer(server.form, _FACILITY).lines(rows))
+        print_lines(Printer(server.form, _FACILITY).lines(rows))
 
 
 def get(server: Server, chosen: Chosen, limit: int) -> None:
     """Print the newest windows of a facility, one line for each sensor."""
     (name,) = chosen.facilities
-    with _client(server) as client:
+    with connected(server) as client:
         found = client.windows(name, since=chosen.since, until=chosen.until, sensors=chosen.sensors)
         windows = list(islice(found, limit))
         if not windows:
             _refuse_unknown(client, chosen.facilities)
         rows = (row for window in windows for row in _window_rows(window))
-        _print(Printer(server.form, _WINDOW).lines(rows))
+        print_lines(Printer(server.form, _WINDOW).lines(rows))
 
 
 def stats(server: Server, sensors: tuple[str, ...], chosen: Chosen) -> None:
     """Print statistics of sensors, one line for each facility and sensor."""
     name = next(iter(chosen.facilities), None)
-    with _client(server) as client:
+    with connected(server) as client:
         found = client.stats(*sensors, facility=name, since=chosen.since, until=chosen.until)
         if not found and name:
             _refuse_unknown(client, chosen.facilities)
         rows = (row for each in found for row in _stats_rows(each))
-        _print(Printer(server.form, _STATS).lines(rows))
+        print_lines(Printer(server.form, _STATS).lines(rows))
 
 
 def series(server: Server, chosen: Chosen, options: SeriesOptions) -> None:
@@ -94,7 +94,7 @@ def series(server: Server, chosen: Chosen, options: SeriesOptions) -> None:
         "until": chosen.until,
         **options,
     }
-    with _client(server) as client:
+    with connected(server) as client:
         if server.form != "table":
             _refuse_unknown(client, chosen.facilities)  # before a head is printed
             pieces = client.stream_series(chosen.facilities, form=server.form, **asked)
@@ -105,21 +105,21 @@ def series(server: Server, chosen: Chosen, options: SeriesOptions) -> None:
         found = client.series(chosen.facilities, **asked)
         if not found.rows:
             _refuse_unknown(client, chosen.facilities)
-        _print(Printer("table", found.columns).lines(_series_rows(found)))
+        print_lines(Printer("table", found.columns).lines(_series_rows(found)))
 
 
 def tail(server: Server, chosen: Chosen) -> None:
     """Print windows as they are stored, until Ctrl-C."""
-    with _client(server) as client:
+    with connected(server) as client:
         _refuse_unknown(client, chosen.facilities)
         printer = Printer(server.form, _WINDOW, _TAIL_WIDTHS)
-        _print(printer.head())
+        print_lines(printer.head())
         for window in client.live(chosen.facilities, sensors=chosen.sensors):
-            _print(map(printer.row, _window_rows(window)))
+            print_lines(map(printer.row, _window_rows(window)))
 
 
 @contextmanager
-def _client(server: Server) -> Iterator[Client]:
+def connected(server: Server) -> Iterator[Client]:
     """Yield a client; turn its errors into UnusableError, and Ctrl-C into its exit code."""
     try:
         token = server.token_file.read_text(encoding="utf-8").strip() if server.token_file else None
@@ -172,7 +172,7 @@ def _series_rows(found: Series) -> Iterator[Row]:
         yield [getattr(row, name) for name in found.columns]
 
 
-def _print(lines: Iterable[str]) -> None:
+def print_lines(lines: Iterable[str]) -> None:
     """Print lines at once, so that a pipe gets them as they come."""
     for line in lines:
         sys.stdout.write(f"{line}\n")

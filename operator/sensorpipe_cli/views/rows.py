@@ -18,6 +18,7 @@ Cell = datetime | str | float | bool | None
 Row = Sequence[Cell]
 
 _GAP: Final = "  "
+_LINE_END: Final = "\r\n"
 
 
 class Printer:
@@ -104,5 +105,6 @@ def raw_text(cell: Cell) -> str:
 
 def _csv_line(cells: Sequence[str]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="").writerow(cells)
-    return buffer.getvalue()
+    # what is in the terminator is quoted, so a line break in a cell stays in it
+    csv.writer(buffer, lineterminator=_LINE_END).writerow(cells)
+    return buffer.getvalue().removesuffix(_LINE_END)

@@ -1,13 +1,19 @@
 """Both clients against every endpoint of the real API, through the same tests."""
 
+import uuid
 from datetime import datetime
 
 import httpx2
 import pytest
-from sensorpipe_client import ApiError, Client, Retries
+from sensorpipe_client import ApiError, Client, KafkaPlace, Retries
+from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
+from sensorpipe_runtime.settings import Environment
+from sensorpipe_schema.names import COMPACTED
+from sensorpipe_server.api.dead_letters.tail import DeadLetterTail
 from sensorpipe_server.api.routes import application
 from sensorpipe_server.storage.documents import date
 from support.api_clients import KINDS, EitherClient, served
+from support.dead_letters import refused_message, refused_partial, write
 from support.server_parts import T0, one, store
 
 pytest_plugins = ["support.server_fixtures"]
@@ -17,10 +23,30 @@ END = date(T0 + 3_600_000).isoformat()
 
 
 @pytest.fixture
-async def url(db):
+async def kept(tansu):
+    """Two topics of dead letters, the first with two of them, the second with one."""
+    run = uuid.uuid4().hex
+    names = f"readings-{run}", f"partials-{run}"
+    bootstrap = f"127.0.0.1:{tansu.port}"
+    await ensure_topics(kafka_settings(tansu), *names)
+    native = refused_message("bad_val", payload=b'{"val": "1"}', detail="bad_val: no")
+    of_feed = refused_message("not_a_number", payload=b"\xff", feed="zigbee")
+    await write(bootstrap, names[0], [native, of_feed], at_ms=T0)
+    await write(bootstrap, names[1], [refused_partial("not_protobuf", b"\xff")], at_ms=T0 + 5)
+    return names
+
+
+def kafka_settings(kafka):
+    bootstrap = f"127.0.0.1:{kafka.port}"
+    return KafkaSettings.read(Environment({"SENSORPIPE_KAFKA_BOOTSTRAP": bootstrap}))
+
+
+@pytest.fixture
+async def url(db, kept, tansu):
     await store(db, *(one([(n, float(n))], window=n) for n in range(1, 46)))
     await store(db, one([(1, 5.0), (3, 7.0)], src="gone", facility="hall_2", sensor="humidity"))
-    async with served(application(db, page_limit=20)) as at:
+    letters = DeadLetterTail(kafka_settings(tansu), kept)
+    async with served(application(db, page_limit=20, dead_letters=letters)) as at:
         yield at
 
 
@@ -68,6 +94,28 @@ async def test_integrity(api):
     assert (await api.call("integrity", "facility_1")).totals.lost == 0
 
 
+async def test_dead_letters(api, kept):
+    found = await api.call("dead_letters")
+    assert [each.reason for each in found.data] == ["not_protobuf", "not_a_number", "bad_val"]
+    partial, of_feed, native = found.data
+    assert native.at == date(T0)
+    assert (native.topic, native.detail, native.feed) == ("sensor_readings/hall/t", "no", None)
+    assert native.what_to_do == "send val as a number without quotes"
+    assert (native.payload_start, native.payload_bytes) == (b'{"val": "1"}', 12)
+    assert (of_feed.feed, of_feed.payload_start) == ("zigbee", b"\xff")
+    assert partial.read_from == KafkaPlace(COMPACTED, 2, 41)
+    assert partial.kept_at.topic == kept[1]
+    assert (found.complete, found.since, found.looked_at) == (True, None, 3)
+    assert [(each.topic, each.held) for each in found.topics] == [(kept[0], 2), (kept[1], 1)]
+
+
+async def test_dead_letters_of_a_feed_or_a_reason(api):
+    (found,) = (await api.call("dead_letters", feed="zigbee")).data
+    assert found.feed == "zigbee"
+    assert (await api.call("dead_letters", reason="no_ts")).data == []
+    assert len((await api.call("dead_letters", limit=1)).data) == 1
+
+
 async def test_series(api):
     found = await api.call(
         "series", "facility_*", since=BEGIN, until=END, every="1m", fields=["avg", "count"]
@@ -100,6 +148,7 @@ async def test_a_series_in_pieces_is_that_in_rows(api, tmp_path):
         ("series", (), {"every": "7s"}, "Invalid every"),
         ("stream_series", (), {"form": "xlsx"}, "Invalid format"),
         ("integrity", ("a/b",), {}, "Invalid facility"),
+        ("dead_letters", (), {"limit": 0}, "Invalid limit"),
     ],
 )
 async def test_what_the_server_refuses_is_an_error_that_says_why(api, name, args, kwargs, detail):
@@ -127,8 +176,8 @@ async def test_each_operation_and_parameter_is_a_method_and_an_argument(url):
             "facility", "sensors", "every", "points", "fields", "complete", "format", *span
         },
         "/api/live": {"facility", "sensors"},
+        "/api/dead-letters": {"limit", "reason", "feed"},
     }  # fmt: skip
-    by_cursor_instead = {"offset", "limit"}
     async with httpx2.AsyncClient(base_url=url) as client:
         paths = (await client.get("/openapi.json")).json()["paths"]
     for path, operations in paths.items():
@@ -140,7 +189,9 @@ async def test_each_operation_and_parameter_is_a_method_and_an_argument(url):
             for each in operations["get"].get("parameters", [])
             if each["in"] != "header"
         }
-        assert of_query - by_cursor_instead == known[path], path
+        if "cursor" in of_query:
+            of_query -= {"offset", "limit"}  # of which the cursor takes the place
+        assert of_query == known[path], path
 
 
 def test_a_time_zone_is_not_guessed():

@@ -72,6 +72,24 @@ async def test_answers_of_other_programs_are_refused(kind, body):
             await EitherClient(kind, url, retries=QUICK).call("facilities")
 
 
+@pytest.mark.parametrize("body", [b"[]", b'{"data": [{}]}', b'{"data": [], "complete": "no"}'])
+async def test_answers_that_are_no_dead_letters_are_refused(kind, body):
+    async with scripted(answer(200, body)) as (_, url):
+        with pytest.raises(AnswerError, match=r"/api/dead-letters\?limit=50: not the answer"):
+            await EitherClient(kind, url, retries=QUICK).call("dead_letters")
+
+
+async def test_dead_letters_are_asked_for_again_while_kafka_is_away(kind):
+    good = answer(200, b'{"data": [], "complete": true, "colour": "of a newer server"}')
+    async with scripted(BUSY, good) as (script, url):
+        found = await EitherClient(kind, url, retries=QUICK).call(
+            "dead_letters", limit=7, reason="not_json", feed="z"
+        )
+    assert found.complete
+    asked = script.requests[1].split(b" ")[1]
+    assert asked == b"/api/dead-letters?limit=7&reason=not_json&feed=z"
+
+
 async def test_other_programs_have_no_live_windows(kind):
     async with scripted(GOOD) as (_, url):
         with pytest.raises(AnswerError, match="not a stream of events of a sensorpipe server"):
