@@ -111,7 +111,9 @@ def _mongod(
     data.mkdir(parents=True, exist_ok=True)
     argv = [str(program / "bin/mongod"), "--port", str(port)]
     argv += ["--bind_ip", "127.0.0.1", "--dbpath", str(data), "--nounixsocket", "--quiet"]
-    argv += ["--wiredTigerCacheSizeGB", "0.5", *more]
+    argv += ["--wiredTigerCacheSizeGB", "0.5"]
+    # not zlib: this version may send uninitialized memory in it (CVE-2025-14847)
+    argv += ["--networkMessageCompressors", "snappy,zstd", *more]
     log = (logs or folder) / "mongodb.log"
     return kind("mongodb", argv, log, environ=_with_libcurl(folder), port=port)
 

@@ -79,3 +79,11 @@ async def test_one_that_cannot_become_primary_ends_the_start(tmp_path: Path):
     finally:
         mongod.send(signal.SIGKILL)
         await mongod.wait()
+
+
+async def test_it_speaks_no_compression_in_which_it_may_send_what_is_not_asked_for(tmp_path: Path):
+    async with running(embedded.mongod(free_port(), tmp_path)) as mongod:
+        uri = f"mongodb://127.0.0.1:{mongod.port}"
+        async with AsyncMongoClient[dict[str, Any]](uri) as client:
+            answer = await client.admin.command("hello", compression=["zlib", "zstd"])
+    assert answer["compression"] == ["zstd"]
