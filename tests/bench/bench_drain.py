@@ -5,7 +5,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from itertools import chain
 from pathlib import Path
@@ -34,6 +34,19 @@ NAMED_FIRST = "aiomqtt 2.5, same window maths"
 TELEGRAF = "Telegraf 1.37.2, windows of the wall clock"
 
 
+class Load(NamedTuple):
+    """Messages that are queued, and what a program needs to take them."""
+
+    pattern: str
+    topics: list[str]
+    messages: Callable[[int, int], Iterator[tuple[int, bytes]]]
+    """Makes (index of topic, payload) from how many are counted and the Unix time in milliseconds
+    of the first; there may be more behind them."""
+    behind: int = 0
+    """How many of those behind count for the CPU time, but not for the rate."""
+    environ: Mapping[str, str] = {}
+
+
 class Contender(NamedTuple):
     """A program that works off the queue."""
 
@@ -52,6 +65,13 @@ CONTENDERS = {
     NAMED_FIRST: _python(str(HERE / "drain_with_aiomqtt.py"))._replace(share=0.1),
     TELEGRAF: Contender(bench_telegraf.command),
 }
+
+
+def _readings(count: int, start_ms: int) -> Iterator[tuple[int, bytes]]:
+    return chain(payloads(count, start_ms), closing(count, start_ms))
+
+
+NATIVE = Load("sensor_readings/#", TOPICS, _readings)
 
 _PUBACK = 4
 _BEGUN = 2000
@@ -90,12 +110,13 @@ async def run(folder: Path) -> list[Part]:
 
 
 async def drain(
-    command: list[str], count: int, broker: int, kafka: int, folder: Path
+    command: list[str], count: int, broker: int, kafka: int, folder: Path, *, load: Load = NATIVE
 ) -> tuple[float, float]:
-    """Return the seconds, and the CPU seconds, that a program takes for so many readings."""
+    """Return the seconds, and the CPU seconds, that a program takes for so many messages."""
     client_id = f"bench-{secrets.token_hex(4)}"
-    await asyncio.to_thread(_preload, broker, client_id, count)
+    await asyncio.to_thread(_preload, broker, client_id, count, load)
     environ = {
+        **load.environ,
         "SENSORPIPE_MQTT_URL": f"mqtt://127.0.0.1:{broker}",
         "SENSORPIPE_MQTT_CLIENT_ID": client_id,
         "SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka}",
@@ -105,7 +126,7 @@ async def drain(
     try:
         async with process(client_id, command, folder, environ) as child:
             try:
-                return await asyncio.to_thread(_watch, child.pid, broker, count)
+                return await asyncio.to_thread(_watch, child.pid, broker, count, load.behind)
             except psutil.NoSuchProcess as error:
                 await child.wait()
                 raise RuntimeError(child.exit_report()) from error
@@ -113,31 +134,36 @@ async def drain(
         bench_wire.remove_session(broker, client_id)
 
 
-def _preload(broker: int, client_id: str, count: int) -> None:
+def _preload(broker: int, client_id: str, count: int, load: Load) -> None:
     """Fill the broker's queue of a session that nobody is connected to."""
-    bench_wire.make_session(broker, client_id, "sensor_readings/#")
+    bench_wire.make_session(broker, client_id, load.pattern)
     publisher = bench_wire.RawClient(broker, "bench-preload", clean=True)
     start_ms = time.time_ns() // 1_000_000 - 120_000
-    readings = chain(payloads(count, start_ms), closing(count, start_ms))
-    publisher.publish(bench_wire.packets(TOPICS, readings, publisher.window))
+    messages = load.messages(count, start_ms)
+    publisher.publish(bench_wire.packets(load.topics, messages, publisher.window))
     publisher.close()
 
 
-def _watch(pid: int, broker: int, count: int) -> tuple[float, float]:
+def _watch(pid: int, broker: int, count: int, behind: int) -> tuple[float, float]:
     """Wait for the last PUBACK; return the wall and CPU seconds since the first message.
 
     They count from the last look before it: on a busy machine all of it can fall between two.
+    With messages `behind`, the CPU seconds are those until they are acknowledged as well, as a
+    share of `count`.
     """
     deadline = time.monotonic() + _DEADLINE
     before = time.perf_counter(), cpu_seconds(pid)
     begun: tuple[float, float] | None = None
+    wall = 0.0
     while time.monotonic() < deadline:
         now, cpu = time.perf_counter(), cpu_seconds(pid)
         for flow in flows(broker):
             if begun is None and flow.sent > _BEGUN:
                 begun = before
             if begun is not None and flow.received >= count * _PUBACK:
-                return now - begun[0], cpu - begun[1]
+                wall = wall or now - begun[0]
+                if flow.received >= (count + behind) * _PUBACK:
+                    return wall, (cpu - begun[1]) * count / (count + behind)
         before = now, cpu
         time.sleep(0.005)
-    raise TimeoutError(f"the readings were not acknowledged in {_DEADLINE:.0f} s")
+    raise TimeoutError(f"the messages were not acknowledged in {_DEADLINE:.0f} s")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import bench_api
 import bench_drain
+import bench_feeds
 import bench_generate
 import bench_latency
 import bench_live
@@ -24,6 +25,7 @@ from support.services import ROOT
 
 PARTS: dict[str, Callable[[Path], Awaitable[list[Part]]]] = {
     "compactor": bench_drain.run,
+    "feeds": bench_feeds.run,
     "store": bench_store.run,
     "generator": bench_generate.run,
     "latency": bench_latency.run,

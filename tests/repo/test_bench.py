@@ -5,7 +5,9 @@ import json
 import socket
 from itertools import chain
 
+import bench_devices
 import bench_drain
+import bench_feeds
 import bench_history
 import bench_telegraf
 import bench_wire
@@ -17,10 +19,14 @@ from bench_partials import WINDOW_MS
 from bench_result import Aim, Figure, Part
 from bench_tcp import flows
 from bench_workload import TOPICS, payloads
+from sensorpipe_compactor.feeds.folder import FeedFolder
+from sensorpipe_schema.feed.decoder import FeedDecoder
+from sensorpipe_schema.names import COMPACTED
 from sensorpipe_schema.partial import read
 from sensorpipe_schema.reading import decode
 from sensorpipe_server.storage.documents import document as stored_document
 from sensorpipe_server.storage.documents import unix_ms
+from support.partials import decode as decode_partial
 
 NOW = 1_800_000_000_000
 
@@ -46,6 +52,33 @@ def test_the_workload_numbers_its_readings_without_gaps():
         seqs.setdefault((topic, reading.src), []).append(reading.seq)
     assert len(seqs) == len(TOPICS)
     assert all(held == list(range(1, len(held) + 1)) for held in seqs.values())
+
+
+def test_messages_of_devices_have_the_size_they_are_measured_with():
+    sizes = [
+        {len(payload) for _, payload in kind.messages(2000, NOW)}
+        for kind in (bench_devices.ZIGBEE, bench_devices.LORA)
+    ]
+    assert sizes == [{136}, {509}]
+
+
+@pytest.mark.parametrize("name", bench_feeds.MAPPED)
+def test_each_message_of_a_device_gives_its_feed_readings_that_are_new(name: str):
+    kind = bench_feeds.MAPPED[name]
+    decode = FeedDecoder(kind.feed).decode
+    found = [decode(kind.topics[at], payload, NOW) for at, payload in kind.messages(1000, NOW)]
+    assert {len(one) for one in found} == {1}
+    assert {len(one[0].values) for one in found} == {bench_feeds.READINGS_IN[name]}
+    seqs = [(one[0].src, one[0].seq) for one in found]
+    assert seqs == [(None, 0)] * 1000 or len(set(seqs)) == 1000
+
+
+def test_the_shipped_feeds_are_in_use_beside_each_other(tmp_path):
+    folder = FeedFolder(bench_devices.write_shipped(tmp_path / "feeds"))
+    used = folder.read()
+    assert used is not None
+    assert len(used.feeds) == 14
+    assert not folder.problems
 
 
 def test_a_table_shows_medians_ratios_and_aims():
@@ -128,6 +161,33 @@ async def drained(name, mosquitto, kafka, folder):
 @pytest.mark.parametrize("name", [bench_drain.LIMIT, bench_drain.NAMED_FIRST])
 async def test_a_contender_drains_what_was_queued(name, mosquitto, kafka, tmp_path):
     assert await drained(name, mosquitto, kafka, tmp_path) > 0
+
+
+def readings_of_probes(value: bytes) -> int:
+    partial = decode_partial(value)
+    if not partial.facility.startswith("0000"):
+        return 0  # another test's, or a fence
+    return sum(summary.moments.count for summary in partial.sensors.values())
+
+
+async def test_the_compactor_drains_messages_of_devices(mosquitto, kafka, tmp_path):
+    kind = bench_devices.LORA_COUNTED
+    feeds = bench_devices.write_feed(tmp_path / "feeds", kind.feed)
+    load = bench_feeds.load(kind, 1000, {"SENSORPIPE_FEEDS": str(feeds)})
+    command = bench_drain.CONTENDERS[bench_drain.COMPACTOR].command()
+    ports = mosquitto.port, kafka.port
+    seconds, cpu = await bench_drain.drain(command, 1000, *ports, tmp_path, load=load)
+    assert seconds > 0
+    assert cpu >= 0
+    async with AIOKafkaConsumer(
+        COMPACTED, bootstrap_servers=f"127.0.0.1:{kafka.port}", auto_offset_reset="earliest"
+    ) as consumer:
+        count = 0
+        async with asyncio.timeout(30):
+            while count < 6000:  # three each, those behind included
+                record = await consumer.getone()
+                count += readings_of_probes(record.value)
+    assert count == 6000
 
 
 async def test_telegraf_counts_every_reading_that_was_queued(mosquitto, kafka, tmp_path):
