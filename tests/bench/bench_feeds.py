@@ -23,7 +23,7 @@ from support import services
 from support.services import running
 
 MESSAGES = int(os.environ.get("BENCH_MESSAGES", "300000"))
-ROUNDS: Final = 30
+ROUNDS: Final = 100
 """Rounds of what is measured within one process; the best one counts."""
 
 _BEHIND: Final = 65_536

@@ -1,6 +1,7 @@
 """Makes readings of the messages of one Feed."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -17,14 +18,17 @@ from sensorpipe_schema.feed.slots import (
     MISSING,
     NUMBER,
     TIME,
+    FastReader,
+    ItemsReader,
     NotAnArrayError,
     Values,
+    fast_items_reader,
     fast_reader,
     pick,
     read_slowly,
 )
-from sensorpipe_schema.feed.spec import FORMATS, Counter, rules_of
-from sensorpipe_schema.feed.times import HALF_MICROSECOND, BadTimeError, to_ms
+from sensorpipe_schema.feed.spec import FORMATS, Counter, Time, rules_of
+from sensorpipe_schema.feed.times import EPOCH, BadTimeError, to_ms
 from sensorpipe_schema.feed.values import LIMIT, Converter, RefusedMessageError, short_src, text_of
 from sensorpipe_schema.reading import MAX_SEQ
 
@@ -33,6 +37,8 @@ MAX_PAYLOAD: Final = 64 * 1024
 
 MAX_ITEMS: Final = 1_000
 """Largest number of items of an array, or lines, in one message."""
+
+_NEEDS_SLOW_WAY: Final = (msgspec.DecodeError, ValueError, RecursionError)
 
 
 class Readings(msgspec.Struct, gc=False):
@@ -82,9 +88,16 @@ class FeedDecoder:
             wanted += [(pointer, ANY) for pointer in (counter.seq, *counter.src)]
         self._names_at = len(wanted)
         wanted += [(pointer, ANY) for pointer in self._names.pointers]
+        if spec.numbers is not None:
+            wanted.append((spec.numbers.at, ANY))
         self._wanted = [pointer for pointer, _ in wanted]
-        is_json = spec.payload == "json" and self._numbers is None
-        self._read_fast = fast_reader(wanted, spec.each) if is_json else None
+        self._read_items: ItemsReader | None = None
+        self._fast: FastReader | None = None
+        if spec.payload == "json":
+            if spec.each is None:
+                self._fast = fast_reader(wanted)
+            else:
+                self._read_items = fast_items_reader(wanted, spec.each)
 
     def decode(self, topic: str, payload: bytes, now_ms: int) -> list[Readings]:
         """Return the readings of a message that arrived at `now_ms` (Unix milliseconds).
@@ -101,19 +114,24 @@ class FeedDecoder:
             (sensor,) = route.sensors or ("",)
             return [Readings(route.facility or "", now_ms, None, 0, [(sensor, number)])]
         try:
-            if self._read_fast is None or len(payload) > MAX_PAYLOAD:
-                found = self._read_slowly(payload)
-            else:
+            if self._fast is not None and len(payload) <= MAX_PAYLOAD:
+                decode, get = self._fast
                 try:
-                    found = self._read_fast(payload)
-                except (msgspec.DecodeError, ValueError, RecursionError):
-                    found = self._read_slowly(payload)
-            if len(found) == 1:
-                readings = self._readings(found[0], route, now_ms)
-                return [] if readings is None else [readings]
-            return self._several(found, route, now_ms)
+                    values = get(decode(payload))
+                except _NEEDS_SLOW_WAY:
+                    pass
+                else:
+                    readings = self._readings(values, route, now_ms)
+                    return [] if readings is None else [readings]
+            return self._several(self._items(payload), route, now_ms)
         except RefusedMessageError as error:
             raise error.in_feed(self.feed.name) from None
+
+    def _items(self, payload: bytes) -> list[Values]:
+        if self._read_items is not None and len(payload) <= MAX_PAYLOAD:
+            with suppress(*_NEEDS_SLOW_WAY):
+                return self._read_items(payload)
+        return self._read_slowly(payload)
 
     def _several(self, found: list[Values], route: Route, now_ms: int) -> list[Readings]:
         if len(found) > MAX_ITEMS:
@@ -130,9 +148,7 @@ class FeedDecoder:
                 case "number":
                     return [self._bare(payload)]
                 case "influx":
-                    return [self._of(item) for item in parse_lines(payload)]
-                case _ if self._numbers is not None:
-                    return [self._of(item) for item in read_slowly(payload, [()], spec.each)]
+                    return [pick(item, self._wanted) for item in parse_lines(payload)]
                 case _:
                     return read_slowly(payload, self._wanted, spec.each)
         except BadLineError as error:
@@ -149,29 +165,32 @@ class FeedDecoder:
         except UnicodeDecodeError as error:
             raise RefusedMessageError("not_a_number", f"the payload: {error}") from error
 
-    def _of(self, item: Any) -> Values:
-        """Return the wanted values of a decoded object, and the object itself for `numbers`."""
-        if self._numbers is None:
-            return pick(item, self._wanted)
-        (whole,) = item if isinstance(item, tuple) else (item,)
-        return (*pick(whole, self._wanted), whole)
-
     def _readings(self, values: Values, route: Route, now_ms: int) -> Readings | None:
         """Return the readings of one object; None if it has none of the named values."""
         sensors = route.sensors
         if sensors is None:
             found = self._named(values, route)
-        else:  # most often, all of them are numbers
-            pairs = zip(sensors, values, strict=False)
-            found = [(name, n) for name, n in pairs if type(n) is float and -LIMIT <= n <= LIMIT]
-            if len(found) < len(sensors) or not self._is_plain:
+        elif self._is_plain:  # most often, all of them are numbers
+            pairs = zip(sensors, values)  # noqa: B905  `strict` costs as much as a value
+            found = [pair for pair in pairs if type(pair[1]) is float]
+            if len(found) < len(sensors):
                 found = self._found(values, sensors)
+        else:
+            found = self._found(values, sensors)
         if not found:
             return None
         facility = route.facility
         if facility is None:
             facility = self._names.facility(route, values[self._names_at :])
-        ts = now_ms if self._time is None else self._ts(values[self._time_at])
+        if self._time is None:
+            ts = now_ms
+        else:
+            value = values[self._time_at]
+            if type(value) is datetime and value.tzinfo is not None and self._may_be_text:
+                since = value - EPOCH  # as `to_ms` does, without a call
+                ts = (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
+            else:
+                ts = self._ts(self._time, value)
         if self._counter is not None:
             src, seq = self._identity(self._counter, values)
             return Readings(facility, ts, src, seq, found)
@@ -180,12 +199,15 @@ class FeedDecoder:
         return Readings(facility, ts, None, 0, found)
 
     def _found(self, values: Values, sensors: Iterable[str]) -> list[tuple[str, float]]:
+        """Return sensors and numbers; floats among the values are finite."""
         found = []
         for value, sensor, converter in zip(values, sensors, self._converters, strict=False):
-            if value is not MISSING and value is not None:
-                number = converter.number(value)
-                if number is not None:
-                    found.append((sensor, number))
+            if value is MISSING or value is None:
+                continue
+            if type(value) is float and converter.is_plain:
+                found.append((sensor, value))
+            elif (number := converter.number(value)) is not None:
+                found.append((sensor, number))
         return found
 
     def _named(self, values: Values, route: Route) -> list[tuple[str, float]]:
@@ -197,11 +219,7 @@ class FeedDecoder:
         named = values[self._names_at :]
         return [(self._names.sensor(int(at[1:]), route, named), value) for at, value in found]
 
-    def _ts(self, value: Any) -> int:
-        if type(value) is datetime and value.tzinfo is not None and self._may_be_text:
-            return int(value.timestamp() * 1000 + HALF_MICROSECOND)  # as `to_ms`, without a call
-        time = self._time
-        assert time is not None  # noqa: S101  asked for only then
+    def _ts(self, time: Time, value: Any) -> int:
         at = write_pointer(time.at)
         if value is MISSING or value is None:
             raise RefusedMessageError("no_time", f"{at} is missing")
@@ -213,6 +231,11 @@ class FeedDecoder:
     def _identity(self, counter: Counter, values: Values) -> tuple[str | None, int]:
         """Return source and number; none where the message lacks a part of them."""
         seq, *names = values[self._counter_at : self._names_at]
+        if type(seq) is int and 0 <= seq < MAX_SEQ and "" not in names:
+            try:
+                return short_src("/".join(names)), seq + 1
+            except TypeError:
+                pass  # not all of them are texts, as they are most often
         texts = [name if type(name) is str else text_of(name) for name in names]
         if seq is MISSING or seq is None or MISSING in names or None in names or "" in texts:
             return None, 0

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from sensorpipe_schema.feed.values import LIMIT
+
 _BOOLEANS: Final = {
     **dict.fromkeys(("t", "T", "true", "True", "TRUE"), True),
     **dict.fromkeys(("f", "F", "false", "False", "FALSE"), False),
@@ -68,10 +70,14 @@ def _split(text: str, sign: str) -> list[str]:
 
 
 def _pair(text: str) -> tuple[str, str]:
-    key, *rest = _split(text, "=")
-    if not key or not rest or not rest[0]:
+    if "\\" in text or '"' in text:
+        key, *rest = _split(text, "=")
+        value = "=".join(rest)
+    else:
+        key, _, value = text.partition("=")
+    if not key or not value or value[0] == "=":
         raise BadLineError(f"{text[:60]!r} is not key=value")
-    return _plain(key), "=".join(rest)
+    return _plain(key), value
 
 
 def _plain(text: str) -> str:
@@ -81,8 +87,8 @@ def _plain(text: str) -> str:
 def _field(text: str) -> Any:
     if text[0] == '"':
         return text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
-    if _number(text):
-        return float(text)
+    if _number(text) and -LIMIT <= (number := float(text)) <= LIMIT:
+        return number
     if whole := _integer(text):
         return int(whole[1])
     if text in _BOOLEANS:

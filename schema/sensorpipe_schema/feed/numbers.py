@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sensorpipe_schema.feed.names import Names
 from sensorpipe_schema.feed.pointer import Pointer
-from sensorpipe_schema.feed.slots import MISSING, find
+from sensorpipe_schema.feed.slots import MISSING
 from sensorpipe_schema.feed.spec import Counter, FeedSpec
 from sensorpipe_schema.feed.values import LIMIT, RefusedMessageError, not_a_number
 
@@ -25,14 +25,35 @@ class NumbersReader:
         if isinstance(spec.identity, Counter):
             used += [*spec.identity.src, spec.identity.seq]
         self._used = frozenset(used)
+        self._known: dict[str, str] = {}
+        """Names by key, of numbers that are not nested; at most as many as a Feed may name."""
 
-    def read(self, item: Any) -> list[tuple[str, float]]:
-        """Return sensors and values; raise RefusedMessageError if they are too many."""
+    def read(self, whole: Any) -> list[tuple[str, float]]:
+        """Return sensors and values of what their path leads to.
+
+        Raises RefusedMessageError if they are too many.
+        """
         found: dict[str, float] = {}
-        for pointer, value in _walk(find(item, self._at), self._at):
+        if type(whole) is dict:
+            for key, value in whole.items():
+                name = self._known.get(key)
+                if type(value) is float and name is not None and name not in found:
+                    found[name] = value  # finite, as all that JSON has
+                else:
+                    self._add(found, value, (*self._at, key))
+        else:
+            self._add(found, whole, self._at)
+        if len(found) > MAX_PER_MESSAGE:
+            detail = f"more than {MAX_PER_MESSAGE} in one message"
+            raise RefusedMessageError("too_many_sensors", detail)
+        return list(found.items())
+
+    def _add(self, found: dict[str, float], whole: Any, at: Pointer) -> None:
+        for pointer, value in _walk(whole, at):
             if pointer in self._used:
                 continue
-            name = self._names.bounded("_".join(pointer[len(self._at) :]) or "value")
+            keys = pointer[len(self._at) :]
+            name = self._names.bounded("_".join(keys) or "value")
             if name in self._excluded:
                 continue
             if name in found:
@@ -40,10 +61,8 @@ class NumbersReader:
             if not -LIMIT <= value <= LIMIT:
                 raise not_a_number(value, pointer)
             found[name] = float(value)
-            if len(found) > MAX_PER_MESSAGE:
-                detail = f"more than {MAX_PER_MESSAGE} in one message"
-                raise RefusedMessageError("too_many_sensors", detail)
-        return list(found.items())
+            if len(keys) == 1:
+                self._known[keys[0]] = name
 
 
 def _walk(value: Any, at: Pointer) -> Iterator[tuple[Pointer, float]]:

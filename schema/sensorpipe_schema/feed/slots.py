@@ -9,11 +9,12 @@ import types
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from sensorpipe_schema.feed.pointer import Pointer
+from sensorpipe_schema.feed.values import LIMIT
 
 MISSING: Final[Any] = msgspec.UNSET
 """What a path that leads nowhere finds."""
@@ -21,12 +22,16 @@ MISSING: Final[Any] = msgspec.UNSET
 Values = tuple[Any, ...]
 """What the paths lead to, in their order: a value, or MISSING."""
 
-NUMBER: Final = float | bool | None | msgspec.UnsetType
+_FINITE: Final = Annotated[float, msgspec.Meta(ge=-LIMIT, le=LIMIT)]
+NUMBER: Final = _FINITE | bool | None | msgspec.UnsetType
 TIME: Final = datetime | float | None | msgspec.UnsetType
 ANY: Final = Any
 """Types of values."""
 
-Reader = Callable[[bytes], list[Values]]
+FastReader = tuple[Callable[[bytes], Any], Callable[[Any], Values]]
+"""Decodes a payload, and gets the values of what it decodes: two calls, as one more costs."""
+
+ItemsReader = Callable[[bytes], list[Values]]
 
 decode_any: Final = msgspec.json.Decoder().decode
 
@@ -34,31 +39,29 @@ _Tree = dict[str, Any]
 """Keys to trees or, at the end of a path, types."""
 
 
-def fast_reader(wanted: Sequence[tuple[Pointer, Any]], each: Pointer | None) -> Reader | None:
+def fast_reader(wanted: Sequence[tuple[Pointer, Any]]) -> FastReader | None:
     """Return a reader of the paths with their types; None if the paths are not of the fast kind.
 
-    The reader raises msgspec.DecodeError, ValueError or RecursionError for a payload that needs
-    the slow way, or is not JSON.
+    Decoding raises msgspec.DecodeError, ValueError or RecursionError for a payload that needs the
+    slow way, or is not JSON. Every float that it finds is finite.
     """
-    tree: _Tree = {}
-    dotted = [_plant(tree, pointer, kind) for pointer, kind in wanted]
-    if None in dotted or not wanted:
+    planted = _planted(wanted)
+    if planted is None:
         return None
-    if each is not None and any(key.isdigit() for key in each):
+    item, get = planted
+    return msgspec.json.Decoder(item, strict=False).decode, get
+
+
+def fast_items_reader(wanted: Sequence[tuple[Pointer, Any]], each: Pointer) -> ItemsReader | None:
+    """Return what `fast_reader` does, for the items of an array at `each`."""
+    planted = _planted(wanted)
+    if planted is None or any(key.isdigit() for key in each):
         return None
+    item, get = planted
     try:
-        item = _struct(tree)
-        decode, items = _decoder(item, each)
+        decode, items = _array_decoder(item, each)
     except ValueError:  # a key that msgspec does not take
         return None
-    names = [name for name in dotted if name is not None]
-    if len(names) == 1:
-        (only,) = names
-        one = attrgetter(only)
-        return lambda payload: [(one(found),) for found in items(decode(payload))]
-    get = attrgetter(*names)
-    if each is None:
-        return lambda payload: [get(decode(payload))]
     return lambda payload: [get(found) for found in items(decode(payload))]
 
 
@@ -98,6 +101,23 @@ class NotAnArrayError(ValueError):
     """What `each` leads to is not an array."""
 
 
+def _planted(
+    wanted: Sequence[tuple[Pointer, Any]],
+) -> tuple[type[msgspec.Struct], Callable[[Any], Values]] | None:
+    """Return a type that has just the paths, and what gets their values from it."""
+    tree: _Tree = {}
+    dotted = [_plant(tree, pointer, kind) for pointer, kind in wanted]
+    names = [name for name in dotted if name is not None]
+    if len(names) < len(dotted) or not names:
+        return None
+    try:
+        item = _struct(tree)
+    except ValueError:  # a key that msgspec does not take
+        return None
+    get = attrgetter(*names)
+    return item, (lambda found: (get(found),)) if len(names) == 1 else get
+
+
 def _plant(tree: _Tree, pointer: Pointer, kind: Any) -> str | None:
     """Add a path to the tree; return its dotted attribute, or None if it does not fit."""
     if not pointer or any(key.isdigit() for key in pointer):
@@ -134,10 +154,8 @@ def _struct(tree: _Tree) -> type[msgspec.Struct]:
     return msgspec.defstruct("Payload", fields, frozen=True, gc=False, rename=keys)
 
 
-def _decoder(item: type[msgspec.Struct], each: Pointer | None) -> tuple[Any, Any]:
+def _array_decoder(item: type[msgspec.Struct], each: Pointer) -> tuple[Any, Any]:
     """Return the decoder of a payload, and what finds the items in what it decodes."""
-    if each is None:
-        return msgspec.json.Decoder(item, strict=False).decode, lambda found: (found,)
     items: Any = types.GenericAlias(list, (item,))
     if not each:
         return msgspec.json.Decoder(items, strict=False).decode, lambda found: found

@@ -1,6 +1,6 @@
 """Times of devices, as Unix milliseconds."""
 
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +12,9 @@ MAX_TIME_MS: Final = 253_402_300_800_000
 
 _WANTED: Final = {"auto": "a Unix time or RFC 3339", "rfc3339": "RFC 3339"}
 
-HALF_MICROSECOND: Final = 0.0005
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_HALF_MICROSECOND: Final = 0.0005
 """In milliseconds: more than a float's error, less than a time's smallest step."""
 
 _HIGHEST: Final = 1e21
@@ -37,7 +39,8 @@ def to_ms(value: Any, form: str, zone: tzinfo | None) -> int:
             if zone is None:
                 raise BadTimeError("has no time zone: give spec.timezone")
             value = value.replace(tzinfo=zone)
-        return int(value.timestamp() * 1000 + HALF_MICROSECOND)
+        since: timedelta = value - EPOCH
+        return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
     if isinstance(value, int | float) and not isinstance(value, bool) and form != "rfc3339":
         return _of_number(value, form)
     wanted = _WANTED.get(form, f"a number ({form})")
@@ -49,7 +52,7 @@ def _of_number(value: float, form: str) -> int:
     if abs(value) < _HIGHEST:  # nor is NaN, nor an int that no float can be
         unit = unit or next(unit for below, unit in _MAGNITUDES if abs(value) < below)
         if abs(value * unit) < MAX_TIME_MS:
-            return int(value * unit + HALF_MICROSECOND)
+            return int(value * unit + _HALF_MICROSECOND)
     raise BadTimeError(f"{value!r:.60} is no time")
 
 

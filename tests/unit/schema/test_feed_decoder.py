@@ -241,3 +241,25 @@ def outcome(payload: str, spec: dict[str, Any]) -> object:
 def test_the_fast_way_and_the_slow_way_find_the_same(value: Any) -> None:
     payload = json.dumps(value)
     assert outcome(payload, FAST) == outcome(payload, SLOW)
+
+
+NUMBERS: dict[str, Any] = {
+    "numbers": {"at": "/a", "except": ["t"]},
+    "time": {"at": "/b"},
+    "identity": {"src": ["/t"], "seq": "/b"},
+}
+
+
+@given(JSON, JSON)
+def test_numbers_are_the_same_either_way_and_again(below: Any, at: Any) -> None:
+    payload = json.dumps({"a": below, "b": at, "t": "x"}).encode()
+    fast, slow = FeedDecoder(feed(**NUMBERS)), FeedDecoder(feed(**NUMBERS))
+    assert fast._fast is not None
+    slow._fast = None
+    outcomes: list[object] = []
+    for decoder in (fast, slow, fast):
+        try:
+            outcomes.append(decoder.decode("d/x", payload, NOW))
+        except RefusedMessageError as error:
+            outcomes.append(error.reason)
+    assert outcomes[0] == outcomes[1] == outcomes[2]

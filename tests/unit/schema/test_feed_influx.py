@@ -37,6 +37,7 @@ def test_escapes_comments_and_several_lines() -> None:
     [
         *("cpu", "cpu x", "cpu x=", "cpu =1", "cpu x=1 now", "cpu x=1 5 6", 'cpu x="a', "cpu x=a"),
         *("cpu,host x=1", "cpu x=1,", "cpu x=1i2", "cpu x=nan", "cpu x=0x1"),
+        *("cpu x=1e999", "cpu x=-1e999", "cpu x==1"),
     ],
 )
 def test_other_lines_are_refused(line: str) -> None:
