@@ -11,6 +11,7 @@ from playwright.async_api import Page, async_playwright
 from sensorpipe_server.api.http import server
 from sensorpipe_server.api.routes import application
 from sensorpipe_server.storage.mongodb.database import Database
+from support.dead_letters import Kept
 
 _TELL_VIOLATIONS: Final = """\
 document.addEventListener("securitypolicyviolation", (event) =>
@@ -23,6 +24,8 @@ class Site:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self.kept = Kept()
+        """The dead letters that the server finds."""
         self._listener = server.listen("127.0.0.1", 0)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/"
@@ -34,7 +37,10 @@ class Site:
         if self._serving is not None:
             self._listener = server.listen("127.0.0.1", self.port)
         self._stop = asyncio.Event()
-        app = application(self._db, page_limit=20)  # a stopped one refuses streams
+        kept = self.kept
+        app = application(  # a stopped one refuses streams
+            self._db, page_limit=20, set_aside=kept.counts, dead_letters=kept
+        )
         serving = server.serve(app, self._listener, self._stop)
         self._serving = asyncio.create_task(serving, name="serve the page")
 

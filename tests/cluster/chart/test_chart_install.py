@@ -132,6 +132,8 @@ def test_a_user_of_kafka_may_do_its_part_and_no_more(client: Release):
         f"group=another:{server}:{COMPACTED}": "GroupAuthorizationFailedError",
         f"write:{compactor}:{DEAD_COMPACTED}": "TopicAuthorizationFailedError",
         f"read:{compactor}:{DEAD_READINGS}": "TopicAuthorizationFailedError",
+        f"read:{server}:{DEAD_READINGS}": "read",
+        f"read:{server}:{DEAD_COMPACTED}": "read",
         f"write:{server}:{DEAD_READINGS}": "TopicAuthorizationFailedError",
         f"create:{server}:another": "AuthorizationFailedError",
         f"create:{compactor}:another": "AuthorizationFailedError",

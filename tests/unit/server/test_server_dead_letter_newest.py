@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 from sensorpipe_server.api.dead_letters.newest import FIRST_STEP, Bounds, Newest, Part, Wanted
-from support.dead_letters import Raw, refused_message
+from support.dead_letters import Raw, refused_message, searched
 
 REASONS = ("not_json", "bad_ts")
 Log = list[Raw]
@@ -22,19 +22,11 @@ def log_of(partition: int, letters: Sequence[tuple[int, str]], size: int = 10) -
 
 
 def search(logs: Sequence[Log], wanted: Wanted, bounds: Bounds | None = None) -> Newest:
-    """Search partitions as `tail` does, without Kafka."""
+    """Search partitions as `tail` does."""
     parts = [
         Part("dead", number, 0, len(log), len(log), wanted.limit) for number, log in enumerate(logs)
     ]
-    newest = Newest(wanted, parts, bounds or Bounds())
-    while steps := newest.next_steps():
-        for part in steps:
-            assert part.step is not None
-            for record in logs[part.partition][part.step.start : part.step.end]:
-                newest.bytes += len(record.value or b"")
-                part.step.take(record, wanted)
-        newest.finish(steps)
-    return newest
+    return searched(Newest(wanted, parts, bounds or Bounds()), logs)
 
 
 def places(newest: Newest) -> list[tuple[int, int]]:

@@ -43,8 +43,11 @@ function figures({ totals, set_aside: aside }) {
 export class Integrity {
   #stopped = new AbortController();
   #now = () => {};
+  #tell;
 
-  constructor() {
+  /** `tell` is called with what is set aside of each answer. */
+  constructor(tell) {
+    this.#tell = tell;
     find("check").addEventListener("click", () => this.#now());
   }
 
@@ -76,6 +79,15 @@ export class Integrity {
     }
   }
 
+  /** Look where there is no facility yet: perhaps nothing but dead letters comes in. */
+  async look(signal) {
+    try {
+      this.#tell((await (await request(address("api/integrity"), { signal })).json()).set_aside);
+    } catch {
+      // the list of facilities, which is read as often, says what is wrong
+    }
+  }
+
   #clear(facility) {
     find("integrity").dataset.facility = facility;
     find("verdict").dataset.verdict = "none";
@@ -86,6 +98,7 @@ export class Integrity {
 
   #show(answer) {
     const [kind, text] = verdict(answer);
+    this.#tell(answer.set_aside);
     find("verdict").dataset.verdict = kind;
     say(find("verdict"), text);
     say(find("checked"), `Checked at ${timeText(Date.now())}`);

@@ -1,14 +1,15 @@
 /** The page: which facility and range are shown, as its address says. */
 
+import { DeadLetters } from "./dead.js";
 import { find, say } from "./dom.js";
 import { Facilities } from "./facilities.js";
 import { spaced } from "./format.js";
 import { Integrity } from "./integrity.js";
 import { copyButton, showOperations } from "./operations.js";
 import { pause } from "./request.js";
+import { fromAddress, link } from "./state.js";
 import { View } from "./view.js";
 
-const RANGES = ["15m", "1h", "6h", "24h", "7d", "30d"];
 const LEAST_MS = 30_000; // of a zoom
 const TICK_MS = 1_000;
 const TICKS = 5; // of so many one reads the facilities and moves the plots
@@ -18,23 +19,8 @@ let running = new AbortController();
 let state = fromAddress();
 
 const facilities = new Facilities((facility) => link({ ...state, facility }), choose);
-const integrity = new Integrity();
-
-function fromAddress() {
-  const query = new URLSearchParams(location.search);
-  const [range, from, to] = ["range", "from", "to"].map((name) => query.get(name));
-  const zoom = [from, to].map((time) => Date.parse(time));
-  return {
-    facility: query.get("facility") ?? "",
-    range: RANGES.includes(range) ? range : "1h",
-    zoom: zoom[0] < zoom[1] ? zoom : null,
-  };
-}
-
-function link({ facility, range, zoom }) {
-  const [from, to] = (zoom ?? []).map((ms) => new Date(ms).toISOString());
-  return `?${new URLSearchParams({ facility, range, ...(zoom && { from, to }) })}`;
-}
+const dead = new DeadLetters();
+const integrity = new Integrity((aside) => dead.know(aside));
 
 function choose(facility) {
   go({ ...state, facility });
@@ -63,6 +49,7 @@ function show() {
   document.title = facility ? `${facility} - sensorpipe` : "sensorpipe";
   find("main").hidden = !facility;
   find("welcome").hidden = Boolean(facility);
+  dead.place(facility);
   say(find("name"), facility);
   say(find("chosen"), facility || "none chosen");
   find(`range-${range}`).checked = !state.zoom;
@@ -100,7 +87,10 @@ async function readFacilities(signal) {
   }
   if (view) return know();
   const [first] = facilities.names;
-  if (!state.facility && !first) return status("waiting");
+  if (!state.facility && !first) {
+    status("waiting");
+    return integrity.look(signal);
+  }
   if (!state.facility) {
     state = { ...state, facility: first };
     history.replaceState(null, "", link(state));
