@@ -126,6 +126,9 @@ class FeedDecoder:
             return self._several(self._items(payload), route, now_ms)
         except RefusedMessageError as error:
             raise error.in_feed(self.feed.name) from None
+        except RecursionError:  # decoding needs a few frames less than what follows
+            refused = RefusedMessageError("not_json", "nested too deeply")
+            raise refused.in_feed(self.feed.name) from None
 
     def _items(self, payload: bytes) -> list[Values]:
         if self._read_items is not None and len(payload) <= MAX_PAYLOAD:

@@ -78,9 +78,10 @@ def to_number(value: Any, at: Pointer) -> float | None:
 
 def not_a_number(value: object, at: Pointer) -> RefusedMessageError:
     """Return the error for a value that is not a finite number."""
-    kind = f"{value!r:.60}"
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list):  # not shown: it may be large, and deep
         kind = "an object" if isinstance(value, dict) else "an array"
+    else:
+        kind = f"{value!r:.60}"
     return RefusedMessageError("not_a_number", f"{write_pointer(at) or 'the payload'}: {kind}")
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from sensorpipe_schema.feed.decoder import FeedDecoder
+from sensorpipe_schema.feed.slots import decode_any
 from sensorpipe_schema.feed.values import RefusedMessageError
 from sensorpipe_schema.names import is_name
 from support.feeds import NOW, feed
@@ -79,3 +80,32 @@ def test_nothing_else_comes_of_it(decoder: FeedDecoder, payload: bytes, topic: s
             assert is_name(sensor)
             assert type(value) is float
             assert math.isfinite(value)
+
+
+def nested(key: str, depth: int, opening: str, closing: str) -> bytes:
+    """Return a payload with a deep value."""
+    others = {"a": str(NOW), "b": '"b"', "t": "1"}
+    others[key] = opening * depth + "1" + closing * depth
+    return f'{{"a": {others["a"]}, "b": {others["b"]}, "t": {others["t"]}}}'.encode()
+
+
+@pytest.mark.parametrize("decoder", DECODERS, ids=[str(spec)[:60] for spec in SPECS])
+@pytest.mark.parametrize("key", ["a", "b", "t"])
+@pytest.mark.parametrize("pair", [("[", "]"), ('{"t":', "}")], ids=["arrays", "objects"])
+def test_nor_does_any_depth_of_nesting_end_the_program(
+    decoder: FeedDecoder, key: str, pair: tuple[str, str]
+) -> None:
+    """What can just be decoded may be too deep for what is done with it then."""
+    low, deepest = 0, 60_000
+    while low + 1 < deepest:
+        middle = (low + deepest) // 2
+        try:
+            decode_any(nested(key, middle, *pair))
+            low = middle
+        except RecursionError:
+            deepest = middle
+    for depth in [*range(deepest - 20, deepest + 2), 2 * deepest // 3]:
+        try:
+            decoder.decode("d/x", nested(key, depth, *pair), NOW)
+        except RefusedMessageError as error:
+            assert "Feed test: " in error.detail  # noqa: PT017  either outcome is right
