@@ -14,6 +14,7 @@ _DAY_MS: Final = 24 * 3600 * 1000
 _SHOWN: Final = 40
 
 _not_in_names: Final = re.compile(r"[^a-z0-9_-]", re.ASCII)
+_first_of_name = re.compile(r"[a-z0-9]", re.ASCII).search
 
 
 def time_mistake(ts: int, now_ms: int) -> str | None:
@@ -42,7 +43,12 @@ def as_name(text: str) -> str:
 
     A name begins and ends with a letter or digit; empty if none is left.
     """
-    return _not_in_names.sub("_", text.lower()).strip("_-")[:MAX_NAME].rstrip("_-")
+    text = text.lower()
+    first = _first_of_name(text)
+    if first is None:
+        return ""
+    start = first.start()  # all else of a long text is left alone
+    return _not_in_names.sub("_", text[start : start + MAX_NAME]).rstrip("_-")
 
 
 def _named(value: Any) -> str:

@@ -13,6 +13,9 @@ from sensorpipe_schema.mistakes import as_name
 MAX_SENSORS: Final = 1_000
 """Largest number of names of sensors that the payloads of one Feed may give."""
 
+MAX_REMEMBERED: Final = 256
+"""Largest number of characters of a topic, or of a name in a payload, that is remembered."""
+
 _MAX_TOPICS: Final = 10_000
 """Largest number of topics remembered; then all are forgotten, and learned again."""
 
@@ -61,7 +64,7 @@ class Names:
             route = self._read(topic)
         except RefusedMessageError as error:
             raise error.in_feed(feed) from None
-        if route is not None:
+        if route is not None and len(topic) <= MAX_REMEMBERED:
             if len(self.routes) >= _MAX_TOPICS:
                 self.routes.clear()
                 self.units.clear()
@@ -97,6 +100,8 @@ class Names:
 
     def bounded(self, name: str) -> str:
         """Return a name that a payload gave; raise RefusedMessageError if they are too many."""
+        if len(name) > MAX_REMEMBERED:
+            name = as_name(name) or name[:MAX_REMEMBERED]
         known = self._given.get(name)
         if known is None:
             if len(self._given) >= MAX_SENSORS:

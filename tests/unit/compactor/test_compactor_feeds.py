@@ -1,5 +1,6 @@
 """Messages of Feeds in the windows: what they become, and what keeps their acknowledgement back."""
 
+import tracemalloc
 from typing import Any
 
 import mqtt5
@@ -69,6 +70,18 @@ def test_an_empty_message_and_one_that_no_feed_takes_hold_nothing_back() -> None
     assert found.lowest_number() is None
     assert (intake.unclaimed, intake.counts["test"].empty) == (1, 2)
     assert not found.dead_letters
+
+
+def test_long_topics_are_taken_and_not_remembered() -> None:
+    found, intake = with_feed(identity="time", time={"at": "/at", "format": "ms"})
+    tracemalloc.start()
+    for number in range(200):
+        topic = f"d/x{'y' * 60_000}{number % 100}"
+        found.add([sent(f'{{"t": 1, "at": {NOW}}}', topic)], number, when(NOW))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 2_000_000  # bytes; the topics have 12,000,000
+    assert (intake.counts["test"].readings, found.duplicates) == (200, 100)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a Feed makes of messages: values, names, identities, and what is refused."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -149,6 +150,18 @@ def test_numbers_give_no_more_sensors_than_their_limits() -> None:
     with pytest.raises(RefusedMessageError, match="too_many_sensors"):
         decoder.decode("d/x", b'{"one_more": 1}', NOW)
     assert decoder.decode("d/x", b'{"k7": 1}', NOW)[0].values == [("k7", 1.0)]
+
+
+def test_long_names_are_not_kept_as_they_were() -> None:
+    decoder = FeedDecoder(feed(numbers={}))
+    tracemalloc.start()
+    for number in range(MAX_SENSORS):
+        name = f"s{number}" + "\N{THERMOMETER}" * 15_000
+        (found,) = decoder.decode("d/x", f'{{"{name}": 1}}'.encode(), NOW)
+        assert found.values == [(f"s{number}", 1.0)]
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 1_000_000  # bytes; a name as it was takes 60,000
 
 
 def test_numbers_do_not_give_one_sensor_two_values() -> None:

@@ -1,6 +1,11 @@
 """What is guessed of the mistake behind a message that is no reading."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sensorpipe_schema.mistakes import as_name
 from sensorpipe_schema.names import BadTopicError, split_topic
 from sensorpipe_schema.reading import BadReadingError, decode
 
@@ -65,3 +70,9 @@ def test_a_name_that_comes_close_is_named(topic: str, near: str) -> None:
     with pytest.raises(BadTopicError) as caught:
         split_topic(topic)
     assert str(caught.value).endswith(near)
+
+
+@given(st.text(st.sampled_from("aZ0_- .éK"), max_size=80) | st.text(max_size=200))
+def test_a_name_is_what_is_left_of_a_text(text: str) -> None:
+    replaced = re.sub(r"[^a-z0-9_-]", "_", text.lower())
+    assert as_name(text) == replaced.strip("_-")[:63].rstrip("_-")

@@ -5,6 +5,7 @@ from typing import Final
 
 from sensorpipe_schema.feed.decoder import FeedDecoder
 from sensorpipe_schema.feed.manifest import Feed
+from sensorpipe_schema.feed.names import MAX_REMEMBERED
 from sensorpipe_schema.feed.spec import Counter
 
 from sensorpipe_compactor.buffers import SeqKind
@@ -65,5 +66,6 @@ class FeedSet:
             if len(self._by_topic) >= _MAX_TOPICS:
                 self._by_topic.clear()
             found = next((feed for feed in self.feeds if feed.takes(topic)), None)
-            self._by_topic[topic] = found
+            if len(topic) <= MAX_REMEMBERED:
+                self._by_topic[topic] = found
             return found
