@@ -94,12 +94,12 @@ def _set_aside(counts: SetAside) -> list[str]:
     if counts.dead_letters:
         lines.append(
             f"{count(counts.dead_letters)} messages were not readings, too old or too far "
-            f"ahead: they are in the Kafka topic {DEAD_READINGS}"
+            f"ahead: sensorpipe dead shows them, from the Kafka topic {DEAD_READINGS}"
         )
     if counts.refused:
         lines.append(
             f"{count(counts.refused)} partials could not be stored, so all their readings are "
-            f"missing: they are in the Kafka topic {DEAD_COMPACTED}"
+            f"missing: sensorpipe dead shows them, from the Kafka topic {DEAD_COMPACTED}"
         )
     if counts.fenced:
         lines.append(

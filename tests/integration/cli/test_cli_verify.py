@@ -197,7 +197,7 @@ def test_dead_letters_stand_beside_the_totals_and_have_an_exit_code(stub):
     assert done.stdout.endswith(
         "100 readings of 1 sources: lost 0, duplicates 0\n"
         "1,643 messages were not readings, too old or too far ahead: "
-        "they are in the Kafka topic sensor_readings.dead_letter\n"
+        "sensorpipe dead shows them, from the Kafka topic sensor_readings.dead_letter\n"
     )
     assert verify(stub.url, "--ignore-dead-letters").returncode == 0
 
