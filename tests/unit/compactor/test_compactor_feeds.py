@@ -72,6 +72,13 @@ def test_an_empty_message_and_one_that_no_feed_takes_hold_nothing_back() -> None
     assert not found.dead_letters
 
 
+def test_a_topic_without_levels_is_no_reading_beside_feeds_too() -> None:
+    found, intake = with_feed()
+    found.add([sent('{"t": 1}', "sensor_readings")], 0, when(NOW))
+    assert [letter.reason for letter in found.dead_letters] == ["bad_topic"]
+    assert intake.unclaimed == 0
+
+
 def test_long_topics_are_taken_and_not_remembered() -> None:
     found, intake = with_feed(identity="time", time={"at": "/at", "format": "ms"})
     tracemalloc.start()

@@ -123,8 +123,9 @@ class FeedIntake:
 
 
 def is_native(message: Message) -> bool:
-    """Whether a message has the topic of a reading: it is never a Feed's then."""
-    return message.topic.startswith(_NATIVE)
+    """Whether a message came by the subscription for readings: it is never a Feed's then."""
+    topic = message.topic
+    return topic.startswith(_NATIVE) or topic == READINGS_PREFIX  # which `#` includes
 
 
 def _check_times(found: list[Readings], now_ms: int) -> None:
