@@ -261,9 +261,10 @@ def fill_summary(entry: SummaryMessage, name: str, summary: Summary) -> None:
     entry.max = moments.max
     entry.unit = summary.unit
     fill_sketch(entry.sketch, summary.sketch)
+    sparse_sources = frozenset(summary.sparse)  # there may be thousands
     for src, intervals in summary.sources.items():
         bounds = [bound for pair in intervals for bound in pair]
-        values, sparse = summary.values.get(src), src in summary.sparse
+        values, sparse = summary.values.get(src), src in sparse_sources
         entry.sources.add(src=src, bounds=bounds, values=values, sparse=sparse)
 
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sensorpipe_schema import partial
 from sensorpipe_schema.compacted_reading_pb2 import CompactedReading
+from sensorpipe_schema.compacted_reading_pb2 import SensorSummary as SummaryMessage
 from sensorpipe_schema.compacted_reading_pb2 import Sketch as SketchMessage
 from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.names import NAME_PATTERN
@@ -250,3 +251,20 @@ def test_a_sketch_that_holds_as_many_values_is_added_and_no_other(message, is_ri
         partial.add_sketch(expected, message)
     assert partial.add_sound_sketch(total, message, count) == holds
     assert total == expected
+
+
+def test_thousands_of_sparse_sources_are_not_looked_through_for_each():
+    class Listed(list[str]):
+        def __contains__(self, _src: object) -> bool:
+            raise AssertionError("this takes seconds for 10,000 devices")
+
+    names = ["a", "b", "c"]
+    one = Summary(
+        Moments.of([1.0] * 3),
+        Sketch.of([1.0] * 3),
+        {src: [(1, 1)] for src in names},
+        sparse=Listed(["a", "c"]),
+    )
+    entry = SummaryMessage()
+    partial.fill_summary(entry, "t", one)
+    assert [source.src for source in entry.sources if source.sparse] == ["a", "c"]
