@@ -1,17 +1,23 @@
 """What waits for a client of `/api/live` is bounded and shared, and says where it is given up."""
 
+import asyncio
+import threading
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sensorpipe_schema.moments import Moments
 from sensorpipe_server.api.live import events
-from sensorpipe_server.api.live.audience import Audience
+from sensorpipe_server.api.live.audience import ENCODED, Audience
 from sensorpipe_server.api.live.client import MAX_BYTES, Client
 from sensorpipe_server.api.live.events import Chunk, Event, Stored
+from sensorpipe_server.api.live.joining import Joining
 from sensorpipe_server.api.live.recent import RecentChanges, window_of
-from sensorpipe_server.api.live.selection import Selection, matcher
+from sensorpipe_server.api.live.selection import Selection
 from sensorpipe_server.storage.documents import WindowKey
 from sensorpipe_server.storage.mongodb.changes import Change, Position
+from sensorpipe_server.storage.reads.extents import matcher
 from sensorpipe_server.storage.reads.pages import Row
 
 START = Position(1000, 1, 0)
@@ -102,7 +108,7 @@ async def test_clients_of_one_selection_share_the_bytes():
     other = Client(Selection(("line_1",)), START)
     for client in (*clients, other):
         audience.join(client)
-    audience.push([stored(1, "hall_1", t=1.0), stored(2, "line_1", t=2.0)])
+    await audience.push([stored(1, "hall_1", t=1.0), stored(2, "line_1", t=2.0)])
     first, second = [(await client.take())[0] for client in clients]
     assert first is second
     assert b'"facility_name":"hall_1"' in first
@@ -112,6 +118,55 @@ async def test_clients_of_one_selection_share_the_bytes():
     audience.leave(other)
     assert not audience.wants("line_1")
     assert len(audience) == 2
+
+
+async def test_what_was_missed_by_many_patterns_is_chosen_in_a_thread(monkeypatch):
+    changes = [(place(n), WindowKey(f"hall_{n}", 10_000, 10_000)) for n in range(1, 201)]
+    feed: Any = SimpleNamespace(
+        start=lambda: asyncio.sleep(0),
+        delivering=asyncio.Lock(),
+        recent=RecentChanges(START),
+        position=changes[-1][0],
+        audience=Audience(),
+    )
+    feed.recent.add(changes, feed.position)
+    threads = []
+    windows_after = RecentChanges.windows_after
+
+    def watched(*args):
+        threads.append(threading.current_thread() is threading.main_thread())
+        return windows_after(*args)
+
+    monkeypatch.setattr(RecentChanges, "windows_after", watched)
+    few, many = ("hall_7",), (*(f"*x{n}*" for n in range(499)), "hall_7")
+    for patterns in (few, many):
+        joined = await Joining(feed).join(Selection(patterns), str(START))
+        assert joined.missed == {changes[6][1]: changes[6][0]}
+    assert threads == [True, False]
+
+
+async def test_other_tasks_run_while_events_are_made_and_one_of_them_may_leave():
+    audience = Audience()
+    clients = [Client(Selection((), (f"s{number}", "t")), START) for number in range(50)]
+    for client in clients:
+        audience.join(client)
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        audience.leave(clients[-1])
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    await audience.push([stored(number, f"hall_{number}", t=1.0) for number in range(100)])
+    task.cancel()
+    assert turns >= 40 * 100 // ENCODED
+    taken = [await client.take() for client in clients[:-1]]
+    assert all(number == 100 and content == taken[0][0] for content, number in taken)
+    clients[-1].close()
+    assert (await clients[-1].take())[1] == 0, "it has left"
 
 
 def test_an_event_has_the_sensors_that_were_asked_for():

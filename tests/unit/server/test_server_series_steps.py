@@ -1,9 +1,12 @@
 """The steps of a series: what can be asked for, and which one the server chooses."""
 
+import re
 from itertools import islice
 
 import pytest
-from sensorpipe_server.storage.reads.extents import Choice, matches
+from hypothesis import given
+from hypothesis import strategies as st
+from sensorpipe_server.storage.reads.extents import Choice, matcher
 from sensorpipe_server.storage.reads.steps import (
     buckets_in,
     parse_step,
@@ -75,17 +78,25 @@ def test_the_smallest_step_that_fits_is_chosen():
     ],
 )
 def test_a_star_stands_for_any_characters_or_none(pattern, names):
-    assert [
-        each for each in ("hall_1", "hall_12", "hall_2-a", "yard") if matches(pattern, each)
-    ] == names
+    matches = matcher((pattern,))
+    assert list(filter(matches, ("hall_1", "hall_12", "hall_2-a", "yard"))) == names
 
 
 def test_many_stars_take_no_longer_than_few():
-    assert not matches("*a" * 60 + "b", "a" * 63)
+    assert not matcher(("*a" * 60 + "b",))("a" * 63)
 
 
 def test_only_names_without_patterns_are_looked_up_by_name():
     assert Choice(("b", "a", "b")).names == ["a", "b"]
     assert Choice(("b", "a*")).names is None
     assert Choice(()).names is None
-    assert Choice(()).has("anything")
+    assert Choice(()).matcher()("anything")
+
+
+@given(
+    st.lists(st.text(st.sampled_from("ab*"), max_size=6), min_size=1, max_size=3),
+    st.text(st.sampled_from("ab"), max_size=8),
+)
+def test_patterns_match_what_a_regular_expression_does(patterns, name):
+    forms = ["".join(".*" if sign == "*" else sign for sign in each) for each in patterns]
+    assert matcher(patterns)(name) == any(re.fullmatch(each, name) for each in forms)

@@ -1,5 +1,6 @@
 """The clients by what they asked for, so that each piece is made once for all that share it."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
@@ -7,10 +8,15 @@ from typing import Final
 from sensorpipe_server.api.live import events
 from sensorpipe_server.api.live.client import Client
 from sensorpipe_server.api.live.events import Stored
-from sensorpipe_server.api.live.selection import Selection, matcher
+from sensorpipe_server.api.live.selection import Selection
+from sensorpipe_server.storage.reads.extents import matcher
 
 REMEMBERED: Final = 10_000
 """Largest number of facilities for which it is remembered who wants them."""
+
+ENCODED: Final = 100
+"""Number of events that are encoded at a time: some 3 ms of work, where each client has asked for
+other sensors."""
 
 
 class Audience:
@@ -51,20 +57,26 @@ class Audience:
         """Whether any client asked for a facility."""
         return bool(self._selections(facility))
 
-    def push(self, windows: Iterable[Stored]) -> None:
-        """Give each client the events of windows that it asked for."""
+    async def push(self, windows: Iterable[Stored]) -> None:
+        """Give each client the events of windows that it asked for; other tasks run in between."""
         chosen: defaultdict[Selection, list[events.Event]] = defaultdict(list)
+        encoded = 0
         for window in windows:
             for selection in self._selections(window.row.key.facility):
                 event = window.event(selection.sensors)
                 if event is not None:
                     chosen[selection].append(event)
-        for selection, some in chosen.items():
+                encoded += 1
+                if encoded % ENCODED == 0:
+                    await asyncio.sleep(0)
+        for number, (selection, some) in enumerate(chosen.items(), 1):
             self._push(selection, some)
+            if number % ENCODED == 0:
+                await asyncio.sleep(0)
 
     def _push(self, selection: Selection, some: Sequence[events.Event]) -> None:
         shared = events.chunk(some)
-        for client in self._clients[selection]:
+        for client in self._clients.get(selection, ()):  # the last one may have left meanwhile
             client.push(some, shared)
 
     def _selections(self, facility: str) -> tuple[Selection, ...]:

@@ -189,7 +189,7 @@ class Feed:
         done = 0
         while some := dict(islice(waiting, WINDOWS)):
             read = await self.read(list(some), found.position)
-            self.audience.push(self._news(read, some))
+            await self.audience.push(self._news(read, some))
             end = max(some.values())
             at = bisect_right(changed, end, key=itemgetter(0))
             self.recent.add(changed[done:at], end)

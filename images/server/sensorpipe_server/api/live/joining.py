@@ -1,17 +1,21 @@
 """Has a client join where it left off: with what it has missed, or the news that this is lost."""
 
 import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from operator import itemgetter
 from typing import Final
 
 from sensorpipe_server.api.live.client import Client
 from sensorpipe_server.api.live.feed import Feed
 from sensorpipe_server.api.live.recent import window_of
-from sensorpipe_server.api.live.selection import Selection, matcher
+from sensorpipe_server.api.live.selection import Selection
 from sensorpipe_server.storage.documents import WindowKey
 from sensorpipe_server.storage.mongodb import changes
-from sensorpipe_server.storage.mongodb.changes import LostError, Position
+from sensorpipe_server.storage.mongodb.changes import Change, LostError, Position
+from sensorpipe_server.storage.pace import aside
+from sensorpipe_server.storage.reads.extents import matcher
 
 AT_ONCE: Final = 4
 """Largest number of clients at once that have a change stream of their own to catch up."""
@@ -21,6 +25,15 @@ CATCH_UP_SECONDS: Final = 30.0
 
 MAX_WINDOWS: Final = 50_000
 """Largest number of missed windows that are sent; a client that missed more reads a series."""
+
+CHANGE_BYTES: Final = 5
+"""As much work as choosing among changes is so much of a message, for each of them."""
+
+PATTERN_BYTES: Final = 2
+"""The same for each pattern, where each change is of another facility."""
+
+Wants = Callable[[str], bool]
+"""Whether a facility was asked for."""
 
 
 @dataclass(slots=True)
@@ -69,29 +82,32 @@ class Joining:
             if since.time > now.time:
                 raise LostError("the Last-Event-ID is of another database")
         read_to, missed = since, dict[WindowKey, Position]()
+        wants = cache(matcher(selection.facilities))
         while True:
             async with feed.delivering:
                 if feed.recent.covers(read_to):
-                    missed |= feed.recent.windows_after(read_to, matcher(selection.facilities))
+                    size = _size(selection, len(feed.recent))
+                    missed |= await aside(size, feed.recent.windows_after, read_to, wants)
                     client = self._add(selection, max(since, feed.position))
                     return Joined(client, since, dict(sorted(missed.items(), key=itemgetter(1))))
             try:
                 async with asyncio.timeout(CATCH_UP_SECONDS), self._turns:
-                    read_to = await self._catch_up(selection, read_to, missed)
+                    read_to = await self._catch_up(selection, wants, read_to, missed)
             except TimeoutError as error:
                 raise LostError("too many clients resume at once") from error
 
     async def _catch_up(
-        self, selection: Selection, since: Position, missed: dict[WindowKey, Position]
+        self,
+        selection: Selection,
+        wants: Wants,
+        since: Position,
+        missed: dict[WindowKey, Position],
     ) -> Position:
         """Add what was missed by a change stream of one's own; return up to which place."""
-        wants = matcher(selection.facilities)
         async with changes.open_changes(self._feed.db, since) as stream:
             while not self._feed.recent.covers(stream.position):
-                for change in (await stream.next()).changes:
-                    key = window_of(change)
-                    if key is not None and wants(key.facility):
-                        missed[key] = change.position
+                found = (await stream.next()).changes
+                missed |= await aside(_size(selection, len(found)), _wanted, found, wants)
                 if len(missed) > MAX_WINDOWS:
                     raise LostError(f"more than {MAX_WINDOWS} windows have changed since then")
             return stream.position
@@ -100,3 +116,14 @@ class Joining:
         client = Client(selection, position)
         self._feed.audience.join(client)
         return client
+
+
+def _size(selection: Selection, changes: int) -> int:
+    """Return of how many bytes of a message the work is to choose among so many changes."""
+    return changes * (CHANGE_BYTES + PATTERN_BYTES * len(selection.facilities))
+
+
+def _wanted(found: Iterable[Change], wants: Wants) -> dict[WindowKey, Position]:
+    """Return the windows of wanted facilities, each with its last change."""
+    keys = ((window_of(change), change.position) for change in found)
+    return {key: position for key, position in keys if key is not None and wants(key.facility)}

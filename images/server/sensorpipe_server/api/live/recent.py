@@ -41,6 +41,10 @@ class RecentChanges:
         while len(self._changes) > self._most:
             self.start, _ = self._changes.popleft()
 
+    def __len__(self) -> int:
+        """Return the number of changes that are remembered."""
+        return len(self._changes)
+
     def covers(self, position: Position) -> bool:
         """Whether all changes since a place are remembered."""
         return self.start <= position
@@ -48,7 +52,10 @@ class RecentChanges:
     def windows_after(
         self, position: Position, wants: Callable[[str], bool]
     ) -> dict[WindowKey, Position]:
-        """Return the windows of wanted facilities that changed behind a place, by last change."""
+        """Return the windows of wanted facilities that changed behind a place, by last change.
+
+        `wants` is asked for each change.
+        """
         found: dict[WindowKey, Position] = {}
         for place, key in reversed(self._changes):
             if place <= position:
