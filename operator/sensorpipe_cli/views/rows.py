@@ -97,7 +97,8 @@ def cell_text(cell: Cell) -> str:
 def raw_text(cell: Cell) -> str:
     """Return a value in full: times in RFC 3339, in UTC."""
     if isinstance(cell, datetime):
-        return cell.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        precision = "milliseconds" if cell.microsecond else "seconds"
+        return cell.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
     if isinstance(cell, bool):
         return "true" if cell else "false"
     return str(cell)

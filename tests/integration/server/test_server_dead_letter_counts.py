@@ -11,6 +11,7 @@ from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
 from sensorpipe_runtime.settings import Environment
 from sensorpipe_server.api import dead_letter_counts
 from sensorpipe_server.api.dead_letter_counts import DeadLetterCounter, DeadLetterCounts
+from support.dead_letters import refused_message, write
 from support.services import running
 from support.waiting import eventually
 
@@ -56,6 +57,28 @@ async def test_dead_letters_are_counted_by_topic_and_unknown_without_one(kafka):
 
 async def test_the_embedded_broker_says_how_many_there_are_too(tansu):
     await count(settings_of(tansu.port))
+
+
+async def count_a_batch(settings):
+    readings, partials = names = topics()
+    asking = DeadLetterCounter(settings, names)
+    await ensure_topics(settings, *names)
+    many = [refused_message("not_json", payload=b"%d" % n) for n in range(1200)]
+    await write(settings.bootstrap, readings, many, partition=0, batch_bytes=1_000_000)
+    await write(settings.bootstrap, partials, many[:7], partition=0, batch_bytes=1_000_000)
+
+    async def is_right():
+        return await asking.counts() == DeadLetterCounts(1200, 7)
+
+    await eventually(is_right)
+
+
+async def test_letters_of_one_batch_are_all_counted(kafka):
+    await count_a_batch(settings_of(kafka.port))
+
+
+async def test_the_embedded_broker_says_an_end_within_its_newest_batch(tansu):
+    await count_a_batch(settings_of(tansu.port))
 
 
 async def test_without_kafka_the_counts_are_unknown(tmp_path):

@@ -11,6 +11,7 @@ from sensorpipe_cli.runner import embedded
 from sensorpipe_cli.runner.child import free_port
 from sensorpipe_runtime.kafka.client import PARTITIONS, KafkaSettings, ensure_topics
 from sensorpipe_runtime.settings import Environment
+from sensorpipe_server.api.dead_letter_counts import DeadLetterCounter, DeadLetterCounts
 from sensorpipe_server.api.dead_letters import tail
 from sensorpipe_server.api.dead_letters.newest import FIRST_STEP, Bounds, Wanted
 from sensorpipe_server.api.dead_letters.tail import DeadLetterTail
@@ -293,6 +294,8 @@ async def test_a_user_who_may_not_read_learns_which_right_is_missing(tmp_path):
             await producer.send_and_wait(names[0], value, headers=headers)
         found = await asked(source, status=503)
         assert f"give its Kafka user Read on {names[0]} and {names[1]}" in found["detail"]
+        asking = DeadLetterCounter(settings, names)
+        assert await asking.counts() == DeadLetterCounts(1, 0)  # by their offsets alone
         may_read = {("topic", name): ["Read"] for name in names}
         await secured_parts.allow(kafka, "server", may_read)
         assert len((await asked(source))["data"]) == 1
