@@ -65,5 +65,13 @@ def test_a_hint_is_short_and_no_sentence(reason: str) -> None:
     assert hint[0].islower()
 
 
+def test_the_documentation_explains_each_reason() -> None:
+    pages = ("docs/devices.md", "docs/runbooks/SensorpipeSummariesRefused.md")
+    text = "".join((ROOT / page).read_text(encoding="utf-8") for page in pages)
+    missing = {reason for reason in WHAT_TO_DO if f"`{reason}`" not in text}
+    assert missing <= {"bad_window", "bad_moments", "bad_origin", "bad_sketch", "bad_sources"}
+    assert "`bad_…`" in text  # of the compactor's own messages, which no user sends
+
+
 def test_a_reason_of_a_newer_program_has_a_hint_too() -> None:
     assert what_to_do("colour_missing") == UNKNOWN
