@@ -5,9 +5,9 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -17,6 +17,9 @@ from sensorpipe_runtime.settings import SettingsError
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
+
+Document = Callable[[], bytes]
+"""Returns a document in JSON."""
 
 Check = Callable[[], bool | str]
 """Returns True if all is well, else False or a text that says what is wrong."""
@@ -39,6 +42,8 @@ _HEAD_ENDS: Final = (b"\r\n\r\n", b"\n\n")
 class MonitoringServer:
     """Serves `/metrics`, `/healthz` and `/readyz` from threads, independent of the event loop.
 
+    `documents` are further answers, in JSON, by their paths; each is called from a thread.
+
     A check that fails is answered with status 503 and its text, or "unhealthy" or "not ready".
     Raises SettingsError, which names the setting, if it cannot listen.
     """
@@ -50,10 +55,12 @@ class MonitoringServer:
         *,
         healthy: Check,
         ready: Check,
+        documents: Mapping[str, Document] = MappingProxyType({}),
         setting: str = "SENSORPIPE_HTTP",
         request_seconds: float = REQUEST_SECONDS,
     ) -> None:
         self._checks = {"/healthz": healthy, "/readyz": ready}
+        self._documents = documents
         self._metrics = make_wsgi_app()
         try:
             self._server = make_server(host, port, self._answer, _Server, _RequestHandler)
@@ -90,16 +97,26 @@ class MonitoringServer:
         path = environ.get("PATH_INFO", "")
         check = self._checks.get(path)
         if check is None:
-            if path == "/metrics":
-                answer: Iterable[bytes] = self._metrics(environ, start_response)
-                return answer
-            start_response("404 Not Found", [("Content-Type", "text/plain")])
-            return [b"not found; there are /metrics, /healthz and /readyz\n"]
+            return self._other(path, environ, start_response)
         found = check()
         passed = found is True
         status = "200 OK" if passed else "503 Service Unavailable"
         start_response(status, [("Content-Type", "text/plain")])
         return [b"ok\n" if passed else f"{found or _FAILED[path]}\n".encode()]
+
+    def _other(
+        self, path: str, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        if path == "/metrics":
+            answer: Iterable[bytes] = self._metrics(environ, start_response)
+            return answer
+        if (document := self._documents.get(path)) is not None:
+            content = document()
+            start_response("200 OK", [("Content-Type", "application/json")])
+            return [content]
+        start_response("404 Not Found", [("Content-Type", "text/plain")])
+        there = ", ".join(("/metrics", "/healthz", *self._documents))
+        return [f"not found; there are {there} and /readyz\n".encode()]
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):

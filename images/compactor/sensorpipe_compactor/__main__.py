@@ -52,6 +52,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
         *settings.http,
         healthy=lambda: heartbeat.is_beating() and compactor.progress.is_made(),
         ready=compactor.readiness,
+        documents={"/feeds": compactor.report_feeds},
     ):
         background = {"heartbeat": heartbeat.run(), "dropped": dropped.run()}
         working = asyncio.create_task(

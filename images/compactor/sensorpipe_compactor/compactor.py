@@ -12,6 +12,7 @@ from sensorpipe_runtime.liveness import Progress
 from sensorpipe_runtime.mqtt.frames import MAX_IN_FLIGHT, Message
 from sensorpipe_runtime.mqtt.subscriber import Subscriber
 from sensorpipe_runtime.throttled_log import ThrottledLogger
+from sensorpipe_schema.feed.report import CompactorReport, encode_report
 from sensorpipe_schema.reading import MAX_AHEAD_MS
 
 from sensorpipe_compactor.buffers import DeadLetter
@@ -19,6 +20,7 @@ from sensorpipe_compactor.clock_check import Instant
 from sensorpipe_compactor.feeds.feed_set import FeedSet
 from sensorpipe_compactor.feeds.folder import FeedFolder
 from sensorpipe_compactor.feeds.intake import FeedIntake
+from sensorpipe_compactor.feeds.reporting import report_feeds
 from sensorpipe_compactor.feeds.watcher import FeedWatcher
 from sensorpipe_compactor.inflight_limit import InFlightLimit
 from sensorpipe_compactor.itemizing_log import ItemizingLog
@@ -132,7 +134,12 @@ class Compactor:
     async def watch_feeds(self) -> None:
         """Take other Feeds into use as the folder has them, until cancelled."""
         if self.watcher is not None:
-            await self.watcher.run(self._change_feeds)
+            await self.watcher.run(self._change_feeds, self._ask_again)
+
+    async def _ask_again(self) -> None:
+        """Ask once more for filters that the broker refused: its rights may have changed."""
+        if self.subscriber.refused_filters and self.windows.feeds is not None:
+            await self.subscriber.subscribe_also(self.windows.feeds.feeds.filters)
 
     async def _change_feeds(self, feeds: FeedSet) -> None:
         """Take other Feeds into use, once it is durable what will be subscribed."""
@@ -146,6 +153,13 @@ class Compactor:
         if self.windows.feeds is not None:
             self.windows.feeds.use(feeds)
         await self.subscriber.subscribe_also(feeds.filters)
+
+    def report_feeds(self) -> bytes:
+        """Return what became of the Feeds as JSON; may be called from any thread."""
+        if self.watcher is None or self.windows.feeds is None:
+            return encode_report(CompactorReport(connected=self.subscriber.ready))
+        folder = self.watcher.folder
+        return encode_report(report_feeds(folder, self.windows.feeds, self.subscriber))
 
     def readiness(self) -> bool | str:
         """Return whether readings are processed, or a text that says why our clock prevents it."""

@@ -14,7 +14,11 @@ class NoAnswerError(MqttError):
 
 
 class RefusedError(MqttError):
-    """The broker refused a request."""
+    """The broker refused a request; `reason` is the name of its reason code, if it gave one."""
+
+    def __init__(self, text: str, reason: str = "") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class SessionTakenOverError(MqttError):

@@ -49,7 +49,7 @@ class Subscriber(Link):
         self.former_filters: set[str] = set()
         """Filters of earlier settings that the session may still have; empty once it has none."""
         self.refused_filters: dict[str, str] = {}
-        """Further filters that the broker refuses on this connection, with its reasons."""
+        """Further filters that the broker refuses now, and the names of its reason codes."""
         self._further_filters: list[str] = []
         self._subscribed: set[str] = set()
         self._requests = asyncio.Lock()
@@ -61,6 +61,10 @@ class Subscriber(Link):
     def further_subscriptions(self) -> int:
         """Number of further filters that are subscribed on this connection."""
         return len(self._subscribed) if self.ready else 0
+
+    def is_subscribed(self, pattern: str) -> bool:
+        """Whether a further filter is subscribed on this connection."""
+        return self.ready and pattern in self._subscribed
 
     def acknowledge(self, through: int) -> None:
         """Acknowledge all messages up to and including number `through`."""
@@ -116,12 +120,13 @@ class Subscriber(Link):
         self._subscribed.intersection_update(self._further_filters)
         refused = await subscribe_if_allowed(connection, wanted, session_present=session_present)
         self._subscribed.update(each for each in wanted if each not in refused)
-        self.refused_filters = refused
+        known, self.refused_filters = self.refused_filters, refused
         for pattern, reason in refused.items():
-            log.warning(
-                "The broker does not let us subscribe",
-                extra={"filter": pattern, "error": reason},
-            )
+            if known.get(pattern) != reason:
+                log.warning(
+                    "The broker does not let us subscribe",
+                    extra={"filter": pattern, "error": reason},
+                )
 
     async def _unsubscribe(self, connection: Connection) -> None:
         """End former subscriptions: afterwards, so that nothing is missed between the two."""

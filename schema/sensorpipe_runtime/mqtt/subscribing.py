@@ -46,19 +46,23 @@ async def subscribe(connection: Connection, patterns: list[str], *, session_pres
         raise ProtocolError(f"the broker answered SUBSCRIBE with {codes}")
     for pattern, code in zip(patterns, codes, strict=True):
         if code != mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE:
-            raise RefusedError(f"the broker refused {pattern!r} at QoS 1: {code.name}")
+            text = f"the broker refused {pattern!r} at QoS 1: {code.name}"
+            raise RefusedError(text, code.name)
 
 
 async def subscribe_if_allowed(
     connection: Connection, patterns: list[str], *, session_present: bool
 ) -> dict[str, str]:
-    """Subscribe as `subscribe`; return the filters that the broker refuses, with its reasons."""
+    """Subscribe as `subscribe`; return the filters that the broker refuses, with its reasons.
+
+    A reason is the name of a reason code, such as `NOT_AUTHORIZED`.
+    """
     refused: dict[str, str] = {}
     for pattern in patterns:
         try:
             await subscribe(connection, [pattern], session_present=session_present)
         except RefusedError as error:
-            refused[pattern] = str(error)
+            refused[pattern] = error.reason
     return refused
 
 

@@ -107,7 +107,7 @@ class FeedDecoder:
         """
         route = self._routes.get(topic)
         if route is None or not payload:
-            route = self._names.route(topic, self.feed.name)
+            route = self._names.route(topic, self.feed.full_name)
             if route is None or not payload:
                 return []
         if self._is_bare and (number := _bare_number(payload)) is not None:
@@ -125,10 +125,10 @@ class FeedDecoder:
                     return [] if readings is None else [readings]
             return self._several(self._items(payload), route, now_ms)
         except RefusedMessageError as error:
-            raise error.in_feed(self.feed.name) from None
+            raise error.in_feed(self.feed.full_name) from None
         except RecursionError:  # decoding needs a few frames less than what follows
             refused = RefusedMessageError("not_json", "nested too deeply")
-            raise refused.in_feed(self.feed.name) from None
+            raise refused.in_feed(self.feed.full_name) from None
 
     def _items(self, payload: bytes) -> list[Values]:
         if self._read_items is not None and len(payload) <= MAX_PAYLOAD:

@@ -32,6 +32,12 @@ class Feed:
         return self.metadata.name
 
     @property
+    def full_name(self) -> str:
+        """`NAMESPACE/NAME`, or only the name if the manifest names no namespace."""
+        metadata = self.metadata
+        return f"{metadata.namespace}/{metadata.name}" if metadata.namespace else metadata.name
+
+    @property
     def key(self) -> tuple[str, str]:
         """Namespace and name, which no two Feeds share."""
         return self.metadata.namespace or DEFAULT_NAMESPACE, self.metadata.name

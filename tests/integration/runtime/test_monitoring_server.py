@@ -56,6 +56,23 @@ def test_probes_follow_the_programs_state(server, state):
     assert get(server, "/readyz?verbose") == (200, "ok\n")
 
 
+def test_a_document_is_made_at_each_request():
+    made = iter((b'{"n":1}', b'{"n":2}'))
+    with MonitoringServer(
+        "127.0.0.1",
+        0,
+        healthy=lambda: True,
+        ready=lambda: True,
+        documents={"/feeds": lambda: next(made)},
+    ) as running:
+        url = f"http://127.0.0.1:{running.port}/feeds"
+        with urllib.request.urlopen(url) as answer:
+            assert answer.headers["Content-Type"] == "application/json"
+            assert answer.read() == b'{"n":1}'
+        assert get(running, "/feeds") == (200, '{"n":2}')
+        assert "/metrics, /healthz, /feeds and /readyz" in get(running, "/")[1]
+
+
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/healthz/x", "/../etc/passwd"])
 def test_any_other_path_is_told_what_is_here(server, path):
     status, text = get(server, path)

@@ -1,6 +1,6 @@
 """The Feeds in use, and which of them takes a message: pure."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from sensorpipe_schema.feed.decoder import FeedDecoder
@@ -19,7 +19,7 @@ class ActiveFeed:
 
     def __init__(self, feed: Feed) -> None:
         spec = feed.spec
-        self.name = feed.name
+        self.name = feed.full_name
         self.filter = spec.topic.filter
         decoder = FeedDecoder(feed)
         self.decode = decoder.decode
@@ -51,6 +51,8 @@ class FeedSet:
 
     def __init__(self, feeds: Iterable[Feed] = ()) -> None:
         self.feeds = [ActiveFeed(feed) for feed in feeds if not feed.spec.suspend]
+        self.on_new_topic: Callable[[str, ActiveFeed], None] | None = None
+        """Called where a topic with a Feed is looked for the first time."""
         self._by_topic: dict[str, ActiveFeed | None] = {}
 
     @property
@@ -68,4 +70,6 @@ class FeedSet:
             found = next((feed for feed in self.feeds if feed.takes(topic)), None)
             if len(topic) <= MAX_REMEMBERED:
                 self._by_topic[topic] = found
+            if found is not None and self.on_new_topic is not None:
+                self.on_new_topic(topic, found)
             return found

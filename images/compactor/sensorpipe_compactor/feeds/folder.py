@@ -3,13 +3,13 @@
 A bad file keeps what was last read of it, and never stops the others.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from sensorpipe_schema.feed.checks import overlaps
 from sensorpipe_schema.feed.manifest import Feed, FeedError
+from sensorpipe_schema.feed.report import file_digest
+from sensorpipe_schema.feed.topic_index import TopicIndex
 from sensorpipe_schema.sensor import KIND as SENSOR
 from sensorpipe_schema.strict_yaml import SUFFIXES, DocumentError, read_documents
 
@@ -28,13 +28,17 @@ class FeedFolder:
     def __init__(self, folder: Path) -> None:
         self.problems: dict[str, list[str]] = {}
         """What is wrong now, by the name of the file."""
-        self.digests: dict[str, bytes] = {}
+        self.digests: dict[str, str] = {}
+        """Of the content of each file as last read, by name; empty if it could not be read."""
+        self.places: dict[str, tuple[str, str]] = {}
+        """File, and digest of the version in use, of each Feed in use, by its full name."""
         self._folder = folder
         self._feeds: dict[str, list[Feed]] = {}
         """The Feeds in use, by the name of their file."""
         self._wanted: dict[str, list[Feed]] = {}
         """The Feeds that the files have now, whether they fit together or not."""
         self._unreadable: dict[str, list[str]] = {}
+        self._used_digests: dict[str, str] = {}
 
     def read(self) -> FeedSet | None:
         """Return the Feeds to use if any file has changed; None if not. This blocks.
@@ -55,7 +59,19 @@ class FeedFolder:
         self.digests = digests
         self._feeds, refused = fitting(self._feeds, self._wanted, self._unreadable)
         self.problems = self._unreadable | refused
+        self._note_places()
         return FeedSet(feed for feeds in self._feeds.values() for feed in feeds)
+
+    def _note_places(self) -> None:
+        self._used_digests = {
+            name: self._used_digests.get(name, "") if name in self.problems else self.digests[name]
+            for name in self._feeds
+        }
+        self.places = {
+            feed.full_name: (name, self._used_digests[name])
+            for name, feeds in self._feeds.items()
+            for feed in feeds
+        }
 
     def _parse(self, file: Path) -> None:
         feeds, problems = _read(file)
@@ -67,6 +83,56 @@ class FeedFolder:
             self._unreadable.pop(file.name, None)
 
 
+class _InUse:
+    """Feeds that fit together, by the name of their file."""
+
+    def __init__(self, files: Mapping[str, list[Feed]]) -> None:
+        self.files = dict(files)
+        self._take_in(self.files)
+
+    def put(self, name: str, feeds: list[Feed]) -> None:
+        """Use these Feeds of a file, in place of those before."""
+        is_new = name not in self.files
+        self.files[name] = feeds
+        self._take_in({name: feeds} if is_new else self.files, afresh=not is_new)
+
+    def conflicts(self, name: str, feeds: list[Feed]) -> list[str]:
+        """Return why the Feeds of a file cannot be used beside each other and those of others."""
+        problems, own = [], _InUse({})
+        for number, feed in enumerate(feeds):
+            for place in (own, self):
+                there = place._names.get(feed.full_name)  # noqa: SLF001  our own class
+                if there is not None and there != name:
+                    where = f" in {there}" if place is self else ""
+                    problems.append(
+                        f"metadata.name: must be unique; {feed.full_name!r} is also{where}"
+                    )
+                problems += place._overlaps(feed, name)  # noqa: SLF001  our own class
+            own.put(f"\0{number}", [feed])
+        return sorted(problems)
+
+    def _take_in(self, files: Mapping[str, list[Feed]], *, afresh: bool = True) -> None:
+        if afresh:
+            self._names: dict[str, str] = {}
+            self._topics = TopicIndex[tuple[Feed, str]]()
+        for name, feeds in files.items():
+            for feed in feeds:
+                self._names.setdefault(feed.full_name, name)
+                if not feed.spec.suspend:
+                    self._topics.add(feed.spec.topic, (feed, name))
+
+    def _overlaps(self, feed: Feed, name: str) -> list[str]:
+        if feed.spec.suspend:
+            return []
+        return [
+            f"spec.topic: must not overlap another Feed; {feed.spec.topic.text!r} of "
+            f"{feed.full_name!r} and {topic.text!r} of {other.full_name!r}"
+            f"{'' if there.startswith(chr(0)) else f' in {there}'} take the same topics"
+            for topic, (other, there) in self._topics.overlapping(feed.spec.topic)
+            if there != name
+        ]
+
+
 def fitting(
     before: Mapping[str, list[Feed]],
     wanted: Mapping[str, list[Feed]],
@@ -76,46 +142,21 @@ def fitting(
 
     What was in use stays so, until its file is gone or has another version that fits.
     """
-    used = {name: feeds for name, feeds in before.items() if name in wanted or name in unreadable}
+    kept = {name: feeds for name, feeds in before.items() if name in wanted or name in unreadable}
+    used = _InUse(kept)
     refused: dict[str, list[str]] = {}
-    left = [name for name in sorted(wanted) if wanted[name] != used.get(name)]
+    left = [name for name in sorted(wanted) if wanted[name] != kept.get(name)]
     while left:
         refused = {}
         for name in left:
-            others = {other: feeds for other, feeds in used.items() if other != name}
-            problems = _conflicts(wanted[name], others)
-            if problems:
+            if problems := used.conflicts(name, wanted[name]):
                 refused[name] = problems
             else:
-                used[name] = wanted[name]
+                used.put(name, wanted[name])
         if len(refused) == len(left):
             break
         left = list(refused)  # what they were refused for may be gone
-    return used, refused
-
-
-def _conflicts(feeds: list[Feed], others: Mapping[str, list[Feed]]) -> list[str]:
-    """Return why Feeds cannot be used beside each other and those of other files."""
-    placed = [(feed, name) for name, some in others.items() for feed in some]
-    placed += [(feed, "") for feed in feeds]
-    problems = []
-    names: dict[str, str] = {}
-    for feed, name in placed:
-        if feed.name in names and not name:
-            where = f" in {names[feed.name]}" if names[feed.name] else ""
-            problems.append(f"metadata.name: must be unique; {feed.name!r} is also{where}")
-        names.setdefault(feed.name, name)
-    active = [(feed, name) for feed, name in placed if not feed.spec.suspend]
-    for i, j in overlaps(feed.spec.topic for feed, _ in active):
-        (feed, name), (other, there) = active[i], active[j]
-        if not name:
-            where = f" in {there}" if there else ""
-            problems.append(
-                f"spec.topic: must not overlap another Feed; {feed.spec.topic.text!r} of "
-                f"{feed.name!r} and {other.spec.topic.text!r} of {other.name!r}{where} "
-                "take the same topics"
-            )
-    return problems
+    return used.files, refused
 
 
 def _files(folder: Path) -> Iterable[Path]:
@@ -127,11 +168,11 @@ def _files(folder: Path) -> Iterable[Path]:
     ]
 
 
-def _digest(file: Path) -> bytes:
+def _digest(file: Path) -> str:
     try:
-        return hashlib.sha256(file.read_bytes()).digest()
+        return file_digest(file.read_bytes())
     except OSError:
-        return b""
+        return ""
 
 
 def _read(file: Path) -> tuple[list[Feed], list[str]]:

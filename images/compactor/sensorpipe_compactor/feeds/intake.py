@@ -1,10 +1,11 @@
 """Takes messages of Feeds into the windows: pure."""
 
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
 
 from sensorpipe_runtime.mqtt.frames import Message, Refused
 from sensorpipe_schema.feed.decoder import Readings
+from sensorpipe_schema.feed.report import MAX_TEXT
 from sensorpipe_schema.feed.values import RefusedMessageError
 from sensorpipe_schema.names import READINGS_PREFIX, reading_topic
 from sensorpipe_schema.reading import AHEAD, BadReadingError, Reading, check_time
@@ -13,6 +14,9 @@ from sensorpipe_compactor.buffers import SeqKind
 from sensorpipe_compactor.clock_check import Instant
 from sensorpipe_compactor.feeds.feed_set import ActiveFeed, FeedSet
 from sensorpipe_compactor.sources import Sources
+
+MAX_COUNTED_TOPICS: Final = 100_000
+"""Largest number of topics that are counted, of all Feeds together."""
 
 _NATIVE: Final = f"{READINGS_PREFIX}/"
 
@@ -47,6 +51,16 @@ class Target(Protocol):
         """Make a dead letter of a message."""
 
 
+class LastRefused(NamedTuple):
+    """The last message of a Feed that became a dead letter."""
+
+    ms: int
+    """When it arrived, in Unix milliseconds."""
+    topic: str
+    reason: str
+    detail: str
+
+
 @dataclass(slots=True)
 class FeedCounts:
     """What became of the messages of one Feed since the start, redelivered ones included."""
@@ -56,6 +70,14 @@ class FeedCounts:
     empty: int = 0
     """Messages without any of the named values."""
     refused: int = 0
+    topics: set[int] = field(default_factory=set)
+    """Hashes of the topics of its messages, as far as they were counted."""
+    last_refused: LastRefused | None = None
+
+    def refuse(self, ms: int, topic: str, reason: str, detail: str) -> None:
+        """Count a message that becomes a dead letter, and arrived at this Unix time."""
+        self.refused += 1
+        self.last_refused = LastRefused(ms, topic[:MAX_TEXT], reason, detail[:MAX_TEXT])
 
 
 class FeedIntake:
@@ -67,12 +89,16 @@ class FeedIntake:
         """By the name of the Feed."""
         self.unclaimed = 0
         """Messages that no Feed takes: of one that is gone, whose subscription goes on."""
+        self._counted_topics = 0
 
     def use(self, feeds: FeedSet) -> None:
-        """Take messages of these Feeds from now on."""
+        """Take messages of these Feeds from now on; the counts of others are forgotten."""
         self.feeds = feeds
-        for feed in feeds.feeds:
-            self.counts.setdefault(feed.name, FeedCounts())
+        self.counts = {
+            feed.name: self.counts.get(feed.name) or FeedCounts() for feed in feeds.feeds
+        }
+        self._counted_topics = sum(len(counts.topics) for counts in self.counts.values())
+        feeds.on_new_topic = self._count_topic
 
     def add(
         self, target: Target, message: Message, number: int, now: Instant, *, is_judged: bool
@@ -86,23 +112,23 @@ class FeedIntake:
         counts.messages += not is_judged
         if isinstance(message, Refused):
             detail = "the MQTT packet is not valid"
+            counts.refuse(now.wall_ms, message.topic, message.reason, detail)
             target.dead_letter(message, number, message.reason, detail, feed.name)
-            counts.refused += 1
             return
         try:
             found = feed.decode(message.topic, message.payload, now.wall_ms)
             if feed.has_time:
                 _check_times(found, now.wall_ms)
         except RefusedMessageError as error:
-            counts.refused += 1
+            counts.refuse(now.wall_ms, message.topic, error.reason, error.detail)
             target.dead_letter(message, number, error.reason, error.detail, feed.name)
             return
         except BadReadingError as error:
             if error.reason == AHEAD and not is_judged:
                 self._keep_ahead(target, message, found, number, now)
             else:
-                counts.refused += 1
                 detail = f"Feed {feed.name}: {error}"
+                counts.refuse(now.wall_ms, message.topic, error.reason, detail)
                 target.dead_letter(message, number, error.reason, detail, feed.name)
             return
         if not found:
@@ -110,6 +136,13 @@ class FeedIntake:
         for readings in found:
             counts.readings += len(readings.values)
             _place(target, feed, readings, number, now, is_judged=is_judged)
+
+    def _count_topic(self, topic: str, feed: ActiveFeed) -> None:
+        """Count a topic, as long as there is room; repeats do not matter."""
+        topics, known = self.counts[feed.name].topics, hash(topic)
+        if known not in topics and self._counted_topics < MAX_COUNTED_TOPICS:
+            topics.add(known)
+            self._counted_topics += 1
 
     def _keep_ahead(
         self, target: Target, message: Message, found: list[Readings], number: int, now: Instant

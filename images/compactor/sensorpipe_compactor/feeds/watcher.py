@@ -1,7 +1,9 @@
 """Keeps the Feeds in use as their folder has them."""
 
 import asyncio
+import itertools
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from sensorpipe_runtime.throttled_log import ThrottledLogger
@@ -11,6 +13,9 @@ from sensorpipe_compactor.feeds.folder import FeedFolder
 
 LOOK_SECONDS: Final = 2.0
 """Seconds between two looks at the folder."""
+
+LOOKS_BETWEEN_ASKS: Final = 15
+"""Number of looks after which filters that the broker refused are asked for again."""
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +36,15 @@ class FeedWatcher:
         """How often other Feeds were taken into use."""
         self._away = ThrottledLogger(log, on_change=False)
 
-    async def run(self, use: Use) -> None:
-        """Look until cancelled."""
-        while True:
+    async def run(self, use: Use, ask_again: Callable[[], Awaitable[None]]) -> None:
+        """Look until cancelled; call `ask_again` every 30 s."""
+        for number in itertools.count(1):
             await asyncio.sleep(LOOK_SECONDS)
             feeds = await self.look()
             if feeds is not None:
                 await use(feeds)
+            elif number % LOOKS_BETWEEN_ASKS == 0:
+                await ask_again()
 
     async def look(self) -> FeedSet | None:
         """Return the Feeds to use if the folder has changed; None if not."""
