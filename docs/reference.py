@@ -60,7 +60,8 @@ def pages() -> tuple[tuple[Path, str], ...]:
         "api": http_api,
         "integrity": integrity_fields,
         "metrics": metrics,
-        "sensor": sensor_fields,
+        "sensor": lambda: resource_fields("sensors"),
+        "feed": lambda: resource_fields("feeds"),
     }
     found = []
     for page in sorted(DOCS.glob("*.md")):
@@ -282,13 +283,18 @@ def server_metrics() -> Iterator[Any]:
 
 def operator_metrics() -> Iterator[Any]:
     """Yield the operator's collectors."""
-    from sensorpipe_operator.__main__ import _add_gauges  # noqa: PLC0415  as in http_api
+    from sensorpipe_operator.__main__ import (  # noqa: PLC0415  as in http_api
+        _add_feed_gauges,
+        _add_gauges,
+    )
     from sensorpipe_operator.metrics import OperatorMetrics  # noqa: PLC0415
 
     registry, parts = CollectorRegistry(), MagicMock()
     parts.__len__.return_value = 0
+    made = OperatorMetrics(registry, clock=lambda: 0.0)
+    _add_feed_gauges(made, parts)
     _add_gauges(
-        OperatorMetrics(registry, clock=lambda: 0.0),
+        made,
         cache=parts,
         queue=parts,
         sink=parts,
@@ -306,12 +312,13 @@ REGISTERED: Final[Mapping[str, Callable[[], Iterator[Any]]]] = {
 }
 
 
-# --- the Sensor ---
+# --- Sensor and Feed ---
 
 
-def sensor_fields() -> str:
-    """Return a table of the fields of a Sensor, from its definition."""
-    definition = yaml.safe_load((ROOT / "manifests/crd.yaml").read_text(encoding="utf-8"))
+def resource_fields(plural: str) -> str:
+    """Return a table of the fields of a resource, from its definition."""
+    file = ROOT / f"charts/sensorpipe/files/crds/{plural}.yaml"
+    definition = yaml.safe_load(file.read_text(encoding="utf-8"))
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     sections = []
     for part in ("spec", "status"):
@@ -330,7 +337,7 @@ def fields(schema: dict[str, Any], prefix: str) -> Iterator[Row]:
         default = "required" if name in required else shown(field.get("default"))
         yield (
             f"`{path}`",
-            field.get("type", "quantity"),
+            field.get("type") or ("quantity" if "anyOf" in field else "string or object"),
             default,
             bounds(field),
             field["description"],

@@ -10,6 +10,7 @@ from sensorpipe_runtime.monitoring_server import MonitoringServer
 from sensorpipe_runtime.service import configured, run_service, supervise
 
 from sensorpipe_operator.cache import Cache, EventSink, Namespaces
+from sensorpipe_operator.feeds.keeper import FeedKeeper
 from sensorpipe_operator.health import Health
 from sensorpipe_operator.kube_api import KubeApi
 from sensorpipe_operator.metrics import OperatorMetrics
@@ -37,7 +38,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     _add_gauges(
         metrics, cache=cache, queue=queue, sink=sink, namespaces=namespaces, settings=settings
     )
-    async with KubeApi.connect(settings.workers + 2) as api:
+    async with KubeApi.connect(settings.workers + 12) as api:
         health = Health(api, cache, namespaces, silence=lambda: sink.silence_seconds)
         reconciler = Reconciler(
             api,
@@ -64,11 +65,45 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 every_seconds=settings.resync_ms / 1000,
                 requested=sink.list_needed,
             )
+            if settings.feeds.config_map is not None:
+                background["feeds"] = _keeper(api, cache, namespaces, settings, metrics).run()
             background["retry"] = resync.retry_refused(api, cache, queue, namespaces)
             watches = run_kopf(sink, namespaces, list_first, stop)
             # the watches end only after a signal, nothing else does
             await supervise({"watches": watches}, background, may_end=lambda: True)
     log.info("Operator stopped")
+
+
+def _keeper(
+    api: KubeApi,
+    cache: Cache,
+    namespaces: Namespaces,
+    settings: Settings,
+    metrics: OperatorMetrics,
+) -> FeedKeeper:
+    """Return what keeps the compactor's Feeds, with its gauges."""
+    keeper = FeedKeeper(
+        api,
+        cache,
+        namespaces,
+        settings=settings.feeds,
+        metrics=metrics,
+        clock=lambda: datetime.now(UTC),
+    )
+    _add_feed_gauges(metrics, keeper)
+    return keeper
+
+
+def _add_feed_gauges(metrics: OperatorMetrics, keeper: FeedKeeper) -> None:
+    """Add the gauges of what the keeper of the Feeds knows."""
+    metrics.add_gauge(
+        "feeds_refused", "Feeds in the cache that are not accepted.", lambda: keeper.refused
+    )
+    metrics.add_gauge(
+        "feeds_behind",
+        "1 while the compactor does not have all Feeds yet, else 0.",
+        lambda: keeper.is_behind,
+    )
 
 
 def _add_gauges(
@@ -83,6 +118,7 @@ def _add_gauges(
     """Add the gauges of what the operator's parts know."""
     metrics.add_gauge("queue", "Sensors waiting to be reconciled.", lambda: len(queue))
     metrics.add_gauge("sensors", "Sensors in the cache.", lambda: len(cache.sensors()))
+    metrics.add_gauge("feeds", "Feeds in the cache.", lambda: len(cache.feeds()))
     metrics.add_gauge(
         "refused_namespaces",
         "Configured namespaces to which the API server refuses access.",

@@ -60,17 +60,22 @@ class Namespaces:
 
 
 class Cache:
-    """The informer cache: Sensors and their children as the API server last reported them.
+    """The informer cache: Sensors, their children and Feeds as the API server last reported them.
 
-    Each object is stored once, under its Sensor; an older version never replaces a newer one.
+    Each object is stored once, under its Sensor, and a Feed under its own key; an older version
+    never replaces a newer one.
     """
 
     def __init__(self) -> None:
         self._objects: dict[Key, dict[_Place, Body]] = defaultdict(dict)
+        self.is_filled = asyncio.Event()
+        """Set once all objects were listed."""
+        self.feeds_changed = asyncio.Event()
+        """Set when a Feed is new, was changed, or is gone; not when only its status changed."""
 
     def put(self, kind: Kind, body: Body) -> Key | None:
         """Store an object; return the key of its Sensor if anything relevant to it changed."""
-        key = _sensor_of(kind, body)
+        key = _place_of(kind, body)
         if key is None:
             return None
         place = (kind, body["metadata"]["name"])
@@ -78,11 +83,13 @@ class Cache:
         if cached is not None and _version(cached) >= _version(body):
             return None
         self._objects[key][place] = _without_managed_fields(body)
-        return None if cached is not None and _is_irrelevant(kind, cached, body) else key
+        if cached is not None and _is_irrelevant(kind, cached, body):
+            return None
+        return self._changed(kind, key)
 
     def drop(self, kind: Kind, body: Body) -> Key | None:
         """Remove a deleted object; return the key of its Sensor if it was cached."""
-        key = _sensor_of(kind, body)
+        key = _place_of(kind, body)
         if key is None or key not in self._objects:
             return None
         place = (kind, body["metadata"]["name"])
@@ -92,7 +99,7 @@ class Cache:
         del self._objects[key][place]
         if not self._objects[key]:
             del self._objects[key]
-        return key
+        return self._changed(kind, key)
 
     def drop_sensor(self, key: Key) -> None:
         """Remove a Sensor; its children stay cached until they are deleted too."""
@@ -106,6 +113,15 @@ class Cache:
     def sensors(self) -> list[Key]:
         """Return the keys of all cached Sensors."""
         return [key for key in self._objects if (Kind.SENSOR, key[1]) in self._objects[key]]
+
+    def feed(self, key: Key) -> Body | None:
+        """Return a Feed, or None if it is not cached."""
+        return self._objects[key].get((Kind.FEED, key[1])) if key in self._objects else None
+
+    def feeds(self) -> list[Body]:
+        """Return all cached Feeds."""
+        found = (objects.get((Kind.FEED, key[1])) for key, objects in self._objects.items())
+        return [body for body in found if body is not None]
 
     def children(self, key: Key, kind: Kind) -> dict[str, Body]:
         """Return a Sensor's children of one kind by their names."""
@@ -122,7 +138,7 @@ class Cache:
         """
         listed = list(bodies)
         changed = {self.put(kind, body) for body in listed}
-        present = {(_sensor_of(kind, body), body["metadata"]["name"]) for body in listed}
+        present = {(_place_of(kind, body), body["metadata"]["name"]) for body in listed}
         for key in self._keys(namespace):
             for of, name in list(self._objects[key]):
                 cached = self._objects[key][of, name]
@@ -134,11 +150,19 @@ class Cache:
         """Remove all objects of a namespace that can no longer be read."""
         for key in self._keys(namespace):
             del self._objects[key]
+        self.feeds_changed.set()
 
     def version(self, key: Key) -> int | None:
         """Return the resource version of a cached Sensor, or None if it is not cached."""
         body = self.sensor(key)
         return None if body is None else _version(body)
+
+    def _changed(self, kind: Kind, key: Key) -> Key | None:
+        """Note a change of a Feed; return the key of the Sensor whose objects changed."""
+        if kind is not Kind.FEED:
+            return key
+        self.feeds_changed.set()
+        return None
 
     def _keys(self, namespace: str | None) -> list[Key]:
         return [key for key in self._objects if namespace in (None, key[0])]
@@ -170,12 +194,18 @@ class EventSink:
             self._queue.add(key)
 
 
-def _sensor_of(kind: Kind, body: Body) -> Key | None:
-    return key_of(body) if kind is Kind.SENSOR else owner_of(body)
+def _place_of(kind: Kind, body: Body) -> Key | None:
+    """Return the key that an object is stored under; None if it is nobody's."""
+    return owner_of(body) if kind.is_child else key_of(body)
 
 
 def _is_irrelevant(kind: Kind, cached: Body, body: Body) -> bool:
-    """Whether the change from one version of an object to the next does not affect its Sensor."""
+    """Whether the change from one version of an object to the next affects nothing else."""
+    if kind is Kind.FEED:
+        return all(
+            cached["metadata"].get(name) == body["metadata"].get(name)
+            for name in ("uid", "generation", "deletionTimestamp")
+        )
     return kind is Kind.DEPLOYMENT and relevant_fields(cached) == relevant_fields(body)
 
 

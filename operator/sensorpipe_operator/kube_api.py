@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 from kubernetes.aio import client, config
 from sensorpipe_runtime.settings import SettingsError
-from sensorpipe_schema.sensor import API_VERSION, KIND
+from sensorpipe_schema.sensor import API_VERSION
 
 from sensorpipe_operator.names import MANAGED_BY, MANAGER, Body, Kind, Resource
 
@@ -21,6 +21,7 @@ _TIMEOUT_SECONDS: Final = 20
 _PAGE: Final = 500
 """Number of objects in one page of a list."""
 _APPLY: Final = "application/apply-patch+yaml"
+_MERGE_PATCH: Final = "application/merge-patch+json"
 _JSON_PATCH: Final = "application/json-patch+json"
 _UNPROCESSABLE: Final = 422
 
@@ -132,15 +133,42 @@ class KubeApi:
             if error.status not in (404, 409):
                 raise
 
-    async def apply_status(self, sensor: Body, status: dict[str, Any]) -> Body:
-        """Apply the operator's fields of a Sensor's status; other managers' fields are kept.
+    async def apply_status(
+        self, body: Body, status: dict[str, Any], kind: Kind = Kind.SENSOR
+    ) -> Body:
+        """Apply the operator's fields of an object's status; other managers' fields are kept.
 
-        Raises ApiError with status 409 if the Sensor of that name has another uid.
+        Raises ApiError with status 409 if the object of that name has another uid.
         """
-        metadata = {name: sensor["metadata"][name] for name in ("namespace", "name", "uid")}
-        body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "status": status}
+        metadata = {name: body["metadata"][name] for name in ("namespace", "name", "uid")}
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": str(kind),
+            "metadata": metadata,
+            "status": status,
+        }
         query = {"fieldManager": MANAGER, "force": "true"}
         return await self._call("PATCH", f"{_path_of(body)}/status", query, body, _APPLY)
+
+    async def apply_data(self, namespace: str, name: str, data: dict[str, str]) -> None:
+        """Apply the data of a ConfigMap server-side; create it if there is none."""
+        metadata = {"name": name, "namespace": namespace}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+        query = {"fieldManager": MANAGER, "force": "true"}
+        await self._call("PATCH", _path_of(body), query, body, _APPLY)
+
+    async def pods(self, namespace: str, selector: str) -> list[Body]:
+        """Return the pods of a namespace that a label selector matches, as last cached."""
+        query = {"labelSelector": selector, "resourceVersion": "0"}
+        page = await self._call("GET", Kind.POD.resource.path(namespace), query)
+        return list(page["items"])
+
+    async def annotate_pod(self, pod: Body, name: str, value: str) -> None:
+        """Set an annotation of a pod; raises ApiError with status 404 or 409 if it is gone."""
+        metadata = pod["metadata"]
+        patch = {"metadata": {"uid": metadata["uid"], "annotations": {name: value}}}
+        path = Kind.POD.resource.path(metadata["namespace"], metadata["name"])
+        await self._call("PATCH", path, {"fieldManager": MANAGER}, patch, _MERGE_PATCH)
 
     async def post_event(self, event: Body) -> None:
         """Create an Event."""

@@ -20,6 +20,11 @@ SHARES_LABEL: Final = f"{GROUP}/shares"
 DESIRED_ANNOTATION: Final = f"{GROUP}/desired"
 """Annotation of every child: a digest of what was applied, which a removed field changes too."""
 
+CREATED_ANNOTATION: Final = f"{GROUP}/created"
+"""Annotation in the compactor's files: when the Feed was created."""
+FEEDS_ANNOTATION: Final = f"{GROUP}/feeds"
+"""Annotation of the compactor's pod: which files it is to have. A change has the kubelet look."""
+
 MANAGED_BY: Final = f"app.kubernetes.io/managed-by={MANAGER}"
 """Label selector of all children."""
 
@@ -56,6 +61,7 @@ class Kind(StrEnum):
     CONFIG_MAP = "ConfigMap"
     DEPLOYMENT = "Deployment"
     SENSOR = "Sensor"
+    FEED = "Feed"
 
     @property
     def resource(self) -> Resource:
@@ -65,7 +71,7 @@ class Kind(StrEnum):
     @property
     def is_child(self) -> bool:
         """Whether objects of this kind belong to a Sensor, and have the labels of its children."""
-        return self is not Kind.SENSOR
+        return self not in (Kind.SENSOR, Kind.FEED)
 
 
 _RESOURCES: Final = {
@@ -73,10 +79,11 @@ _RESOURCES: Final = {
     Kind.CONFIG_MAP: Resource("", "v1", "configmaps"),
     Kind.DEPLOYMENT: Resource("apps", "v1", "deployments"),
     Kind.SENSOR: Resource(GROUP, VERSION, "sensors"),
+    Kind.FEED: Resource(GROUP, VERSION, "feeds"),
 }
 
 Key = tuple[str, str]
-"""Namespace and name of a Sensor."""
+"""Namespace and name of a Sensor or Feed."""
 Body = dict[str, Any]
 """An object of the Kubernetes API, decoded from JSON."""
 
@@ -103,9 +110,9 @@ def selector(sensor: str) -> str:
     return ",".join(f"{name}={value}" for name, value in match_labels(sensor).items())
 
 
-def key_of(sensor: Body) -> Key:
-    """Return the key of a Sensor."""
-    metadata = sensor["metadata"]
+def key_of(body: Body) -> Key:
+    """Return the key of a Sensor or Feed."""
+    metadata = body["metadata"]
     return metadata["namespace"], metadata["name"]
 
 

@@ -10,6 +10,9 @@ from sensorpipe_runtime.settings import Environment
 _is_namespace: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII).fullmatch
 _is_object_name: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII).fullmatch
 _is_image: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}", re.ASCII).fullmatch
+_is_equality: Final = re.compile(
+    r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9._-]{1,63}=[A-Za-z0-9._-]{0,63}", re.ASCII
+).fullmatch
 _is_data_key: Final = re.compile(r"[A-Za-z0-9._-]{1,253}", re.ASCII).fullmatch
 
 
@@ -32,12 +35,25 @@ class GeneratorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedSettings:
+    """Where the compactor is, which is to use the Feeds."""
+
+    config_map: tuple[str, str] | None
+    """ConfigMap that the compactor mounts, `NAMESPACE/NAME`; without one, Feeds are left alone."""
+    pods: str
+    """Label selector of the compactor's pod, in the ConfigMap's namespace."""
+    readable: tuple[str, ...]
+    """MQTT topic filters that the compactor may read, separated by commas; unknown if empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of the operator."""
 
     namespaces: tuple[str, ...]
     """Namespaces whose Sensors are reconciled; empty for the whole cluster."""
     generator: GeneratorSettings
+    feeds: FeedSettings
     http: tuple[str, int]
     """Address and port of `/metrics`, `/healthz` and `/readyz`."""
     workers: int
@@ -54,6 +70,7 @@ class Settings:
         settings = cls(
             namespaces=env.parse("SENSORPIPE_WATCH_NAMESPACES", _namespaces, ""),
             generator=_generator(env),
+            feeds=_feeds(env),
             http=env.address("SENSORPIPE_HTTP", "0.0.0.0:9090"),
             workers=env.whole("SENSORPIPE_WORKERS", 20, 1, 100),
             resync_ms=env.milliseconds("SENSORPIPE_RESYNC", "10m"),
@@ -76,6 +93,38 @@ def _generator(env: Environment) -> GeneratorSettings:
             "SENSORPIPE_GENERATOR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")
         ),
     )
+
+
+def _feeds(env: Environment) -> FeedSettings:
+    return FeedSettings(
+        config_map=env.parse("SENSORPIPE_FEEDS_CONFIG_MAP", _namespaced, ""),
+        pods=env.parse(
+            "SENSORPIPE_COMPACTOR_PODS", _selector, "app.kubernetes.io/component=compactor"
+        ),
+        readable=env.parse("SENSORPIPE_COMPACTOR_TOPICS", _filters, ""),
+    )
+
+
+def _namespaced(text: str) -> tuple[str, str] | None:
+    if not text:
+        return None
+    namespace, slash, name = text.partition("/")
+    if not slash or not _is_namespace(namespace) or not _is_object_name(name):
+        raise ValueError(f"must be NAMESPACE/NAME; got {text!r}")
+    return namespace, name
+
+
+def _selector(text: str) -> str:
+    if not all(map(_is_equality, text.split(","))):
+        raise ValueError(f"must be labels such as app=compactor, separated by commas; got {text!r}")
+    return text
+
+
+def _filters(text: str) -> tuple[str, ...]:
+    for topic in _parts(text):
+        if "#" in topic[:-1]:
+            raise ValueError(f"must be MQTT topic filters, separated by commas; got {topic!r}")
+    return _parts(text)
 
 
 def _parts(text: str) -> tuple[str, ...]:

@@ -105,6 +105,7 @@ def programs(folder, mqtt: Child, kafka: Child, mongod: Child) -> dict[str, Chil
         "operator": {
             "KUBECONFIG": str(folder / "kubeconfig"),
             "SENSORPIPE_GENERATOR_IMAGE": "generator",
+            "SENSORPIPE_FEEDS_CONFIG_MAP": "sensorpipe/feeds",
         },
         "generator": {**broker, "SENSORPIPE_SENSOR": sensor},
         "compactor": {

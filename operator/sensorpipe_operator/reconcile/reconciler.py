@@ -180,7 +180,7 @@ class Reconciler:
             return
         self._cache.put(Kind.SENSOR, await self._api.apply_status(body, new))
         self._metrics.writes.labels("Status").inc()
-        for event in events_for(body, old, new, now):
+        for event in events_for(body, old, new, now, Kind.SENSOR):
             await self._post_event(event)
 
     async def _post_event(self, event: Body) -> None:

@@ -12,7 +12,7 @@ _MAX_MESSAGE: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether one condition of a Sensor holds, and why.
+    """Whether one condition of a Sensor or Feed holds, and why.
 
     `detail` may vary while the cause is the same; `reason` and `message` do not.
     """
@@ -25,6 +25,8 @@ class Verdict:
     """What others report about the cause, for example the kubelet."""
     holds: bool = False
     """Whether the condition is true."""
+    unknown: bool = False
+    """Whether it is not known."""
 
     @property
     def text(self) -> str:
@@ -36,13 +38,13 @@ class Verdict:
 def condition(
     conditions: Iterable[Body], kind: str, verdict: Verdict, *, generation: int, now: str
 ) -> Body:
-    """Return the new condition of one type, given all `conditions` of the Sensor's status.
+    """Return the new condition of one type, given all `conditions` of the old status.
 
     `lastTransitionTime` changes only with the status. While only the detail differs, the old
     message is kept: an image's back-off, for example, has another text after each attempt.
     """
     old = next((each for each in conditions if each["type"] == kind), {})
-    status = "True" if verdict.holds else "False"
+    status = "Unknown" if verdict.unknown else str(verdict.holds)
     same = (old.get("status"), old.get("reason")) == (status, verdict.reason)
     message = str(old.get("message", ""))
     keep = same and verdict.detail and message.startswith(f"{verdict.message}: ")

@@ -1,13 +1,13 @@
-"""Kubernetes Events about Sensors that fail and recover."""
+"""Kubernetes Events about Sensors and Feeds that fail and recover."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sensorpipe_schema.sensor import API_VERSION, KIND
+from sensorpipe_schema.sensor import API_VERSION
 
-from sensorpipe_operator.names import MANAGER, Body
+from sensorpipe_operator.names import MANAGER, Body, Kind
 
 _ROUTINE: Final = frozenset(
     (
@@ -19,32 +19,39 @@ _ROUTINE: Final = frozenset(
         "Suspended",
         "ScaledToZero",
         "NotAccepted",
+        "Loading",
+        "Subscribed",
+        "NotConnected",
+        "CompactorUnreachable",
     )
 )
 """Reasons of conditions that are intended or temporary, and cause no warning."""
 
+_WELL: Final = frozenset(("Running", "Subscribed"))
+"""Reasons of conditions that are as they should be."""
+
 
 def events_for(
-    sensor: Body, old: Mapping[str, Any], new: Mapping[str, Any], now: datetime
+    body: Body, old: Mapping[str, Any], new: Mapping[str, Any], now: datetime, kind: Kind
 ) -> Iterator[Body]:
-    """Yield the Events due when a Sensor's status changes from `old` to `new`.
+    """Yield the Events due when the status of an object of a kind changes from `old` to `new`.
 
-    A Warning for each condition whose new reason is a fault, and a Normal one when the
-    generators run again after a fault.
+    A Warning for each condition whose new reason is a fault, and a Normal one when all is well
+    again after a fault.
     """
     before = {c["type"]: c["reason"] for c in old.get("conditions", [])}
     for condition in new["conditions"]:
-        kind, reason = condition["type"], condition["reason"]
-        if before.get(kind) == reason:
+        former, reason = before.get(condition["type"]), condition["reason"]
+        if former == reason:
             continue
         if reason not in _ROUTINE:
-            yield _event(sensor, "Warning", condition, now)
-        elif reason == "Running" and before.get(kind) not in (None, "Pending", "Starting"):
-            yield _event(sensor, "Normal", condition, now)
+            yield _event(body, kind, "Warning", condition, now)
+        elif reason in _WELL and former not in (None, "Pending", "Starting", "Loading"):
+            yield _event(body, kind, "Normal", condition, now)
 
 
-def _event(sensor: Body, kind: str, condition: Body, now: datetime) -> Body:
-    metadata = sensor["metadata"]
+def _event(body: Body, kind: Kind, severity: str, condition: Body, now: datetime) -> Body:
+    metadata = body["metadata"]
     at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     text = f"{metadata['uid']} {condition['reason']} {now.isoformat()}"
     return {
@@ -56,12 +63,12 @@ def _event(sensor: Body, kind: str, condition: Body, now: datetime) -> Body:
         },
         "involvedObject": {
             "apiVersion": API_VERSION,
-            "kind": KIND,
+            "kind": str(kind),
             "name": metadata["name"],
             "namespace": metadata["namespace"],
             "uid": metadata["uid"],
         },
-        "type": kind,
+        "type": severity,
         "reason": condition["reason"],
         "message": condition["message"],
         "source": {"component": MANAGER},

@@ -39,6 +39,7 @@ async def fill(api: ObjectLister, cache: Cache, queue: WorkQueue, namespaces: Na
             log.warning("Waiting for the cluster", extra={"error": str(error)})
         else:
             if namespaces.accessible:
+                cache.is_filled.set()
                 break
             log.warning("Waiting for access to a namespace")
         await asyncio.sleep(_START_RETRY_SECONDS)

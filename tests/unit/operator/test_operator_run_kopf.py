@@ -97,4 +97,4 @@ async def test_it_begins_anew_where_not_all_was_served_at_its_start(
         )
     assert fake.began == 2
     (error, *_) = [record.__dict__["error"] for record in caplog.records]
-    assert error == "the cluster does not serve configmaps, deployments, pods, sensors yet"
+    assert error == "the cluster does not serve configmaps, deployments, feeds, pods, sensors yet"
