@@ -86,7 +86,9 @@ def test_the_programs_take_the_variables(variant, tmp_path):
 
     def here(name: str) -> dict[str, str]:
         return {
-            key: value.replace(CONNECTIONS, f"{tmp_path}/")
+            key: str(tmp_path)
+            if key == "SENSORPIPE_FEEDS"
+            else value.replace(CONNECTIONS, f"{tmp_path}/")
             for key, value in environ(objects, name).items()
             if not key.endswith("_CA_FILE")  # they would have to hold certificates
         }
@@ -99,6 +101,7 @@ def test_the_programs_take_the_variables(variant, tmp_path):
     assert compactor.kafka.password == server.kafka.password == "something"
     assert server.cors_origins == ()
     assert operator.generator.image == "sensorpipe-generator:0.1.0"
+    assert operator.feeds.config_map == ("sensors", "demo-sensorpipe-feeds")
 
 
 def test_the_server_is_told_which_pages_may_read_its_api():
@@ -250,7 +253,9 @@ def test_a_budget_keeps_a_server_where_there_are_several(setting, there):
 
 def test_sensors_of_several_namespaces_need_no_cluster_wide_rights():
     objects = render("sensors.namespaces={north,south,sensors}")
-    granted = [o for o in objects if o["kind"] == "RoleBinding"]
+    granted = [
+        o for o in objects if (o["kind"], o["metadata"]["name"]) == ("RoleBinding", OPERATOR)
+    ]
 
     assert sorted(o["metadata"]["namespace"] for o in granted) == ["north", "sensors", "south"]
     for binding in granted:
@@ -267,7 +272,7 @@ def test_sensors_anywhere_are_watched_with_a_cluster_role():
 
     (binding,) = of_kind(objects, "ClusterRoleBinding").values()
     assert binding["roleRef"]["name"] in of_kind(objects, "ClusterRole")
-    assert not of_kind(objects, "RoleBinding")
+    assert OPERATOR not in of_kind(objects, "RoleBinding")
     assert OperatorSettings.read(environ(objects, OPERATOR)).namespaces == ()
 
 
@@ -291,13 +296,14 @@ def test_releases_of_one_name_share_nothing_that_has_no_namespace():
     assert not outside("a", "b-c") & outside("a-b", "c")
 
 
-def test_the_sensor_resource_is_the_one_source_and_stays():
-    source = yaml.safe_load((CHART / "files/crds/sensors.yaml").read_text())
-    rendered = one(render(), "CustomResourceDefinition", "sensors.sensorpipe.dev")
+@pytest.mark.parametrize("plural", ["sensors", "feeds"])
+def test_the_resources_are_the_one_source_and_stay(plural: str):
+    source = yaml.safe_load((CHART / f"files/crds/{plural}.yaml").read_text())
+    rendered = one(render(), "CustomResourceDefinition", f"{plural}.sensorpipe.dev")
 
     assert rendered["spec"] == source["spec"]
     assert rendered["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
-    leaving = one(render("crds.keep=false"), rendered["kind"], "sensors.sensorpipe.dev")
+    leaving = one(render("crds.keep=false"), rendered["kind"], f"{plural}.sensorpipe.dev")
     assert "annotations" not in leaving["metadata"]
     assert not of_kind(render("crds.enabled=false"), "CustomResourceDefinition")
 

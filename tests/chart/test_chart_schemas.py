@@ -22,7 +22,7 @@ from support.strimzi import crds as strimzi_crds
 MINORS = list(chart_go.KUBERNETES)
 OTHERS = [f"{name}.yaml" for name in ("podmonitors", "prometheusrules")]
 OTHERS += [f"{name}.yaml" for name in ("scaledobjects", "triggerauthentications")]
-SENSOR_CRD = CHART / "files/crds/sensors.yaml"
+OWN_CRDS = sorted((CHART / "files/crds").glob("*.yaml"))
 
 each_profile = pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
 
@@ -32,7 +32,7 @@ def crds() -> list[Path]:
     strimzi = sorted(strimzi_crds.CRDS.glob("Kafka*.yaml"))
     if not strimzi:
         raise UnavailableError("no CRDs of Strimzi here; `make test-strimzi` brings them")
-    return [SENSOR_CRD, *strimzi, *map(chart_go.schema, OTHERS)]
+    return [*OWN_CRDS, *strimzi, *map(chart_go.schema, OTHERS)]
 
 
 def rendered(profile: Profile, *more: str, program: Path | None = None) -> list[Object]:
@@ -147,15 +147,16 @@ def test_the_check_refuses_what_strimzi_does_not_know_and_what_is_there_twice() 
     assert "env: ('A',) is there more than once" in fault
 
 
-def test_samples_and_examples_are_sensors() -> None:
-    schemas = chart_schemas.kubernetes("1.37", SENSOR_CRD)
+def test_samples_and_examples_are_sensors_and_feeds() -> None:
+    schemas = chart_schemas.kubernetes("1.37", *OWN_CRDS)
     notes = (CHART / "templates/NOTES.txt").read_text()
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    texts = [file.read_text() for file in sorted((ROOT / "manifests/samples").glob("*.yaml"))]
+    folders = [ROOT / "manifests/samples", ROOT / "manifests/feeds"]
+    texts = [file.read_text() for each in folders for file in sorted(each.glob("*.yaml"))]
     texts.append(notes.partition("<<'END'\n")[2].partition("\nEND")[0])
     sensors = [sensor for text in texts for sensor in yaml.safe_load_all(text)]
     sensors += yaml.safe_load(chart["annotations"]["artifacthub.io/crdsExamples"])
-    assert len(sensors) >= 4
+    assert len(sensors) >= 19
     assert [fault for sensor in sensors for fault in schemas.faults(sensor)] == []
 
 

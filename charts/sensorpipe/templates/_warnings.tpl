@@ -67,6 +67,7 @@ Connections to Kafka are not encrypted: kafka.external.security is {{ .Values.ka
 {{- end }}
 {{- if not .Values.crds.keep }}
 
-helm uninstall will delete the Sensor resource and with it all Sensors: crds.keep is false.
+helm uninstall will delete the resources Sensor and Feed and with them all Sensors and Feeds: crds.keep
+is false.
 {{- end }}
 {{- end -}}

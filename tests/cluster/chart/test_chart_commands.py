@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from cluster_client import Cluster
 from support.chart import broker as chart_broker
-from support.chart.release import NAME, Release, chart_images, flows, rest
+from support.chart.release import NAME, Release, chart_images, flows, forget_definitions, rest
 from support.chart.render import CHART
 from support.kube.operator_sensors import sensor
 from support.services import ROOT
@@ -54,7 +54,7 @@ _INSTALL, UPGRADE, RAISE, UNINSTALL, REMOVE = blocks(
 @pytest.fixture(scope="module")
 def release(cluster: Cluster) -> Iterator[Release]:
     """The chart, with Strimzi or who plays its part, and 200 readings a second."""
-    cluster.kubectl("delete", "crd", "sensors.sensorpipe.dev", "--ignore-not-found", "--wait")
+    forget_definitions(cluster)
     images = chart_images(cluster)
     with cluster.namespace() as namespace, strimzi(cluster, namespace):
         made = Release(cluster, namespace, images)

@@ -10,7 +10,7 @@ import pytest
 from cluster_client import Cluster
 from sensorpipe_schema.sensor import API_VERSION
 from support.chart import broker as chart_broker
-from support.chart.release import NAME, Release, chart_images, flows
+from support.chart.release import NAME, Release, chart_images, flows, forget_definitions
 from support.kube import restricted_pod
 from support.strimzi import certificates
 from support.strimzi.stand_in import strimzi
@@ -69,7 +69,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(cluster: Cluster) -> Iterator[Site]:
     """The chart, with Strimzi or who plays its part, and a device that publishes with TLS."""
-    cluster.kubectl("delete", "crd", "sensors.sensorpipe.dev", "--ignore-not-found", "--wait")
+    forget_definitions(cluster)
     images = chart_images(cluster)
     with cluster.namespace() as namespace, strimzi(cluster, namespace):
         made = Site(Release(cluster, namespace, images))

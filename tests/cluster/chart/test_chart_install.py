@@ -13,7 +13,16 @@ from cluster_client import Cluster, KubectlError
 from sensorpipe_schema.names import COMPACTED, DEAD_COMPACTED, DEAD_READINGS, SERVER_GROUP
 from sensorpipe_schema.sensor import API_VERSION
 from support.chart import broker as chart_broker
-from support.chart.release import NAME, Release, chart_images, flows, rest, resume, windows
+from support.chart.release import (
+    NAME,
+    Release,
+    chart_images,
+    flows,
+    forget_definitions,
+    rest,
+    resume,
+    windows,
+)
 from support.kube import client_pod
 from support.services import ROOT
 from support.strimzi.stand_in import StandIn, strimzi
@@ -52,16 +61,11 @@ def kafka(release: Release) -> Iterator[StandIn]:
 def installed(release: Release, kafka: StandIn) -> Release:
     """The release, as a user who types the README's commands has it."""
     del kafka
-    forget_sensors(release.cluster)
+    forget_definitions(release.cluster)
     release.install()
     release.kubectl("apply", "-f", str(ROOT / "manifests/samples"))
     release.kubectl("wait", "--for=condition=Ready", "sensors", "--all", "--timeout=120s")
     return release
-
-
-def forget_sensors(cluster: Cluster) -> None:
-    """Remove the definition that other tests left: Helm takes over nothing that is another's."""
-    cluster.kubectl("delete", "crd", "sensors.sensorpipe.dev", "--ignore-not-found", "--wait")
 
 
 # --- 1: from nothing to the API's answer ---
@@ -279,10 +283,10 @@ def test_sensors_and_data_survive_an_uninstall(loaded: Release):
 
 
 def test_nothing_hangs_when_the_definition_of_sensors_is_removed(loaded: Release):
-    loaded.cluster.kubectl("delete", "crd", "sensors.sensorpipe.dev", "--wait", "--timeout=60s")
+    forget_definitions(loaded.cluster)
     until(lambda: not loaded.pods("generator"))
     loaded.upgrade()  # brings it back, to an operator that has gone on running
     loaded.cluster.apply(LOAD, namespace=loaded.namespace)
     loaded.kubectl("wait", "--for=condition=Ready", "sensor/load", "--timeout=120s")
-    loaded.cluster.kubectl("delete", "crd", "sensors.sensorpipe.dev", "--wait", "--timeout=60s")
+    forget_definitions(loaded.cluster)
     loaded.uninstall()

@@ -39,7 +39,8 @@ def environ(objects: list[Object], name: str) -> dict[str, str]:
 
 def files(objects: list[Object], name: str) -> dict[str, tuple[str, str]]:
     """Return of each file of the connections which Secret and key it is."""
-    (volume,) = deployment(objects, name)["template"]["spec"]["volumes"]
+    volumes = deployment(objects, name)["template"]["spec"]["volumes"]
+    (volume,) = (volume for volume in volumes if "projected" in volume)
     return {
         item["path"]: (source["secret"]["name"], item["key"])
         for source in volume["projected"]["sources"]

@@ -19,6 +19,12 @@ NAME = "sensorpipe"
 _APPS = ("operator", "generator", "compactor", "server")
 
 
+def forget_definitions(cluster: Cluster) -> None:
+    """Remove the resources that other tests left: Helm takes over nothing that is another's."""
+    names = ("sensors.sensorpipe.dev", "feeds.sensorpipe.dev")
+    cluster.kubectl("delete", "crd", *names, "--ignore-not-found", "--wait", "--timeout=60s")
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
     """One installation of the chart, named like the chart."""

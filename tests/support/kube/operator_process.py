@@ -23,7 +23,7 @@ from support.waiting import until
 
 NAMESPACE = "sensorpipe"
 ACCOUNT = "sensorpipe-operator"
-_RIGHTS = ("operator/serviceaccount.yaml", "operator/rbac.yaml", "operator/roles.yaml")
+_RIGHTS = tuple(f"operator/{name}.yaml" for name in ("serviceaccount", "rbac", "roles", "feeds"))
 
 
 @dataclass(slots=True)
@@ -59,14 +59,14 @@ class Operator:
 
 
 def install(cluster: Cluster) -> None:
-    """Define Sensors, and the operator's service account and rights in the whole cluster."""
+    """Define Sensors and Feeds, and the operator's account and rights in the whole cluster."""
     everything = templates("crds.yaml", *_RIGHTS, sets=["sensors.clusterWide=true"])
     names = cluster.kubectl("get", "namespaces", "-o", "name")
     if f"namespace/{NAMESPACE}" not in names.split():
         cluster.kubectl("create", "namespace", NAMESPACE)
     cluster.apply(*everything, namespace=NAMESPACE)
-    crd = "crd/sensors.sensorpipe.dev"
-    cluster.kubectl("wait", "--for=condition=Established", crd, "--timeout=30s")
+    crds = ("crd/sensors.sensorpipe.dev", "crd/feeds.sensorpipe.dev")
+    cluster.kubectl("wait", "--for=condition=Established", *crds, "--timeout=30s")
 
 
 def templates(*files: str, sets: Sequence[str] = ()) -> list[Object]:

@@ -12,6 +12,14 @@
 {{- with .Values.image.pullSecrets }}
 - {name: SENSORPIPE_GENERATOR_PULL_SECRETS, value: {{ join "," . | quote }}}
 {{- end }}
+- {name: SENSORPIPE_FEEDS_CONFIG_MAP, value: {{ printf "%s/%s" .Release.Namespace (include "sensorpipe.name" (list . "feeds")) }}}
+- name: SENSORPIPE_COMPACTOR_PODS
+  value: {{ include "sensorpipe.selectorLabels" (list . "compactor") | replace ": " "=" | splitList "\n" | join "," }}
+{{- if .Values.mosquitto.enabled }}
+# Mosquitto grants every subscription and delivers nothing that is not allowed: only we can tell
+- name: SENSORPIPE_COMPACTOR_TOPICS
+  value: {{ prepend .Values.mosquitto.deviceTopics "sensor_readings/#" | join "," | replace "%u" "+" | quote }}
+{{- end }}
 - {name: SENSORPIPE_BROKER_SECRET, value: {{ include "sensorpipe.generatorSecret" . }}}
 {{- with .Values.mosquitto.external.caKey }}
 - {name: SENSORPIPE_BROKER_CA_KEY, value: {{ quote . }}}

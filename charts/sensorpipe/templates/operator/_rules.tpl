@@ -7,7 +7,14 @@
 - apiGroups: [sensorpipe.dev]
   resources: [sensors/status]
   verbs: [patch]
-# manages their generators; a Deployment is deleted when its share of the devices is
+# watches Feeds, and writes their status
+- apiGroups: [sensorpipe.dev]
+  resources: [feeds]
+  verbs: [list, watch]
+- apiGroups: [sensorpipe.dev]
+  resources: [feeds/status]
+  verbs: [patch]
+# manages the generators of Sensors; a Deployment is deleted when its share of the devices is
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
