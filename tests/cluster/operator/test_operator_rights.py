@@ -41,7 +41,12 @@ def test_the_clusters_own_roles_cover_sensors(
     [
         ("yes", "list sensors.sensorpipe.dev"),
         ("yes", "patch sensors.sensorpipe.dev --subresource=status"),
+        ("yes", "list feeds.sensorpipe.dev"),
+        ("yes", "patch feeds.sensorpipe.dev --subresource=status"),
         ("yes", "create deployments.apps"),
+        ("no", "patch feeds.sensorpipe.dev"),
+        ("no", "delete feeds.sensorpipe.dev"),
+        ("no", "patch pods"),
         ("no", "patch sensors.sensorpipe.dev"),
         ("no", "delete sensors.sensorpipe.dev"),
         ("no", "get secrets"),
