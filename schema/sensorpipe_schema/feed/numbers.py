@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sensorpipe_schema.feed.names import Names
+from sensorpipe_schema.feed.names import MAX_REMEMBERED, Names
 from sensorpipe_schema.feed.pointer import Pointer
 from sensorpipe_schema.feed.slots import MISSING
 from sensorpipe_schema.feed.spec import Counter, FeedSpec
@@ -61,7 +61,7 @@ class NumbersReader:
             if not -LIMIT <= value <= LIMIT:
                 raise not_a_number(value, pointer)
             found[name] = float(value)
-            if len(keys) == 1:
+            if len(keys) == 1 and len(keys[0]) <= MAX_REMEMBERED:
                 self._known[keys[0]] = name
 
 
