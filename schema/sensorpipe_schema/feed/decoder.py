@@ -76,6 +76,8 @@ class FeedDecoder:
         self._zone = ZoneInfo(spec.timezone) if spec.timezone else None
         counter = spec.identity if isinstance(spec.identity, Counter) else None
         self._by_time = spec.identity == "time"
+        self._has_identity = spec.identity != "none"
+        self._may_name_alike = self._has_identity and any(rule.sensor.pointers for rule in rules)
         wanted: list[tuple[Pointer, Any]] = [
             (rule.at, ANY if rule.values else NUMBER) for rule in rules
         ]
@@ -121,6 +123,8 @@ class FeedDecoder:
                 except _NEEDS_SLOW_WAY:
                     pass
                 else:
+                    if self._may_name_alike:
+                        return self._several([values], route, now_ms)
                     readings = self._readings(values, route, now_ms)
                     return [] if readings is None else [readings]
             return self._several(self._items(payload), route, now_ms)
@@ -140,7 +144,10 @@ class FeedDecoder:
         if len(found) > MAX_ITEMS:
             raise RefusedMessageError("too_many_items", f"{len(found)}; at most {MAX_ITEMS}")
         read = [self._readings(values, route, now_ms) for values in found]
-        return [readings for readings in read if readings is not None]
+        several = [readings for readings in read if readings is not None]
+        if self._has_identity:
+            _check_apart(several)
+        return several
 
     def _read_slowly(self, payload: bytes) -> list[Values]:
         if len(payload) > MAX_PAYLOAD:
@@ -248,6 +255,22 @@ class FeedDecoder:
             detail = f"{write_pointer(wrong)} is no {'count' if number is None else 'name'}"
             raise RefusedMessageError("bad_identity", detail)
         return short_src("/".join(texts)), number + 1  # type: ignore[arg-type]  # a device may count from 0
+
+
+def _check_apart(several: Iterable[Readings]) -> None:
+    """Raise RefusedMessageError if a message has two values with the same identity.
+
+    The second would be dropped as a repeat of the first; where both are equal, it may be one.
+    """
+    seen: dict[tuple[str, str, str, int], float] = {}
+    for readings in several:
+        if readings.src is None:
+            continue
+        for sensor, value in readings.values:
+            key = (readings.facility, sensor, readings.src, readings.seq)
+            if seen.setdefault(key, value) != value:
+                detail = f"two values of {sensor} have the same identity; give each its own name"
+                raise RefusedMessageError("bad_identity", detail)
 
 
 def _counted(value: Any) -> int | None:

@@ -201,6 +201,34 @@ def test_identity_by_counter_begins_at_one_and_needs_all_its_parts() -> None:
     assert len(found.src) <= 128
 
 
+AT = {"time": {"at": "/at"}, "each": ""}
+COUNTED = {**AT, "identity": {"src": ["/d"], "seq": "/n"}}
+
+
+@pytest.mark.parametrize("spec", [{**AT, "identity": "time"}, COUNTED])
+def test_two_values_of_one_identity_in_a_message_are_refused_not_lost(spec: Any) -> None:
+    item = '{"at": 1800000000, "d": "a", "n": 4, "s": "%s", "t": %s}'
+    named = {"readings": [{"sensor": "{/s}", "at": "/t"}], **spec}
+    for others in ("x", 20), ("X", 21), ("y", 20):
+        items = f"[{item % ('x', 20)}, {item % others}]"
+        if others == ("X", 21):
+            assert refused(items, **named) == (
+                "bad_identity",
+                "Feed test: two values of x have the same identity; give each its own name",
+            )
+        else:
+            assert len(decoded(items, **named)) == 2
+    assert len(decoded(items, **{**named, "identity": "none"})) == 2
+
+
+def test_nor_are_those_of_sensors_that_an_object_names_alike() -> None:
+    rules = [{"sensor": "{/a}", "at": "/t"}, {"sensor": "{/b}", "at": "/u"}]
+    spec: dict[str, Any] = {"readings": rules, "time": {"at": "/at"}, "identity": "time"}
+    message = '{"at": 1800000000, "a": "x", "b": "%s", "t": 1, "u": 2}'
+    assert refused(message % "x", **spec)[0] == "bad_identity"
+    assert values(message % "y", **spec) == {"x": 1.0, "y": 2.0}
+
+
 def test_identity_by_time_is_the_topic_and_the_time() -> None:
     (found,) = decoded('{"t": 1, "at": 1700000000.25}', readings=T, time={"at": "/at"},
                        identity="time")  # fmt: skip
