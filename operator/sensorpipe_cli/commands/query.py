@@ -110,8 +110,9 @@ def series(server: Server, chosen: Chosen, options: SeriesOptions) -> None:
 
 def tail(server: Server, chosen: Chosen) -> None:
     """Print windows as they are stored, until Ctrl-C."""
-    with connected(server) as client:
-        _refuse_unknown(client, chosen.facilities)
+    with connected(server) as client:  # what is wrong from the beginning is said soon
+        _refuse_unknown(client, chosen.facilities, ask=True)
+    with connected(server, retries=None) as client:  # a server may be away for some minutes
         printer = Printer(server.form, _WINDOW, _TAIL_WIDTHS)
         print_lines(printer.head())
         for window in client.live(chosen.facilities, sensors=chosen.sensors):
@@ -119,11 +120,14 @@ def tail(server: Server, chosen: Chosen) -> None:
 
 
 @contextmanager
-def connected(server: Server) -> Iterator[Client]:
-    """Yield a client; turn its errors into UnusableError, and Ctrl-C into its exit code."""
+def connected(server: Server, *, retries: Retries | None = _RETRIES) -> Iterator[Client]:
+    """Yield a client; turn its errors into UnusableError, and Ctrl-C into its exit code.
+
+    Without `retries` it tries as long as the client does by itself.
+    """
     try:
         token = server.token_file.read_text(encoding="utf-8").strip() if server.token_file else None
-        with Client(server.url, token=token, ca_file=server.ca_file, retries=_RETRIES) as client:
+        with Client(server.url, token=token, ca_file=server.ca_file, retries=retries) as client:
             yield client
     except ApiError as error:
         raise UnusableError([printable(each) for each in error.errors or (str(error),)]) from error
@@ -137,10 +141,13 @@ def connected(server: Server) -> Iterator[Client]:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _refuse_unknown(client: Client, names: Iterable[str]) -> None:
-    """Raise UnusableError if a name, other than a pattern, is not that of a facility."""
+def _refuse_unknown(client: Client, names: Iterable[str], *, ask: bool = False) -> None:
+    """Raise UnusableError if a name, other than a pattern, is not that of a facility.
+
+    The server is asked only if there are such names, or with `ask`.
+    """
     exact = [name for name in names if "*" not in name]
-    if not exact:
+    if not exact and not ask:
         return
     known = [each.name for each in client.facilities()]
     problems = [_unknown(name, known) for name in exact if name not in known]

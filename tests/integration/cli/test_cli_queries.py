@@ -135,38 +135,31 @@ async def test_what_a_server_sends_cannot_move_the_cursor():
     assert len(output.splitlines()) == 2
 
 
+LAST = {"start_time": "2026-11-27T10:00:00Z", "end_time": "2026-11-27T10:00:10Z"}
+LISTED = {"data": [{"facility_name": "a", "sensors": ["x"], "last_window": LAST}]}
+WINDOW = {
+    "facility_name": "a",
+    "window": LAST,
+    "received_at": "2026-11-27T10:00:12Z",
+    "complete": True,
+    "avg_x": 1.5, "min_x": 1.0, "max_x": 2.0, "stdev_x": 0.7, "count_x": 2,
+}  # fmt: skip
+STREAM = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 100000\r\n\r\n"
+    b"id: 1\nevent: window\ndata: " + json.dumps(WINDOW).encode() + b"\n\n"
+)
+
+
 async def test_tail_prints_windows_as_they_come_until_ctrl_c():
-    facilities = {
-        "data": [
-            {
-                "facility_name": "a",
-                "sensors": ["x"],
-                "last_window": {
-                    "start_time": "2026-11-27T10:00:00Z", "end_time": "2026-11-27T10:00:10Z"
-                },
-            }
-        ]
-    }  # fmt: skip
-    window = {
-        "facility_name": "a",
-        "window": facilities["data"][0]["last_window"],
-        "received_at": "2026-11-27T10:00:12Z",
-        "complete": True,
-        "avg_x": 1.5, "min_x": 1.0, "max_x": 2.0, "stdev_x": 0.7, "count_x": 2,
-    }  # fmt: skip
-    stream = (
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 100000\r\n\r\n"
-        b"id: 1\nevent: window\ndata: " + json.dumps(window).encode() + b"\n\n"
-    )
     opened = asyncio.Event()
 
     async def serve(reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         if b"/api/live" in head:
-            writer.write(stream)
+            writer.write(STREAM)
             await opened.wait()
         else:
-            writer.write(answer(200, json.dumps(facilities).encode()))
+            writer.write(answer(200, json.dumps(LISTED).encode()))
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
@@ -178,3 +171,37 @@ async def test_tail_prints_windows_as_they_come_until_ctrl_c():
         _, errors = await process.communicate()
         assert (process.returncode, errors) == (130, b"")
         opened.set()
+
+
+async def test_tail_goes_on_when_a_server_that_restarts_is_back():
+    streams = [STREAM, *[b""] * 3, STREAM]  # each that breaks off doubles the pause
+    opened = asyncio.Event()
+
+    async def serve(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"/api/live" in head:
+            writer.write(streams.pop(0))
+            if not streams:
+                await opened.wait()
+        else:
+            writer.write(answer(200, json.dumps(LISTED).encode()))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        process = await start(f"http://127.0.0.1:{port}", "tail", "-o", "ndjson")
+        lines = [await process.stdout.readline() for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        _, errors = await process.communicate()
+        opened.set()
+    assert [json.loads(line or b"{}").get("sensor") for line in lines] == ["x", "x"], errors
+    assert (process.returncode, errors) == (130, b"")
+
+
+@pytest.mark.parametrize("names", [[], ["a"], ["a*"]])
+async def test_tail_of_a_server_that_cannot_be_reached_exits_with_2(names):
+    async with scripted() as (_, url):
+        pass
+    code, output, errors = await run(url, "tail", *names)
+    assert (code, output) == (2, "")
+    assert errors.startswith(f"cannot query {url}/api/facilities: ")
