@@ -1,5 +1,7 @@
 """The page's modules without a page: what they make of streams, rows and answers."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -212,3 +214,17 @@ async def test_a_stream_that_ends_goes_on_behind_its_last_event(run):
         "open", "live", ["gap", {"reason": "too slow"}], "away",
         "open", "live",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cached", "expected"),
+    [("no-cache", -3600), ("public, max-age=31536000, immutable", 0)],
+)
+async def test_the_servers_clock_is_not_read_from_an_answer_that_may_be_an_old_one(
+    run, cached, expected
+):
+    then = datetime.now(UTC) - timedelta(hours=1)
+    headers = {"Date": format_datetime(then, usegmt=True), "Cache-Control": cached}
+    await run.page.route("**/answer", lambda route: route.fulfill(body="{}", headers=headers))
+    code = 'await m.request(m.address("answer")); return m.serverNow() - Date.now()'
+    assert await run(code) / 1000 == pytest.approx(expected, abs=60)

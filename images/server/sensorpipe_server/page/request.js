@@ -35,7 +35,9 @@ export async function request(url, { headers = {}, signal, seconds = 30 } = {}) 
     credentials: "same-origin",
     referrerPolicy: "no-referrer",
   });
-  const date = Date.parse(answer.headers.get("Date"));
+  // one that browsers may keep can be from long ago
+  const isKept = answer.headers.get("Cache-Control")?.includes("immutable");
+  const date = isKept ? NaN : Date.parse(answer.headers.get("Date"));
   // a Date has whole seconds, so half a second is its mean error
   if (Math.abs(date + 500 - serverNow()) > 2000) skewMs = date + 500 - Date.now();
   if (answer.ok || answer.status === 304) return answer;
