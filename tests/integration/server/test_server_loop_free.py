@@ -17,11 +17,12 @@ pytest_plugins = ["support.server_fixtures"]
 SOURCES = 20_000
 
 
-def many_sources():
-    """Return a partial of a reading from each of many sources."""
+def many_sources(*, sparse=False):
+    """Return a partial of a reading from each of many sources; of devices if `sparse`."""
     values = [1.0] * SOURCES
     sources = {f"source-{number}": [(1, 1)] for number in range(SOURCES)}
-    message = encode(partial({"t": Summary(Moments.of(values), Sketch.of(values), sources)}))
+    one = Summary(Moments.of(values), Sketch.of(values), sources, sparse=sources if sparse else ())
+    message = encode(partial({"t": one}))
     assert len(message) > LARGE_BYTES
     return message
 
@@ -51,8 +52,9 @@ async def totals(client):
     return (await client.get("/api/integrity")).json()["totals"]
 
 
-async def test_a_window_of_many_sources_is_audited_in_a_thread(db, client, in_loop):
-    await store(db, many_sources())
+@pytest.mark.parametrize("sparse", [False, True])
+async def test_a_window_of_many_sources_is_audited_in_a_thread(db, client, in_loop, sparse):
+    await store(db, many_sources(sparse=sparse))
     found = await totals(client)
     assert (found["sources"], found["count"], found["lost"]) == (SOURCES, SOURCES, 0)
     assert in_loop == {"take_windows": {False}, "report": {False}}

@@ -172,6 +172,20 @@ def test_integrity_has_a_line_for_it_without_what_gaps_would_say() -> None:
     assert (totals.sources, totals.unidentified, totals.unreadable) == (2, 0, 0)
 
 
+def test_a_name_that_stands_for_a_device_and_for_a_run_has_two_lines() -> None:
+    native = partial({"temperature": summary([(1, 1.0), (2, 1.0)], "device")}, number=2)
+    data = encode(native)
+    window = fold(KEY, [stored([100, 500, 900], 1), document(read(data), data, NOW)])
+    assert window is not None
+    scan = IntegrityScan(Settling(), {"facility_1": 10_000}, NOW.timestamp() + 60)
+    scan.take_windows(WindowBatch([window], 0))
+    answer = scan.report({}, SetAside(0, 0, 0))
+    lines = msgspec.json.decode(msgspec.json.encode(answer))["data"]
+    found = [(each["count"], each["lost"]) for each in lines if each["src"] == "device"]
+    assert found == [(2, 0), (3, None)]
+    assert (answer.totals.count, answer.totals.sources) == (6, 3)
+
+
 def test_the_audit_sees_its_duplicates_once_and_nothing_lost() -> None:
     window = fold(KEY, [stored([100, 500], 1), stored([100, 500, 900], 2)])
     assert window is not None

@@ -1,7 +1,7 @@
 """`GET /api/integrity`: whether every reading was counted exactly once."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from sensorpipe_schema.compacted_reading_pb2 import Rollup, SensorSummary
@@ -113,17 +113,21 @@ class IntegrityScan:
             sources=len(self.sources) + len(self.sparse),
             unreadable=self.unreadable,
         )
-        for key in sorted([*self.sources, *self.sparse]):
-            seqs = self.sources.get(key)
-            if seqs is None:
-                line = _sparse_line(key, self.sparse[key])
-            else:
-                removed_before_ms = removed_ms.get(key[0], -SILENT_MS) + SILENT_MS
-                line = _line(key, seqs, began_before=seqs.began_ms < removed_before_ms)
+        for line in self._lines(removed_ms):
             totals.add(line)
             lines.append(raw(line))
         before = {name: date(each) for name, each in sorted(removed_ms.items())}
         return Integrity(lines, totals, before, set_aside)
+
+    def _lines(self, removed_ms: Mapping[str, int]) -> Iterator[SourceIntegrity]:
+        """Yield the lines of all sources; a name that stands for two of them has two."""
+        for key in sorted(self.sources.keys() | self.sparse.keys()):
+            seqs = self.sources.get(key)
+            if seqs is not None:
+                removed_before_ms = removed_ms.get(key[0], -SILENT_MS) + SILENT_MS
+                yield _line(key, seqs, began_before=seqs.began_ms < removed_before_ms)
+            if key in self.sparse:
+                yield _sparse_line(key, self.sparse[key])
 
     def _add_window(self, window: Window) -> None:
         self.unreadable += window.unreadable
@@ -233,7 +237,8 @@ class IntegrityReport:
         removed_ms = {name: each[DAY.name] for name, each in removed.items() if DAY.name in each}
         dead = await self._set_aside()
         set_aside = SetAside(dead.dead_letters, dead.refused, await fenced_total(self._logs))
-        report = await aside(len(scan.sources) * _LINE_BYTES, scan.report, removed_ms, set_aside)
+        lines = len(scan.sources) + len(scan.sparse)
+        report = await aside(lines * _LINE_BYTES, scan.report, removed_ms, set_aside)
         if scan.unreadable:
             report_unreadable()
         return json(report)
