@@ -41,7 +41,7 @@ class Audience:
         chosen = client.selection
         if chosen not in self._clients:
             self._clients[chosen] = set()
-            self._matchers[chosen] = matcher(chosen.facilities)
+            self._matchers[chosen] = matcher(chosen.facilities, chosen.granted)
             self._wanting.clear()
         self._clients[chosen].add(client)
 

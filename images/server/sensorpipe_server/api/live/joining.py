@@ -82,7 +82,7 @@ class Joining:
             if since.time > now.time:
                 raise LostError("the Last-Event-ID is of another database")
         read_to, missed = since, dict[WindowKey, Position]()
-        wants = cache(matcher(selection.facilities))
+        wants = cache(matcher(selection.facilities, selection.granted))
         while True:
             async with feed.delivering:
                 if feed.recent.covers(read_to):
@@ -120,7 +120,8 @@ class Joining:
 
 def _size(selection: Selection, changes: int) -> int:
     """Return of how many bytes of a message the work is to choose among so many changes."""
-    return changes * (CHANGE_BYTES + PATTERN_BYTES * len(selection.facilities))
+    patterns = len(selection.facilities) + len(selection.granted)
+    return changes * (CHANGE_BYTES + PATTERN_BYTES * patterns)
 
 
 def _wanted(found: Iterable[Change], wants: Wants) -> dict[WindowKey, Position]:

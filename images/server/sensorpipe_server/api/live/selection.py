@@ -11,3 +11,5 @@ class Selection:
     """Names, and patterns with `*`; all facilities if it is empty."""
     sensors: tuple[str, ...] = ()
     """Names; all sensors if it is empty."""
+    granted: tuple[str, ...] = ("*",)
+    """Names and patterns of the facilities that the client may read; only those are selected."""

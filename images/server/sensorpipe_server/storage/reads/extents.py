@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
+from sensorpipe_schema.patterns import matcher as patterns_matcher
+
 from sensorpipe_server.storage.documents import Document
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.mongodb.database import Database
@@ -38,6 +40,8 @@ class Choice(NamedTuple):
     """Facilities: those of some names or patterns, or all if there is none of either."""
 
     patterns: Sequence[str]
+    granted: Sequence[str] = ("*",)
+    """Names and patterns of the facilities that may be read; only those are chosen."""
 
     @property
     def names(self) -> list[str] | None:
@@ -48,46 +52,18 @@ class Choice(NamedTuple):
 
     def matcher(self) -> Callable[[str], bool]:
         """Return a function: whether a facility is one of them."""
-        return matcher(self.patterns)
+        return matcher(self.patterns, self.granted)
 
 
-def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Return a function: whether a name matches any of these names and patterns.
+def matcher(patterns: Sequence[str], granted: Sequence[str] = ("*",)) -> Callable[[str], bool]:
+    """Return a function: whether a facility matches any of these names and patterns.
 
-    In a pattern `*` stands for any characters or none. All names match if there are no patterns.
+    All match if there are no patterns. Of these, only those that match `granted`, too.
     """
-    if not patterns:
-        return lambda _: True
-    names = frozenset(each for each in patterns if "*" not in each)
-    globs = [_Glob.of(each) for each in patterns if "*" in each]
-    return lambda name: name in names or any(_matches(each, name) for each in globs)
-
-
-class _Glob(NamedTuple):
-    """A pattern, divided at each `*`."""
-
-    first: str
-    middle: Sequence[str]
-    last: str
-
-    @classmethod
-    def of(cls, pattern: str) -> "_Glob":
-        first, *middle, last = pattern.split("*")
-        return cls(first, [each for each in middle if each], last)
-
-
-def _matches(glob: _Glob, name: str) -> bool:
-    """Whether a name matches; this takes time in proportion to the length of both."""
-    first, middle, last = glob
-    if not name.startswith(first) or not name.endswith(last):
-        return False
-    at, end = len(first), len(name) - len(last)
-    for part in middle:
-        at = name.find(part, at, end)
-        if at < 0:
-            return False
-        at += len(part)
-    return at <= end
+    wanted, may_read = patterns_matcher(patterns or ("*",)), patterns_matcher(granted)
+    if "*" in granted:
+        return wanted
+    return lambda name: may_read(name) and wanted(name)
 
 
 class Extents:
