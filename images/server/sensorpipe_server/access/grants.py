@@ -1,0 +1,100 @@
+"""What a caller may read: scopes, and facilities within each scope. Pure."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from sensorpipe_schema.patterns import matcher
+
+from sensorpipe_server.access.rules import ADMIN, SCOPES, Grant, Rules
+
+
+class Facilities:
+    """Facilities by names and patterns; none of either is no facility at all."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self.patterns = tuple(sorted(set(patterns)))
+        self.is_all = "*" in self.patterns
+        """Whether every facility is one of them, also those that are still to come."""
+        self.has: Callable[[str], bool] = matcher(self.patterns)
+        """Whether a facility is one of them."""
+
+
+ALL_FACILITIES: Final = Facilities("*")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who sent a token, as its issuer says; checked."""
+
+    issuer: str
+    subject: str
+    expires_at: float
+    """When the token is no longer accepted, in unix seconds."""
+    groups: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    """Scopes that the token itself grants, if its issuer may say so."""
+    facilities: tuple[str, ...] = ()
+    """Facilities of these scopes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request, and what of the operation it may read."""
+
+    facilities: Facilities = ALL_FACILITIES
+    name: str = ""
+    """Differs between principals; empty without a token."""
+    expires_at: float | None = None
+    """When its token is no longer accepted, in unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What somebody may read: by scope, the facilities."""
+
+    by_scope: Mapping[str, Facilities] = field(default_factory=dict)
+    principal: Principal | None = None
+    """None without a token."""
+
+    def caller(self, scope: str) -> Caller | None:
+        """Return what may be read with a scope; None if the scope is not granted."""
+        facilities = self.by_scope.get(scope)
+        if facilities is None:
+            return None
+        who = self.principal
+        if who is None:
+            return Caller(facilities)
+        return Caller(facilities, f"{who.issuer}\n{who.subject}", who.expires_at)
+
+
+def permissions(rules: Rules, principal: Principal | None) -> Permissions:
+    """Return what a principal may read, or everybody without a token.
+
+    A token grants at least what everybody has without one.
+    """
+    given: list[tuple[Iterable[str], Iterable[str]]] = [
+        (rules.anonymous.scopes, rules.anonymous.facilities)
+    ]
+    if principal is not None:
+        given.append((principal.scopes, principal.facilities))
+        given += [
+            (each.scopes, each.facilities) for each in rules.grants if is_for(each, principal)
+        ]
+    found: dict[str, set[str]] = {}
+    for scopes, facilities in given:
+        for scope in scopes:
+            found.setdefault(scope, set()).update(facilities)
+    kept = {name: Facilities(found[name]) for name in SCOPES if found.get(name)}
+    if ADMIN in kept and not kept[ADMIN].is_all:  # what it is for does not tell its facility
+        del kept[ADMIN]
+    return Permissions(kept, principal)
+
+
+def is_for(grant: Grant, principal: Principal) -> bool:
+    """Whether a grant is for a principal."""
+    if grant.issuer is not None and grant.issuer != principal.issuer:
+        return False
+    if grant.subject is not None:
+        return matcher([grant.subject])(principal.subject)
+    return grant.group in principal.groups

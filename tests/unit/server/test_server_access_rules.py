@@ -1,0 +1,193 @@
+"""The access file: what is allowed, and all that is wrong with it at once."""
+
+import pytest
+import yaml
+from sensorpipe_server.access.grants import Principal, permissions
+from sensorpipe_server.access.rules import AccessError, parse
+
+EXAMPLE = """
+issuers:
+  - issuer: https://kubernetes.default.svc.cluster.local
+    audiences: [sensorpipe]
+    jwksFile: jwks/cluster.json
+  - issuer: https://login.example.com/realms/plant
+    audiences: [sensorpipe, other]
+    caFile: ca.crt
+    claims: {groups: /realm_access/roles}
+  - issuer: sensorpipe
+    audiences: [sensorpipe]
+    secretFile: secret
+    claims: {scopes: /scope, facilities: /facilities}
+grants:
+  - issuer: https://kubernetes.default.svc.cluster.local
+    subject: "system:serviceaccount:team-a:*"
+    scopes: [read]
+    facilities: [hall_1, "hall_2-*"]
+  - issuer: https://login.example.com/realms/plant
+    group: plant-admins
+    scopes: [read, admin]
+    facilities: ["*"]
+anonymous: {scopes: [metrics], facilities: [hall_9]}
+"""
+CLUSTER = "https://kubernetes.default.svc.cluster.local"
+PLANT = "https://login.example.com/realms/plant"
+
+
+def rules(text=EXAMPLE):
+    return parse(yaml.safe_load(text))
+
+
+def problems(text):
+    with pytest.raises(AccessError) as caught:
+        rules(text)
+    return list(caught.value.problems)
+
+
+def principal(issuer=CLUSTER, subject="somebody", **more):
+    return Principal(issuer, subject, 0.0, **more)
+
+
+def may(who, text=EXAMPLE):
+    """Return by scope the facilities that somebody may read."""
+    return {
+        name: list(each.patterns) for name, each in permissions(rules(text), who).by_scope.items()
+    }
+
+
+def test_issuers_have_their_keys_in_a_file_or_by_discovery():
+    cluster, plant, secret = rules().issuers
+    assert (cluster.discovery, secret.discovery) == (None, None)
+    assert plant.discovery == f"{PLANT}/.well-known/openid-configuration"
+    assert plant.claims.groups == ("realm_access", "roles")
+    assert cluster.claims.subject == ("sub",)
+
+
+def test_a_discovery_url_of_its_own():
+    one = EXAMPLE.replace("caFile: ca.crt", "discoveryUrl: https://inside/.well-known/x")
+    assert rules(one).issuers[1].discovery == "https://inside/.well-known/x"
+
+
+def test_grants_are_for_subjects_and_groups_of_an_issuer():
+    nobody = {"metrics": ["hall_9"]}
+    team = principal(subject="system:serviceaccount:team-a:dash")
+    assert may(team) == {**nobody, "read": ["hall_1", "hall_2-*"]}
+    assert may(principal(subject="system:serviceaccount:team-ab:dash")) == nobody
+    assert may(principal(PLANT, "system:serviceaccount:team-a:dash")) == nobody
+    admins = frozenset({"plant-admins"})
+    assert may(principal(PLANT, groups=admins)) == {**nobody, "read": ["*"], "admin": ["*"]}
+    assert may(principal(CLUSTER, groups=admins)) == nobody
+    assert may(None) == nobody
+
+
+def test_several_grants_add_up():
+    text = """
+    issuers: [{issuer: a, audiences: [b], secretFile: c}]
+    grants:
+      - {subject: "*", scopes: [read], facilities: [hall_1]}
+      - {subject: "x*", scopes: [read, metrics], facilities: [hall_2]}
+    """
+    assert may(principal("a", "xy"), text) == {"read": ["hall_1", "hall_2"], "metrics": ["hall_2"]}
+    assert may(principal("a", "yx"), text) == {"read": ["hall_1"]}
+
+
+def test_a_token_grants_itself_what_its_issuer_may_say_but_dead_letters_only_of_all():
+    own = principal("sensorpipe", scopes=frozenset({"read", "admin"}), facilities=("hall_1",))
+    assert may(own) == {"read": ["hall_1"], "metrics": ["hall_9"]}
+    own = principal("sensorpipe", scopes=frozenset({"admin"}), facilities=("*",))
+    assert may(own)["admin"] == ["*"]
+    assert may(principal("sensorpipe", scopes=frozenset({"read"}))) == {"metrics": ["hall_9"]}
+
+
+def test_what_is_wrong_is_named_all_at_once():
+    text = """
+    issuers:
+      - {issuer: a, audiences: [], jwksFiles: b}
+      - {issuer: a, audiences: [b], claims: {groups: groups}}
+    grants:
+      - {subject: x, scopes: [write], facilities: [Hall]}
+      - {subject: 1, scopes: [read]}
+    anonymus: {}
+    """
+    assert problems(text) == [
+        "anonymus: unknown field; did you mean anonymous?",
+        "issuers[1].issuer: must be unique; 'a' is also issuers[0]",
+        "issuers[0].jwksFiles: unknown field; did you mean jwksFile?",
+        "issuers[0].audiences: must be a list of 1 to 16; got a list of 0",
+        (
+            "issuers[1].claims.groups: must be a path such as /groups or /realm/roles; '~1' stands "
+            "for '/'; got 'groups'"
+        ),
+        "grants[0].scopes[0]: must be one of read, metrics, admin; got 'write'",
+        (
+            "grants[0].facilities[0]: must be 1 to 63 lower-case letters, digits, '-' or '_', "
+            "beginning and ending with a letter or digit, or have '*' in the place of any "
+            "characters; got 'Hall'"
+        ),
+        "grants[1].subject: must be text, in quotes if it looks like something else; got 1",
+        "grants[1].facilities: must be given (a list of 0 to 500)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("issuer", "expected"),
+    [
+        ("{issuer: a, audiences: [b], jwksFile: c, secretFile: d}",
+         "issuers[0]: must have one of jwksFile and secretFile, not both"),
+        ("{issuer: a, audiences: [b], jwksFile: c, caFile: d}",
+         "issuers[0].caFile: must not be given where the keys are in a file"),
+        ("{issuer: a, audiences: [b], secretFile: c, discoveryUrl: 'https://d'}",
+         "issuers[0].discoveryUrl: must not be given where the keys are in a file"),
+        ("{issuer: 'http://a', audiences: [b]}",
+         ("issuers[0].issuer: must be an address https://HOST/PATH, or jwksFile, secretFile or "
+         "discoveryUrl must be given; got 'http://a'")),
+        ("{issuer: 'https://a', audiences: [b], discoveryUrl: 'http://a'}",
+         "issuers[0].discoveryUrl: must be an address https://HOST/PATH; got 'http://a'"),
+        ("{issuer: a, audiences: [b, b], jwksFile: c}",
+         "issuers[0].audiences: must not have 'b' twice"),
+        ("{issuer: a, audiences: [b], jwksFile: c, claims: {scopes: /scope}}",
+         "issuers[0].claims: must have both of scopes and facilities, or neither"),
+    ],
+)  # fmt: skip
+def test_a_wrong_issuer(issuer, expected):
+    assert problems(f"issuers: [{issuer}]") == [expected]
+
+
+@pytest.mark.parametrize(
+    ("grant", "expected"),
+    [
+        ("{scopes: [read], facilities: ['*']}",
+         "grants[0]: must have exactly one of subject and group; got none of them"),
+        ("{subject: a, group: b, scopes: [read], facilities: ['*']}",
+         "grants[0]: must have exactly one of subject and group; got both"),
+        ("{subject: a, issuer: c, scopes: [read], facilities: ['*']}",
+         "grants[0].issuer: must be one of issuers, a, b; got 'c'"),
+        ("{subject: a, scopes: [read], facilities: ['*']}",
+         "grants[0].issuer: must be given where there are several issuers"),
+        ("{group: a, issuer: a, scopes: [read], facilities: ['*']}",
+         "grants[0].group: needs an issuer with claims.groups"),
+        ("{subject: a, issuer: a, scopes: [read], facilities: []}",
+         "grants[0].facilities: must have an entry; '*' stands for all facilities"),
+        ("{subject: a, issuer: a, scopes: [admin], facilities: [hall_*]}",
+         ("grants[0].facilities: must have '*' with the scope admin: dead letters do not tell "
+         "their facility")),
+    ],
+)  # fmt: skip
+def test_a_wrong_grant(grant, expected):
+    text = """
+    issuers:
+      - {issuer: a, audiences: [x], secretFile: c}
+      - {issuer: b, audiences: [x], secretFile: c, claims: {groups: /g}}
+    """
+    found = problems(f"{text}\n    grants: [{grant}]")
+    several = "grants[0].issuer: must be given where there are several issuers"
+    assert [each for each in found if each == expected or each != several] == [expected]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "issuers: []", "anonymous: {scopes: []}"])
+def test_a_file_by_which_nobody_could_read_anything_is_wrong(text):
+    assert problems(text)
+
+
+def test_everybody_may_be_let_in_without_issuers():
+    text = "anonymous: {scopes: [read], facilities: ['*']}"
+    assert may(None, text) == {"read": ["*"]}
