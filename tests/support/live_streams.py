@@ -91,7 +91,13 @@ class Stream:
 
 @asynccontextmanager
 async def listening(
-    port: int, query: str = "", last_id: str = "", method: str = "GET", buffer: int = 2**16
+    port: int,
+    query: str = "",
+    last_id: str = "",
+    method: str = "GET",
+    buffer: int = 2**16,
+    *,
+    token: str = "",
 ) -> AsyncIterator[Stream]:
     """Have a client, that has read the head and, of a stream, the id where it begins."""
     client = socket.socket()
@@ -100,6 +106,7 @@ async def listening(
     await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
     reader, writer = await asyncio.open_connection(sock=client, limit=buffer)
     resume = f"Last-Event-ID: {last_id}\r\n" if last_id else ""
+    resume += f"Authorization: Bearer {token}\r\n" if token else ""
     head = f"{method} /api/live?{query} HTTP/1.1\r\nHost: server\r\n{resume}"
     writer.write(f"{head}Accept-Encoding: gzip\r\n\r\n".encode())
     stream = Stream(reader, writer)

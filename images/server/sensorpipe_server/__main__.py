@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import sys
 from functools import partial
 
@@ -11,6 +12,7 @@ from sensorpipe_runtime.kafka.compaction import LogCompactionError
 from sensorpipe_runtime.monitoring_server import MonitoringServer
 from sensorpipe_runtime.service import configured, run_service, supervise, tune_garbage_collection
 
+from sensorpipe_server.api.access.access import Access
 from sensorpipe_server.api.caching import CacheRules
 from sensorpipe_server.api.dead_letter_counts import DeadLetterCounter
 from sensorpipe_server.api.dead_letters.tail import DeadLetterTail
@@ -39,7 +41,7 @@ def main() -> None:
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         tune_garbage_collection()
         try:
-            with ApiProcess(settings.mongodb_uri, listener, _application(settings)) as api:
+            with _api(settings, listener) as api:
                 run_service(partial(serve, settings, api))
         except LogCompactionError as error:
             log.error(  # noqa: TRY400  the text says all
@@ -48,7 +50,14 @@ def main() -> None:
             sys.exit(1)
 
 
-def _application(settings: Settings) -> Application:
+def _api(settings: Settings, listener: socket.socket) -> ApiProcess:
+    """Return the process of the API, which is not started yet."""
+    access = None if settings.auth_file is None else Access(settings.auth_file)
+    work = {} if access is None else {"access": access.run}
+    return ApiProcess(settings.mongodb_uri, listener, _application(settings, access), work)
+
+
+def _application(settings: Settings, access: Access | None) -> Application:
     """Return a function that makes the web application for a database."""
     return partial(
         application,
@@ -56,6 +65,7 @@ def _application(settings: Settings) -> Application:
         settling=Settling(settings.lateness_ms),
         cache_rules=CacheRules(settings.lateness_ms, settings.retention.windows),
         cors_origins=settings.cors_origins,
+        access=access,
         set_aside=DeadLetterCounter(settings.kafka).counts,
         dead_letters=DeadLetterTail(settings.kafka),
     )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Self
 
 from pymongo.errors import PyMongoError
@@ -10,6 +11,8 @@ from pymongo.uri_parser import parse_uri
 from sensorpipe_runtime.kafka.client import KafkaSettings
 from sensorpipe_runtime.settings import Environment
 
+from sensorpipe_server.access.files import read_access
+from sensorpipe_server.access.rules import AccessError
 from sensorpipe_server.storage.rollups import retention
 from sensorpipe_server.storage.rollups.retention import Retention
 
@@ -38,6 +41,8 @@ class Settings:
     cors_origins: tuple[str, ...]
     """Origins whose pages may read the API, as `https://HOST[:PORT]`, separated by commas; `*` for
     all."""
+    auth_file: Path | None
+    """Access file: who may read what of the API; everybody everything if none."""
     lateness_ms: int
     """How long after its end a window stays open for late readings; must equal the compactor's."""
     retention: Retention
@@ -58,6 +63,7 @@ class Settings:
             monitoring=env.address("SENSORPIPE_MONITORING", "0.0.0.0:9090"),
             page_limit=env.whole("SENSORPIPE_PAGE_LIMIT", 20, 1, MAX_PAGE),
             cors_origins=env.parse("SENSORPIPE_CORS_ORIGINS", _origins, ""),
+            auth_file=env.parse("SENSORPIPE_AUTH_FILE", _auth_file, ""),
             lateness_ms=env.milliseconds("SENSORPIPE_LATENESS", "2s"),
             retention=env.parse("SENSORPIPE_RETENTION", retention.parse, retention.DEFAULT),
             log_level=env.log_level(),
@@ -81,6 +87,18 @@ def _origins(text: str) -> tuple[str, ...]:
 def _without_default_port(origin: str) -> str:
     scheme, _, rest = origin.partition("://")
     return f"{scheme}://{rest.removesuffix(_DEFAULT_PORTS[scheme])}" if rest else origin
+
+
+def _auth_file(text: str) -> Path | None:
+    """Check the access file with the files that it names, and return its path."""
+    if not text:
+        return None
+    path = Path(text)
+    try:
+        read_access(path)
+    except AccessError as error:
+        raise ValueError("\n  ".join(["the access file is wrong:", *error.problems])) from error
+    return path
 
 
 def _mongodb_uri(text: str) -> str:

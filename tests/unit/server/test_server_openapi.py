@@ -90,6 +90,36 @@ def is_of_the_page(path):
     return path == "/" or path.startswith("/page/")
 
 
+@pytest.fixture(scope="module")
+def restricted() -> dict[str, Any]:
+    app = application(MagicMock(), page_limit=PAGE_LIMIT, access=MagicMock())
+    made: dict[str, Any] = TestClient(app).get("/openapi.json").json()
+    return made
+
+
+def test_where_access_is_restricted_it_says_what_each_operation_needs(restricted):
+    schemathesis.openapi.from_dict(restricted).validate()
+    needed = {
+        path: [scope for each in one.get("security", ()) for scope in each["token"]]
+        for path, one in operations(restricted).items()
+    }
+    assert needed.pop("/openapi.json") == []
+    assert needed.pop("/metrics/sensors") == ["metrics"]
+    assert needed.pop("/api/dead-letters") == ["admin"]
+    assert {*map(tuple, needed.values())} == {("read",)}
+    assert restricted["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+
+
+def test_where_access_is_not_restricted_it_says_nothing_of_tokens(document, restricted):
+    for operation in operations(restricted).values():
+        if operation.pop("security", None):
+            del operation["responses"]["401"], operation["responses"]["403"]
+    for name in ("Unauthorized", "Forbidden"):
+        del restricted["components"]["responses"][name]
+    del restricted["components"]["securitySchemes"]
+    assert document == restricted
+
+
 def test_each_operation_has_a_name_of_its_own_and_says_what_it_answers(document):
     named = [each["operationId"] for each in operations(document).values()]
     assert len({*named}) == len(named)

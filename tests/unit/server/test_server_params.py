@@ -15,7 +15,7 @@ NOW = 1_795_773_600.0  # 2026-11-27T10:00:00Z
 def params(query, *allowed, clock=lambda: NOW):
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     parameters = tuple(Parameter(name, "", {}) for name in allowed)
-    operation = Operation("/", "get", "", {}, parameters)
+    operation = Operation("/", "get", "", {}, parameters, scope="read")
     request = Request({**scope, "query_string": query.encode()})
     return Params(request, operation, clock)
 

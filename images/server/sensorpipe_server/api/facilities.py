@@ -23,10 +23,12 @@ class FacilityList:
 
     async def answer(self, request: Request) -> Response:
         """Answer names, sensors and last windows; a new window may appear some seconds later."""
-        Params(request, operations.FACILITIES).check()
+        params = Params(request, operations.FACILITIES)
+        params.check()
         found = await read_entries(self._lists, with_sensors=True)
         if not found:
             found = [FacilityEntry(name) async for name in facility_names(self._windows)]
+        found = [each for each in found if params.granted.has(each.name)]
         entries = [each if each.is_whole else await self._complete(each) for each in found]
         items = (_item(each) for each in entries if each is not None)
         return json(Facilities(await encoded(items)))

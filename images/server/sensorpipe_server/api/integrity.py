@@ -219,12 +219,14 @@ class IntegrityReport:
     async def answer(self, request: Request) -> Response:
         """Answer a line for each facility, sensor and source, the totals, and what is set aside.
 
-        What is set aside is counted over all facilities: an invalid message names none.
+        What is set aside is counted over all facilities: an invalid message names none. So it is
+        left out where not all are granted.
         """
         params = Params(request, operations.INTEGRITY)
         facility = params.facility()
         params.check()
-        entries = await self._facilities(facility)
+        found = await self._facilities(facility)
+        entries = [each for each in found if params.granted.has(each.name)]
         lengths = {each.name: each.length_ms for each in entries}
         scan = await self._ranges.read(
             list(lengths),
@@ -235,7 +237,7 @@ class IntegrityReport:
         # last, so that it includes what was removed meanwhile
         removed = await self._state.read_removed(lengths)
         removed_ms = {name: each[DAY.name] for name, each in removed.items() if DAY.name in each}
-        dead = await self._set_aside()
+        dead = await self._set_aside() if params.granted.is_all else DeadLetterCounts()
         set_aside = SetAside(dead.dead_letters, dead.refused, await fenced_total(self._logs))
         lines = len(scan.sources) + len(scan.sparse)
         report = await aside(lines * _LINE_BYTES, scan.report, removed_ms, set_aside)

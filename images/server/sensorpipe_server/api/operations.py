@@ -1,13 +1,15 @@
 """The table of the API's operations: path, parameters and answer of each.
 
 An endpoint is added here, as one Operation, and with its code in `routes.py`. The code reads its
-query by `Params(request, operations.NAME)`, which refuses every parameter that is not declared.
+query by `Params(request, operations.NAME)`, which refuses every parameter that is not declared and
+every facility that is not granted; where none is named, it answers with `Params.granted` only.
 """
 
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
+from sensorpipe_server.access.rules import ADMIN, METRICS, READ
 from sensorpipe_server.api.openapi import examples
 from sensorpipe_server.api.openapi.answers import (
     EVENT,
@@ -77,6 +79,7 @@ WINDOWS: Final = Operation(
         ),
     ),
     examples={JSON: examples.WINDOWS},
+    scope=READ,
 )
 
 STATS: Final = Operation(
@@ -86,6 +89,7 @@ STATS: Final = Operation(
     {JSON: list[FacilityStats]},
     (REQUIRED_SENSORS, FROM, TO, FACILITY),
     examples={JSON: examples.STATS},
+    scope=READ,
 )
 
 SERIES: Final = Operation(
@@ -161,6 +165,7 @@ SERIES: Final = Operation(
         "text/csv": examples.SERIES_CSV,
         "application/x-ndjson": examples.SERIES_LINES,
     },
+    scope=READ,
 )
 
 FACILITIES: Final = Operation(
@@ -169,6 +174,7 @@ FACILITIES: Final = Operation(
     "The facilities, with their sensors and their last window",
     {JSON: Facilities},
     examples={JSON: examples.FACILITIES},
+    scope=READ,
 )
 
 INTEGRITY: Final = Operation(
@@ -177,6 +183,7 @@ INTEGRITY: Final = Operation(
     "Whether every reading was counted exactly once",
     {JSON: Integrity},
     (FACILITY,),
+    scope=READ,
 )
 
 DEAD_LETTERS: Final = Operation(
@@ -208,6 +215,7 @@ DEAD_LETTERS: Final = Operation(
         "over at most 20,000 messages, 32 MiB and 5 s; `since` says how far back."
     ),
     examples={JSON: examples.DEAD_LETTERS},
+    scope=ADMIN,
 )
 
 LIVE: Final = Operation(
@@ -237,6 +245,7 @@ LIVE: Final = Operation(
             "instead."
         )
     },
+    scope=READ,
 )
 
 OPENAPI: Final = Operation(
@@ -244,6 +253,7 @@ OPENAPI: Final = Operation(
     "getOpenApi",
     "This API, as an OpenAPI 3.1 document",
     {JSON: {"type": "object"}},
+    scope=None,
 )
 
 SENSOR_METRICS: Final = Operation(
@@ -255,4 +265,5 @@ SENSOR_METRICS: Final = Operation(
         "Gauges with the labels `facility` and `sensor`, of 10,000 sensors at most. A sensor "
         "without windows for 5 minutes is left out."
     ),
+    scope=METRICS,
 )

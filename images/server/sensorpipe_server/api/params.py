@@ -4,13 +4,14 @@ import base64
 import binascii
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 from sensorpipe_schema.names import NAME_RULE, is_name
 from starlette.requests import Request
 
-from sensorpipe_server.api.http.problems import InvalidRequestError
+from sensorpipe_server.api.access.guard import caller_of
+from sensorpipe_server.api.http.problems import ForbiddenError, InvalidRequestError
 from sensorpipe_server.api.openapi.operation import Operation
 from sensorpipe_server.api.openapi.parameters import MAX_NAMES
 from sensorpipe_server.api.operations import LETTERS, MAX_LETTERS, MAX_OFFSET
@@ -32,6 +33,7 @@ _is_place = re.compile(r"\d{15}/\d{1,15}", re.ASCII).fullmatch
 class Params:
     """Reads the query of a request; `check()` raises InvalidRequestError if anything is wrong.
 
+    It raises ForbiddenError if a facility is named that is not granted.
     Allowed are the parameters that the operation declares. The constructor raises
     InvalidRequestError where there are too many of them to read. The clock, in unix seconds, is
     read once, so that all times of a request are relative to the same one.
@@ -54,8 +56,11 @@ class Params:
         """When the request came, in unix milliseconds."""
         self.fixed_range: FixedRange | None = None
         """The range of `span`, if the request has both bounds and none depends on `now_ms`."""
+        self.granted = caller_of(request.scope).facilities
+        """The facilities that the sender of the request may read."""
         self._query = request.query_params
         self._errors: list[str] = []
+        self._forbidden: list[str] = []
         for name in self._query:
             if name not in allowed:
                 known = ", ".join(allowed) or "none"
@@ -64,9 +69,11 @@ class Params:
                 self._errors.append(f"Invalid {name}: must be given once")
 
     def check(self) -> None:
-        """Raise InvalidRequestError with all problems, if there are any."""
+        """Raise InvalidRequestError with all problems, or else ForbiddenError, if there are any."""
         if self._errors:
             raise InvalidRequestError(self._errors)
+        if self._forbidden:
+            raise ForbiddenError(self._forbidden)
 
     def has(self, name: str) -> bool:
         """Whether the request has this parameter."""
@@ -134,13 +141,15 @@ class Params:
         name = self._query.get("facility") if text is None else text
         if name is not None and not is_name(name):
             self._errors.append(f"Invalid facility: must be {NAME_RULE}; got {name!r}")
+        elif name is not None:
+            self._forbid([name])
         return name
 
     def facilities(self) -> Choice:
-        """Return the names and patterns of facilities; none stands for all."""
+        """Return the names and patterns of facilities, of those granted; none stands for all."""
         text = self._query.get("facility")
         if text is None:
-            return Choice(())
+            return Choice((), self.granted.patterns)
         patterns = [each.strip() for each in text.split(",") if each.strip()]
         bad = [each for each in patterns if not _is_name_or_pattern(each)]
         if len(patterns) > MAX_NAMES:
@@ -150,13 +159,18 @@ class Params:
                 f"Invalid facility: each must be {NAME_RULE}, or have `*` in the place of any "
                 f"characters; got {(bad or [text])[0]!r}"
             )
-        return Choice(list(dict.fromkeys(patterns)))
+        self._forbid(each for each in patterns if "*" not in each)
+        return Choice(list(dict.fromkeys(patterns)), self.granted.patterns)
 
     def cursor(self) -> str | None:
         """Return the place after which a page begins; "" for the newest window."""
         if self.has("cursor") and self.has("offset"):
             self._errors.append("Invalid cursor: must not be given together with offset")
         return self._parse("cursor", None, read_cursor)
+
+    def _forbid(self, names: Iterable[str]) -> None:
+        """Note the names of facilities that are not granted."""
+        self._forbidden += [each for each in names if not self.granted.has(each)]
 
     def _parse(self, name: str, default: T, parser: Callable[[str], T]) -> T:
         text = self._query.get(name)

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final, NoReturn, Self
 
@@ -39,6 +39,9 @@ END_SECONDS: Final = server.GRACE_SECONDS + 5.0
 NICENESS: Final = 5
 """Niceness of the API's process, so that storing comes first if both need the CPU."""
 
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""Function that returns work for the API's process beside its answers."""
+
 Application = Callable[[database.Database], Starlette]
 """Function that returns the web application for a database."""
 
@@ -62,12 +65,19 @@ class ApiProcess(Collector):
     Entering it forks, so there must be only one thread. After leaving it the process has ended.
     """
 
-    def __init__(self, mongodb_uri: str, listener: socket.socket, application: Application) -> None:
+    def __init__(
+        self,
+        mongodb_uri: str,
+        listener: socket.socket,
+        application: Application,
+        work: Mapping[str, Work] | None = None,
+    ) -> None:
         self.heartbeat = Heartbeat()
         """Beats with each message of the API."""
         self._mongodb_uri = mongodb_uri
         self._listener = listener
         self._application = application
+        self._work = work or {}
         self._metrics = ""
 
     def __enter__(self) -> Self:
@@ -75,7 +85,8 @@ class ApiProcess(Collector):
         self._pid = os.fork()
         if not self._pid:
             self._connection.close()
-            _run_api(_serve(self._mongodb_uri, self._application, self._listener, theirs))
+            uri, app, work = self._mongodb_uri, self._application, self._work
+            _run_api(_serve(uri, app, work, self._listener, theirs))
         theirs.close()
         self._listener.close()
         return self
@@ -154,7 +165,11 @@ def _run_api(serving: Coroutine[Any, Any, None]) -> NoReturn:
 
 
 async def _serve(
-    mongodb_uri: str, application: Application, listener: socket.socket, connection: socket.socket
+    mongodb_uri: str,
+    application: Application,
+    work: Mapping[str, Work],
+    listener: socket.socket,
+    connection: socket.socket,
 ) -> None:
     """Answer requests until the other process tells this one to stop."""
     reader, writer = await asyncio.open_connection(sock=connection)
@@ -163,7 +178,11 @@ async def _serve(
         app = application(database.database(client))
         await supervise(
             {"http": server.serve(app, listener, stop)},
-            {"send metrics": _send_metrics(writer), "wait for stop": _wait_for_stop(reader, stop)},
+            {
+                "send metrics": _send_metrics(writer),
+                "wait for stop": _wait_for_stop(reader, stop),
+                **{name: begin() for name, begin in work.items()},
+            },
             may_end=stop.is_set,
         )
 

@@ -1,12 +1,15 @@
 """The web application: the code of each operation of `operations.py`."""
 
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import Final
 
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from sensorpipe_server.api import operations
+from sensorpipe_server.api.access.access import Access
+from sensorpipe_server.api.access.guard import Guard
 from sensorpipe_server.api.caching import CacheRules, Caching
 from sensorpipe_server.api.dead_letter_counts import DeadLetterCounts
 from sensorpipe_server.api.dead_letters.answer import DeadLetterList, Source
@@ -42,8 +45,9 @@ def application(
     dead_letters: Source | None = None,
     cache_rules: CacheRules = _NO_RETENTION,
     cors_origins: Collection[str] = (),
+    access: Access | None = None,
 ) -> Starlette:
-    """Return the web application."""
+    """Return the web application; without `access` everybody may read everything."""
     settling, caching = settling or Settling(), Caching(db, cache_rules)
     integrity = IntegrityReport(db, settling, set_aside or _unknown)
     endpoints = {
@@ -59,11 +63,19 @@ def application(
     }
     streams = OpenStreams(MAX_STREAMS)
     described = [*endpoints, operations.LIVE, operations.OPENAPI]
-    endpoints[operations.OPENAPI] = OpenApi(described, page_limit).answer
+    is_restricted = access is not None
+    openapi = OpenApi(described, page_limit, is_restricted=is_restricted)
+    endpoints[operations.OPENAPI] = openapi.answer
     code = {each: ended_by_disconnect(answer) for each, answer in endpoints.items()}
-    code[operations.LIVE] = Live(db, settling, streams).answer
+    live = Live(db, settling, streams)
+    code[operations.LIVE] = live.answer
     routes = [Route(each.path, code[each]) for each in described]
-    app = HttpApplication([*Page().routes(), *routes], HANDLERS, cors_origins)
+    guard = None
+    if access is not None:
+        access.on_change.append(live.close_all)
+        scopes = [(route, each.scope) for route, each in zip(routes, described, strict=True)]
+        guard = partial(Guard, access=access, scopes=scopes)
+    app = HttpApplication([*Page().routes(), *routes], HANDLERS, cors_origins, guard)
     app.state.streams = streams
     app.router.redirect_slashes = False
     return app

@@ -80,7 +80,8 @@ class SensorMetrics:
         params = Params(request, operations.SENSOR_METRICS, self._clock)
         params.check()
         complete_ms = self._settling.complete_ms(params.now_ms)
-        series = await self._latest.read(params.now_ms, complete_ms)
+        found = await self._latest.read(params.now_ms, complete_ms)
+        series = [each for each in found if params.granted.has(each[0])]
         text = await exposition(series, self._latest.left_out)
         return Response(text, headers={"Content-Type": f"{MEDIA_TYPE}; charset=utf-8"})
 

@@ -42,7 +42,8 @@ class Stats:
         params.check()
         named = [facility] if facility else []
         headers = await self._caching.headers(params.fixed_range, named, params.now_ms)
-        names = named or await self._names(start, end)
+        all_names = named or await self._names(start, end)
+        names = [each for each in all_names if params.granted.has(each)]
         found = await self._ranges.read(names, start, end, lambda: _Found(sensors), sensors=sensors)
         entries = (_entry(name, found.totals.get(name), sensors) for name in names)
         return json(await encoded(entry for entry in entries if len(entry) > 1), headers)

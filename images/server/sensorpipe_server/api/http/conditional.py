@@ -17,13 +17,17 @@ MAX_HELD_BYTES: Final = 1024 * 1024
 A larger one is passed on without a tag. At most 64 requests are answered at once.
 """
 
+TAG_SALT: Final = "sensorpipe.tag_salt"
+"""Key of an ASGI scope: bytes that change all tags, so that callers with others share none."""
+
 _EVENT_STREAM: Final = "text/event-stream"
 _TAG_BYTES: Final = 16
 
 
-def tag_of(body: bytes) -> str:
+def tag_of(body: bytes, salt: bytes = b"") -> str:
     """Return the weak entity tag of a body: the same for any content encoding."""
-    digest = hashlib.blake2b(body, digest_size=_TAG_BYTES).digest()
+    key = hashlib.blake2b(salt).digest() if salt else b""
+    digest = hashlib.blake2b(body, digest_size=_TAG_BYTES, key=key).digest()
     return f'W/"{urlsafe_b64encode(digest).decode().rstrip("=")}"'
 
 
@@ -49,15 +53,16 @@ class Conditional:
         """Answer a request."""
         if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
             asked = Headers(scope=scope).get("if-none-match", "")
-            send = _Answer(asked, send).send
+            send = _Answer(asked, scope.get(TAG_SALT, b""), send).send
         await self._app(scope, receive, send)
 
 
 class _Answer:
     """One answer, held back until it is complete."""
 
-    def __init__(self, if_none_match: str, send: Send) -> None:
+    def __init__(self, if_none_match: str, salt: bytes, send: Send) -> None:
         self._asked = if_none_match
+        self._salt = salt
         self._send = send
         self._start: Message | None = None
         """The held beginning of the answer; None if nothing is held."""
@@ -84,7 +89,7 @@ class _Answer:
             return
         body = b"".join(self._pieces)
         headers = MutableHeaders(raw=start["headers"])
-        tag = headers.setdefault("etag", await aside(len(body), tag_of, body))
+        tag = headers.setdefault("etag", await aside(len(body), tag_of, body, self._salt))
         if is_match(self._asked, tag):
             start, body = _not_modified(start), b""
         else:

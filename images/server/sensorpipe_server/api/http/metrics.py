@@ -14,4 +14,18 @@ HTTP_REFUSED: Final = Counter(
     registry=REGISTRY,
 )
 
+ACCESS_REFUSED: Final = Counter(
+    "sensorpipe_server_access_refused",
+    "Requests refused for want of access, by reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
+
+ACCESS_KEY_FETCHES: Final = Counter(
+    "sensorpipe_server_access_key_fetches",
+    "Fetches of the keys of an issuer of tokens, by result (fetched, failed).",
+    ["result"],
+    registry=REGISTRY,
+)
+
 ProcessCollector(namespace="sensorpipe_server_api", registry=REGISTRY)

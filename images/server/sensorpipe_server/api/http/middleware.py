@@ -1,6 +1,6 @@
 """What all answers of the API have in common: headers, CORS, compression, entity tags."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -31,7 +31,8 @@ EXPOSED_HEADERS: Final = (
 class HttpApplication(Starlette):
     """An application with everything that its answers have in common.
 
-    Pages of `cors_origins` may read the answers; `*` stands for all origins.
+    Pages of `cors_origins` may read the answers; `*` stands for all origins. `guard` is put around
+    all that makes answers; its own have the common headers, too.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class HttpApplication(Starlette):
         routes: Sequence[BaseRoute],
         exception_handlers: Mapping[Any, ExceptionHandler],
         cors_origins: Collection[str] = (),
+        guard: Callable[[ASGIApp], ASGIApp] | None = None,
     ) -> None:
         super().__init__(routes=routes, exception_handlers=exception_handlers)
         self._cors_origins = cors_origins
+        self._guard = guard
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the middleware around the routes, and around answers to internal errors as well.
@@ -49,6 +52,8 @@ class HttpApplication(Starlette):
         Starlette leaves the latter out of the middleware that it is passed.
         """
         app: ASGIApp = Compression(Conditional(super().build_middleware_stack()))
+        if self._guard is not None:
+            app = self._guard(app)
         if self._cors_origins:
             app = CORSMiddleware(
                 app,

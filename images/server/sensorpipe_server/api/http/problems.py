@@ -12,11 +12,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sensorpipe_server.api.http import metrics
 from sensorpipe_server.api.openapi.answers import Problem
 from sensorpipe_server.api.openapi.operation import PROBLEM
 
 log = logging.getLogger(__name__)
 
+_SHOWN: Final = 5
 
 METHODS: Final = ("GET", "HEAD", "OPTIONS")
 """The methods that every path allows."""
@@ -28,6 +30,14 @@ class InvalidRequestError(Exception):
     def __init__(self, errors: Sequence[str]) -> None:
         super().__init__("; ".join(errors))
         self.errors = errors
+
+
+class ForbiddenError(Exception):
+    """A request for facilities that its token does not grant."""
+
+    def __init__(self, facilities: Sequence[str]) -> None:
+        names = ", ".join(repr(each) for each in facilities[:_SHOWN])
+        super().__init__(f"The token does not grant the facility {names}")
 
 
 def document(status: int, detail: str, path: str, errors: Sequence[str] = ()) -> bytes:
@@ -54,6 +64,12 @@ async def invalid_request(request: Request, error: Exception) -> Response:
     """Answer an InvalidRequestError."""
     errors = error.errors if isinstance(error, InvalidRequestError) else ()
     return problem(request, HTTPStatus.BAD_REQUEST, str(error), errors=errors)
+
+
+async def forbidden(request: Request, error: Exception) -> Response:
+    """Answer a ForbiddenError."""
+    metrics.ACCESS_REFUSED.labels("facility").inc()
+    return problem(request, HTTPStatus.FORBIDDEN, str(error))
 
 
 async def http_error(request: Request, error: Exception) -> Response:
@@ -95,6 +111,7 @@ async def internal_error(request: Request, _error: Exception) -> Response:
 
 HANDLERS = {
     InvalidRequestError: invalid_request,
+    ForbiddenError: forbidden,
     HTTPException: http_error,
     PyMongoError: database_unavailable,
     Exception: internal_error,

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack, aclosing, contextmanager
 from http import HTTPStatus
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sensorpipe_server.api import operations
+from sensorpipe_server.api.access.guard import caller_of
 from sensorpipe_server.api.http import metrics as http_metrics
 from sensorpipe_server.api.http.limits import RETRY_AFTER_SECONDS
 from sensorpipe_server.api.http.open_streams import OpenStreams, TooManyStreamsError
@@ -35,6 +37,9 @@ CATCHING_UP: Final = 4
 """Largest number of clients at once for which missed windows are read."""
 
 
+MOST_SECONDS: Final = 86_400.0
+"""Longest time in seconds for which a stream with a token lasts."""
+
 log = logging.getLogger(__name__)
 
 
@@ -53,7 +58,9 @@ class Live:
         params = Params(request, operations.LIVE)
         facilities, sensors = params.facilities(), params.sensors(required=False)
         params.check()
-        selection = Selection(tuple(sorted(facilities.patterns)), tuple(sorted(sensors)))
+        selection = Selection(
+            tuple(sorted(facilities.patterns)), tuple(sorted(sensors)), params.granted.patterns
+        )
         with ExitStack() as stack:
             try:
                 stack.enter_context(self._streams.one_more())
@@ -62,6 +69,7 @@ class Live:
                     return Response(headers=HEADERS, media_type=EVENTS)
                 last_id = request.headers.get("last-event-id")
                 joined = await self._joining.join(selection, last_id)
+                _close_at(caller_of(request.scope).expires_at, joined.client, stack)
             except TooManyStreamsError:
                 return _refuse(request, self._streams.limit)
             except NoChangesError as error:
@@ -89,6 +97,11 @@ class Live:
             yield events.chunk(found)
         while not client.is_closed:
             yield await client.take()
+
+    def close_all(self) -> None:
+        """End the streams of all clients, which connect again and resume."""
+        for client in list(self._feed.audience):
+            client.close()
 
     def leave(self, client: Client) -> None:
         """Forget a client."""
@@ -138,6 +151,14 @@ class _EventStream(Response):
                 "a live stream ends: MongoDB is unavailable", extra={"error": str(error)[:500]}
             )
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _close_at(expires_at: float | None, client: Client, stack: ExitStack) -> None:
+    """Close a client when its token is no longer accepted, in unix seconds, or after a day."""
+    if expires_at is not None:
+        seconds = min(max(0.0, expires_at - time.time()), MOST_SECONDS)
+        timer = asyncio.get_running_loop().call_later(seconds, client.close)
+        stack.callback(timer.cancel)
 
 
 async def _close_on_disconnect(client: Client, receive: Receive) -> None:

@@ -44,6 +44,8 @@ class Operation:
     content: Mapping[str, Any]
     """By media type the form of the answer: a type that msgspec encodes, or a Schema."""
     parameters: tuple[Parameter, ...] = ()
+    scope: str | None = field(kw_only=True)
+    """What a token must grant, where access is restricted; None if it is open to everybody."""
     description: str = ""
     """What a caller has to know beyond the summary, in Markdown."""
     examples: Mapping[str, Any] = field(default_factory=dict)

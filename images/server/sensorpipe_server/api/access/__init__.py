@@ -1,0 +1,1 @@
+"""Access to the API: keys of issuers, and the refusal of requests without a right to answers."""
