@@ -13,21 +13,23 @@ Row = tuple[str, ...]
 
 
 def document() -> dict[str, Any]:
-    """Return the document, as the server answers it with its default settings."""
+    """Return the document, as a server with default settings and an access file answers it."""
     from sensorpipe_server.api.routes import application  # noqa: PLC0415  only where it is asked for
 
-    app = application(MagicMock(), page_limit=PAGE_LIMIT)
+    app = application(MagicMock(), page_limit=PAGE_LIMIT, access=MagicMock())
     with TestClient(app) as client:
         answered: dict[str, Any] = client.get("/openapi.json").json()
     return answered
 
 
 def operation_rows(api: Mapping[str, Any]) -> Iterator[Row]:
-    """Yield request, parameters, media types and summary of each operation."""
+    """Yield request, scope, parameters, media types and summary of each operation."""
     for path, operation in operations(api):
         names = [_name(each) for each in parameters(operation)]
         media = [f"`{kind}`" for kind in operation["responses"]["200"]["content"]]
-        yield f"`GET {path}`", ", ".join(names), ", ".join(media), f"{operation['summary']}."
+        scopes = [f"`{scope}`" for each in operation.get("security", ()) for scope in each["token"]]
+        request = f"`GET {path}`", ", ".join(scopes)
+        yield *request, ", ".join(names), ", ".join(media), f"{operation['summary']}."
 
 
 def parameter_rows(api: Mapping[str, Any]) -> Iterator[Row]:

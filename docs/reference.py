@@ -213,9 +213,8 @@ def help_of(command: str) -> str:
 def http_api() -> str:
     """Return a table of the operations, and one of their parameters."""
     api = api_tables.document()
-    operations = table(
-        ("request", "parameters", "answer", "what it is"), list(api_tables.operation_rows(api))
-    )
+    heads = ("request", "scope", "parameters", "answer", "what it is")
+    operations = table(heads, list(api_tables.operation_rows(api)))
     parameters = table(("parameter", "allowed", "meaning"), list(api_tables.parameter_rows(api)))
     return f"{operations}\n{parameters}"
 
