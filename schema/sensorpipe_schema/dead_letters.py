@@ -76,10 +76,22 @@ WHAT_TO_DO: Final[Mapping[str, str]] = MappingProxyType(
 )
 """By reason a short hint for whoever sent the message, or runs the pipeline."""
 
+_OF_FEED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "not_json": "send valid JSON, or set `payload` of the Feed to what the device sends",
+        "too_large": "have the device send fewer values in a message: 64 KiB at most",
+        "bad_facility_name": "correct `facility` of the Feed: it gives no name for this message",
+        "bad_sensor_name": "correct `sensor` in the Feed: it gives no name for this message",
+        "too_old": "check the device's clock, and `time` of the Feed; at most 7 days ago",
+        "ahead_of_time": "check the device's clock, and `time` and `timezone` of the Feed",
+    }
+)
+"""Where a Feed took the message: hints that differ from those of a native one."""
+
 UNKNOWN: Final = "see `detail`; a newer program wrote this reason"
 """The hint for a reason that this version does not know."""
 
 
-def what_to_do(reason: str) -> str:
-    """Return a short hint for a reason."""
-    return WHAT_TO_DO.get(reason, UNKNOWN)
+def what_to_do(reason: str, *, of_feed: bool = False) -> str:
+    """Return a short hint for a reason; with `of_feed` for a message that a Feed took."""
+    return (_OF_FEED.get(reason) if of_feed else None) or WHAT_TO_DO.get(reason, UNKNOWN)

@@ -24,7 +24,7 @@ from sensorpipe_cli.runner.ports import free_port
 from sensorpipe_cli.views.formatting import by_reason
 from sensorpipe_schema.dead_letters import what_to_do
 from support import services
-from support.bad_messages import BAD, FEEDS
+from support.bad_messages import BAD, FEEDS, Bad
 from support.pipeline import ask, sensor
 from support.pipeline_parts import mosquitto_pub
 from support.services import running
@@ -126,13 +126,17 @@ async def test_each_is_in_the_api_with_topic_reason_and_what_to_do(run: Run) -> 
     for bad in BAD:
         for letter in found[bad.topic]:
             assert (letter["reason"], letter["feed"]) == (bad.reason, bad.feed), bad.kind
-            assert letter["what_to_do"] == what_to_do(bad.reason)
+            assert letter["what_to_do"] == hint(bad)
             assert letter["detail"], bad.kind
             assert payload_of(letter) == bad.payload[: len(payload_of(letter))]
             assert len(payload_of(letter)) == min(len(bad.payload), 2048)
     assert {len(letters) for letters in found.values()} == {EACH}
     times = [letter["at"] for letter in run.letters["data"]]
     assert times == sorted(times, reverse=True)
+
+
+def hint(bad: Bad) -> str:
+    return what_to_do(bad.reason, of_feed=bad.feed is not None)
 
 
 def payload_of(letter: dict[str, Any]) -> bytes:
@@ -149,7 +153,8 @@ async def test_each_is_shown_by_the_command(run: Run) -> None:
         assert Counter((row["topic"], row["reason"]) for row in rows) == Counter(
             {(bad.topic, bad.reason): EACH for bad in BAD}
         )
-        assert all(row["what_to_do"] == what_to_do(row["reason"]) for row in rows)
+        hints = {bad.topic: hint(bad) for bad in BAD}
+        assert all(row["what_to_do"] == hints[row["topic"]] for row in rows)
     head, *lines = run.shown["table"].splitlines()
     assert head.split() == ["time", "topic", "reason", "detail", "what_to_do"]
     assert len(lines) == EACH * len(BAD)
@@ -157,7 +162,7 @@ async def test_each_is_shown_by_the_command(run: Run) -> None:
         of_topic = [line for line in lines if f"  {bad.topic}  " in line]
         assert len(of_topic) == EACH, bad.kind
         assert all(bad.reason in line for line in of_topic)
-        assert all(line.endswith(what_to_do(bad.reason)) for line in of_topic)
+        assert all(line.endswith(hint(bad)) for line in of_topic)
 
 
 async def test_the_compactor_warns_of_each_once_in_a_minute(run: Run) -> None:

@@ -59,10 +59,20 @@ def test_the_hints_are_of_exactly_the_reasons_that_there_are() -> None:
 
 @pytest.mark.parametrize("reason", sorted(WHAT_TO_DO))
 def test_a_hint_is_short_and_no_sentence(reason: str) -> None:
-    hint = what_to_do(reason)
-    assert 10 < len(hint) <= 90
-    assert not hint.endswith(".")
-    assert hint[0].islower()
+    for hint in (what_to_do(reason), what_to_do(reason, of_feed=True)):
+        assert 10 < len(hint) <= 90
+        assert not hint.endswith(".")
+        assert hint[0].islower()
+
+
+def test_a_message_of_a_feed_is_not_sent_to_write_a_feed() -> None:
+    of_feed = {"not_json", "too_large", "bad_facility_name", "bad_sensor_name", "too_old",
+               "ahead_of_time"}  # fmt: skip
+    for reason in of_feed:
+        hint = what_to_do(reason, of_feed=True)
+        assert hint != what_to_do(reason)
+        assert "write a Feed" not in hint
+        assert "send ts" not in hint
 
 
 def test_the_documentation_explains_each_reason() -> None:

@@ -58,7 +58,7 @@ def letter_of(record: Record) -> DeadLetter:
     """Return the item of a record."""
     headers = Headers(record)
     reason = headers.text(headers_of.REASON) or ""
-    value = record.value or b""
+    value, feed = record.value or b"", headers.text(headers_of.FEED)
     payload, encoding = shown(value[:MAX_PAYLOAD], is_cut=len(value) > MAX_PAYLOAD)
     whole = headers.number(headers_of.CUT_FROM) or _left_out(headers) or len(value)
     return DeadLetter(
@@ -66,8 +66,8 @@ def letter_of(record: Record) -> DeadLetter:
         topic=headers.text(headers_of.MQTT_TOPIC) or headers.text(headers_of.KAFKA_TOPIC) or "",
         reason=reason,
         detail=(headers.text(headers_of.DETAIL) or "").removeprefix(f"{reason}: "),
-        what_to_do=what_to_do(reason),
-        feed=headers.text(headers_of.FEED),
+        what_to_do=what_to_do(reason, of_feed=feed is not None),
+        feed=feed,
         payload=payload,
         payload_encoding=encoding,
         payload_bytes=whole,
