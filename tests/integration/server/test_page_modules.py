@@ -228,3 +228,22 @@ async def test_the_servers_clock_is_not_read_from_an_answer_that_may_be_an_old_o
     await run.page.route("**/answer", lambda route: route.fulfill(body="{}", headers=headers))
     code = 'await m.request(m.address("answer")); return m.serverNow() - Date.now()'
     assert await run(code) / 1000 == pytest.approx(expected, abs=60)
+
+
+async def test_pauses_of_a_page_that_is_shown_for_weeks_leave_nothing_behind(run):
+    code = """
+        const stop = new AbortController();
+        let left = 0;
+        for (const [name, by] of [["addEventListener", 1], ["removeEventListener", -1]]) {
+          const call = stop.signal[name].bind(stop.signal);
+          stop.signal[name] = (...some) => ((left += by), call(...some));
+        }
+        for (let i = 0; i < 3; i += 1) await m.pause(1, stop.signal);
+        const after = left;
+        const long = m.pause(3_600_000, stop.signal);
+        stop.abort();
+        const both = Promise.all([long, m.pause(3_600_000, stop.signal)]);
+        const late = new Promise((resolve) => setTimeout(resolve, 10_000, "late"));
+        return [after, left, (await Promise.race([both, late])).length];
+    """
+    assert await run(code) == [0, 0, 2]

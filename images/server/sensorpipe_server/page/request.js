@@ -62,11 +62,17 @@ export function curlLine(url, ...options) {
   return ["curl", "-sS", ...options, quoted].join(" ");
 }
 
-/** Wait so many milliseconds, or until the signal. */
+/** Wait so many milliseconds, or until the signal, on which nothing is left then. */
 export function pause(ms, signal) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    if (signal?.aborted) return resolve();
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener("abort", end);
   });
 }
 
