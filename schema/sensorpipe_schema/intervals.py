@@ -45,7 +45,11 @@ class IntervalSet:
 
     def add_range(self, first: int, last: int) -> None:
         """Add all numbers from `first` to `last`."""
-        if self._lasts and first == self._lasts[-1] + 1:
+        if not self._lasts or first > self._lasts[-1] + 1:
+            self._firsts.append(first)
+            self._lasts.append(last)
+            return
+        if first == self._lasts[-1] + 1:
             self._lasts[-1] = last
             return
         low = bisect_right(self._lasts, first - 2)

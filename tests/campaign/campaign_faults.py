@@ -16,6 +16,7 @@ from support.stepped_clock import FAKETIME
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from campaign_feeds import Feeds
     from campaign_parts import Parts
     from campaign_publisher import Publisher
     from campaign_schedule import Fault
@@ -35,12 +36,15 @@ _NOT_READ: Final = "the server had not read everything"
 class Faults:
     """Hits the parts; whatever ends is started again, as Kubernetes would."""
 
-    def __init__(self, parts: "Parts", publisher: "Publisher") -> None:
+    def __init__(self, parts: "Parts", publisher: "Publisher", feeds: "Feeds") -> None:
         self._parts = parts
+        self._feeds = feeds
         self._publisher = publisher
         self._starting = asyncio.Lock()
         self._stored_ms = 0
         self.skipped: list[str] = []
+        self.stuck: list[str] = []
+        """Faults after which what had to follow did not, within two minutes."""
         self._kinds: dict[str, Callable[[Fault], Awaitable[None]]] = {
             "kill": self._kill,
             "restart": self._restart,
@@ -52,6 +56,7 @@ class Faults:
             "clock": self._clock,
             "remake": self._remake,
             "fill disk": self._fill,
+            "feed": self._feed,
             "partitions": self._partitions,
             "resend": self._resend,
             "expire": self._expire,
@@ -171,6 +176,22 @@ class Faults:
         filler = await asyncio.to_thread(self._parts.fill, fault.target)
         await asyncio.sleep(fault.seconds)  # how long the fault lasts
         filler.unlink()
+
+    async def _feed(self, fault: "Fault") -> None:
+        """Do something to a file of Feeds, and wait until the compactor has taken note of it."""
+        feeds = self._feeds
+        try:
+            match fault.target:
+                case "add":
+                    await feeds.add()
+                case "change":
+                    await feeds.change()
+                case "remove":
+                    await feeds.remove()
+                case _:
+                    await feeds.break_one(fault.seconds)
+        except AssertionError as error:
+            self.stuck.append(f"{fault}: {error}")
 
     async def _partitions(self, fault: "Fault") -> None:
         """Give the topic more partitions; the windows of then have partials in old and new ones.

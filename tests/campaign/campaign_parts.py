@@ -38,6 +38,9 @@ class Parts:
         for name in ("kafka", "mongodb"):
             self.disks[name] = folder / name
             self.disks[name].mkdir()
+        self.feeds = folder / "feeds"
+        """The compactor's folder of Feeds."""
+        self.feeds.mkdir()
         self.children: dict[str, Child] = {}
         self.proxies: dict[str, Proxy] = {}
 
@@ -116,6 +119,8 @@ class Parts:
                 "DONT_FAKE_MONOTONIC": "1",
             }
         environ["SENSORPIPE_MAX_SOURCES_FILE"] = str(self.max_sources)
+        if name == "compactor":
+            environ["SENSORPIPE_FEEDS"] = str(self.feeds)
         argv = [sys.executable, "-m", f"sensorpipe_{name}"]
         return Child(name, argv, self.folder / f"{log or name}.log", environ=environ, port=port)
 

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import campaign_topic
 from campaign_faults import STOP_SECONDS, Faults
+from campaign_feeds import Feeds
 from campaign_ledger import Verdict
 from campaign_parts import Parts, parts
 from campaign_publisher import Publisher
@@ -52,17 +53,19 @@ async def run(seed: int, faults: list[Fault], rate: int, folder: Path) -> Outcom
     """Publish while the faults happen, and judge what is stored afterwards."""
     async with parts(folder) as running:
         publisher = Publisher(running.children["mosquitto"].port or 0, seed, rate)
-        hitting = Faults(running, publisher)
+        feeds = Feeds(running, publisher, seed)
+        hitting = Faults(running, publisher, feeds)
         async with asyncio.TaskGroup() as tasks:
             reviving = tasks.create_task(hitting.revive(), name="revive")
             publisher.start()
+            await feeds.begin()
             for fault in faults:
                 await hitting.hit(fault)
             unacknowledged = await asyncio.to_thread(publisher.finish, DRAIN_SECONDS)
             verdict = await _settled(running, publisher)
             code, answer = await _verify(running)
             reviving.cancel()
-    problems = _problems(verdict, code, answer, unacknowledged)
+    problems = hitting.stuck + _problems(verdict, code, answer, unacknowledged)
     return Outcome(verdict, answer, problems, hitting.skipped)
 
 

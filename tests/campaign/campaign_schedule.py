@@ -16,8 +16,9 @@ USUAL: Final = {
     "clock": ("compactor", "server"),
     "remake": ("topic",),
     "fill disk": ("kafka", "mongodb"),
+    "feed": ("add", "change", "break", "remove"),
 }
-"""Kinds of fault that a run tries, and the parts that each may hit."""
+"""Kinds of fault that a run tries, and the parts that each may hit, or what befalls a Feed."""
 
 LASTING: Final = {
     "partitions": ("topic", "server"),

@@ -93,6 +93,10 @@ class FeedKeeper:
         self._written: dict[str, str] | None = None
         """The ConfigMap's files as last written or read; None if that is to be found out."""
         self._merged = Merged()
+        self._is_stale = True
+        """Whether Feeds have changed since they were merged."""
+        self._unreadable: tuple[str, ...] = ()
+        """Namespaces that could not be read then."""
         self._numbers_at: dict[Key, float] = {}
         self._rates = Rates()
         self._nudge = Nudge()
@@ -118,7 +122,9 @@ class FeedKeeper:
 
     async def look(self, asking: Ask) -> None:
         """Bring ConfigMap and status up to date once; failures are logged, and tried again."""
-        self._cache.feeds_changed.clear()
+        if self._cache.feeds_changed.is_set():
+            self._cache.feeds_changed.clear()
+            self._is_stale = True
         try:
             await self._look(asking)
         except ApiError as error:
@@ -135,13 +141,17 @@ class FeedKeeper:
     async def _look(self, asking: Ask) -> None:
         assert self._settings.config_map is not None  # noqa: S101  else there is no keeper
         namespace, name = self._settings.config_map
-        former = await self._former() if self._written is None else self._written
         bodies = self._cache.feeds()
-        self._merged = merged = merge(bodies, former, self._namespaces.refused)
-        if merged.files != former:
-            await self._api.apply_data(namespace, name, merged.files)
-            self._metrics.writes.labels(Kind.CONFIG_MAP).inc()
-        self._written = merged.files
+        unreadable = self._namespaces.refused
+        if self._written is None or self._is_stale or unreadable != self._unreadable:
+            self._unreadable = unreadable
+            former = await self._former() if self._written is None else self._written
+            self._merged = merge(bodies, former, unreadable)
+            if self._merged.files != former:
+                await self._api.apply_data(namespace, name, self._merged.files)
+                self._metrics.writes.labels(Kind.CONFIG_MAP).inc()
+            self._written, self._is_stale = self._merged.files, False
+        merged = self._merged
         pod, answer = await self._ask(asking)
         self.is_behind = pod is not None and not answer.is_current(merged)
         if pod is not None and self.is_behind:

@@ -230,13 +230,12 @@ class FeedDecoder:
         return [(self._names.sensor(int(at[1:]), route, named), value) for at, value in found]
 
     def _ts(self, time: Time, value: Any) -> int:
-        at = write_pointer(time.at)
         if value is MISSING or value is None:
-            raise RefusedMessageError("no_time", f"{at} is missing")
+            raise RefusedMessageError("no_time", f"{write_pointer(time.at)} is missing")
         try:
             return to_ms(value, time.format, self._zone)
         except BadTimeError as error:
-            raise RefusedMessageError("bad_time", f"{at}: {error}") from error
+            raise RefusedMessageError("bad_time", f"{write_pointer(time.at)}: {error}") from error
 
     def _identity(self, counter: Counter, values: Values) -> tuple[str | None, int]:
         """Return source and number; none where the message lacks a part of them."""

@@ -1,7 +1,7 @@
 """InfluxDB's line protocol: lines to objects of `measurement`, `tags`, `fields`, `timestamp`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from sensorpipe_schema.feed.values import LIMIT
@@ -17,6 +17,8 @@ _number: Final = re.compile(
 _timestamp: Final = re.compile(r"-?[0-9]{1,20}", re.ASCII).fullmatch
 _escaped: Final = re.compile(r"\\([,= \\])")
 
+_Split = Callable[[str, str], list[str]]
+
 
 class BadLineError(ValueError):
     """A line that is not of the line protocol; the text says why."""
@@ -28,20 +30,22 @@ def parse_lines(payload: bytes) -> Iterator[dict[str, Any]]:
         text = payload.decode()
     except UnicodeDecodeError as error:
         raise BadLineError(f"not UTF-8: {error.reason}") from error
-    for line in _split(text, "\n"):
+    split = _split if "\\" in text or '"' in text else str.split
+    for line in split(text, "\n"):
         if line.strip() and not line.lstrip().startswith("#"):
-            yield _parse(line.rstrip("\r"))
+            yield _parse(line.rstrip("\r"), split)
 
 
-def _parse(line: str) -> dict[str, Any]:
-    parts = [part for part in _split(line, " ") if part]
+def _parse(line: str, split: _Split) -> dict[str, Any]:
+    parts = [part for part in split(line, " ") if part]
     if len(parts) not in {2, 3}:
         raise BadLineError(f"not 'measurement,tags fields timestamp': {line[:60]!r}")
-    measurement, *tags = _split(parts[0], ",")
+    measurement, *tags = split(parts[0], ",")
+    fields = [_pair(text, split) for text in split(parts[1], ",")]
     parsed: dict[str, Any] = {
         "measurement": _plain(measurement),
-        "tags": {key: _plain(text) for key, text in map(_pair, tags)},
-        "fields": {key: _field(text) for key, text in map(_pair, _split(parts[1], ","))},
+        "tags": {key: _plain(text) for key, text in [_pair(tag, split) for tag in tags]},
+        "fields": {key: _field(text) for key, text in fields},
     }
     if len(parts) == 3:  # noqa: PLR2004  the third part
         if not _timestamp(parts[2]):
@@ -52,8 +56,6 @@ def _parse(line: str) -> dict[str, Any]:
 
 def _split(text: str, sign: str) -> list[str]:
     """Split at a sign that is neither escaped nor within quotes."""
-    if "\\" not in text and '"' not in text:
-        return text.split(sign)
     parts, begin, quoted, i = [], 0, False, 0
     while i < len(text):
         if text[i] == "\\":
@@ -69,15 +71,11 @@ def _split(text: str, sign: str) -> list[str]:
     return [*parts, text[begin:]]
 
 
-def _pair(text: str) -> tuple[str, str]:
-    if "\\" in text or '"' in text:
-        key, *rest = _split(text, "=")
-        value = "=".join(rest)
-    else:
-        key, _, value = text.partition("=")
-    if not key or not value or value[0] == "=":
+def _pair(text: str, split: _Split) -> tuple[str, str]:
+    key, *rest = split(text, "=")
+    if not key or not rest or not rest[0]:
         raise BadLineError(f"{text[:60]!r} is not key=value")
-    return _plain(key), value
+    return _plain(key), rest[0] if len(rest) == 1 else "=".join(rest)
 
 
 def _plain(text: str) -> str:

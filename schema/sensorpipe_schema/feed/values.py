@@ -65,10 +65,14 @@ class Converter:
 
 def to_number(value: Any, at: Pointer) -> float | None:
     """Return a number, a number in text, or a boolean as 1 or 0; None for null."""
-    try:
-        number: float | bool | None = msgspec.convert(value, _Number, strict=False)
-    except msgspec.ValidationError:
-        raise not_a_number(value, at) from None
+    number: float | bool | None
+    if type(value) is int or type(value) is float:
+        number = value
+    else:
+        try:
+            number = msgspec.convert(value, _Number, strict=False)
+        except msgspec.ValidationError:
+            raise not_a_number(value, at) from None
     if number is None:
         return None
     if not -LIMIT <= number <= LIMIT:

@@ -53,6 +53,19 @@ def test_a_window_nobody_published_is_a_duplicate():
     assert Ledger().judge({"hall": [window()]}).duplicates == 3
 
 
+def test_readings_without_an_identity_may_be_counted_again_but_not_get_lost(ledger):
+    ledger.repeatable.add("hall")
+    assert ledger.judge({"hall": [window(count=4, avg=23.0)]}).clean
+    assert ledger.judge({"hall": [window(count=2)]}).lost == 1
+    assert ledger.judge({"hall": [window(avg=23.0)]}).wrong
+
+
+def test_some_facilities_can_be_judged_alone(ledger):
+    ledger.note(Reading("attic", "temperature", "other", 1, START, 20.0))
+    assert ledger.judge({"hall": [window()]}, ["hall"]).clean
+    assert ledger.judge({"hall": [window()]}, ["hall", "attic"]).lost == 1
+
+
 @pytest.mark.parametrize(
     ("changed", "name"),
     [({"low": 19.0}, "min"), ({"high": 26.0}, "max"), ({"avg": 22.0 + 1e-6}, "avg")],

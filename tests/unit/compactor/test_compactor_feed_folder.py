@@ -43,7 +43,7 @@ def test_files_that_do_not_change_are_not_read_again(tmp_path: Path) -> None:
     assert filters(folder) == ["c/+"]
 
 
-@pytest.mark.parametrize("bad", ["{", "kind: Feed", "kind: Pod", "a: [" * 60])
+@pytest.mark.parametrize("bad", ["{", "kind: Feed", "kind: Pod", "a: [" * 60, "", "# none\n"])
 def test_a_bad_file_keeps_what_was_right_and_stops_no_other(tmp_path: Path, bad: str) -> None:
     write(tmp_path, "a", "a/+")
     folder = FeedFolder(tmp_path)

@@ -184,6 +184,43 @@ def test_what_is_remembered_of_a_device_is_bounded_and_the_rest_is_itemized(iden
     assert found.duplicates == 2, "the newest is remembered"
 
 
+@pytest.mark.parametrize("identity", ["time", COUNTER])
+@given(numbers=st.lists(st.integers(0, 40), max_size=MAX_SPARSE))
+def test_each_is_counted_once_in_whatever_order_they_come(
+    identity: Any, numbers: list[int]
+) -> None:
+    found, _ = with_feed(time={"at": "/at", "format": "ms"}, identity=identity)
+    found.horizon.newest_ms = NOW - 60_000
+    messages = [sent(f'{{"t": {n}, "at": {NOW + n}, "eui": "0a", "n": {n}}}') for n in numbers]
+    found.add(messages, 0, when(NOW + 1_000))
+    first = list(dict.fromkeys(numbers))
+    behind = NOW if identity == "time" else 1
+    windows = found.take_all()
+    seqs, values = [], []
+    for window in windows:
+        (portion,) = window.buckets["t"].portions.values()
+        values += portion.values
+        seqs += [n for low, high in portion.intervals for n in range(low, high + 1)]
+    assert values == [float(n) for n in first]
+    assert seqs == [n + behind for n in first]
+    assert found.duplicates == len(numbers) - len(first)
+    assert not any(window.itemized for window in windows)
+
+
+@pytest.mark.parametrize("identity", ["time", COUNTER])
+def test_many_gaps_in_one_window_take_a_bounded_memory(identity: Any) -> None:
+    found, _ = with_feed(time={"at": "/at", "format": "ms"}, identity=identity)
+    found.horizon.newest_ms = NOW - 60_000
+    messages = [identified(NOW + 3 * n, 3 * n) for n in range(5 * MAX_SPARSE)]
+    found.add(messages, 0, when(NOW + 2_000))
+    (source,) = found.sources.by_topic["sensor_readings/x/t"].values()
+    assert len(source.seen) <= MAX_SPARSE
+    assert sum(window.buckets["t"].count for window in found.take_all()) == 5 * MAX_SPARSE
+    found.add([identified(NOW, 0), messages[-1]], 500, when(NOW + 2_000))
+    (repeated,) = found.take_all()
+    assert (repeated.itemized, found.duplicates) == (True, 2), "the fold finds out of the oldest"
+
+
 ANYTHING = st.sampled_from(
     ["1", "null", "true", '"x"', '"7"', "1e308", "-1", "1" + "0" * 400, "{}", '[{"t": 1}]', '""',
      str(NOW), str(NOW // 1000), str(NOW + 100_000), str(2**63), '"2027-01-15T08:00:00Z"']

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 from sensorpipe_operator.cache import Cache, Namespaces
+from sensorpipe_operator.feeds import keeper as keeper_module
+from sensorpipe_operator.feeds import merge as merging
 from sensorpipe_operator.feeds.keeper import FeedKeeper
+from sensorpipe_operator.feeds.merge import Merged
 from sensorpipe_operator.feeds.verdicts import Answer
 from sensorpipe_operator.kube_api import ApiError
 from sensorpipe_operator.metrics import OperatorMetrics
@@ -158,6 +161,30 @@ async def test_what_does_not_change_is_not_written(site: Site) -> None:
     for _ in range(20):
         await site.look(5)
     assert (site.applied, len(site.annotations), len(site.statuses)) == before
+
+
+async def test_feeds_that_do_not_change_are_not_merged_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged = 0
+    really = merging.merge
+
+    def merge(*given: Any) -> Merged:
+        nonlocal merged
+        merged += 1
+        return really(*given)
+
+    monkeypatch.setattr(keeper_module, "merge", merge)
+    site.see(feed_body("a"))
+    await site.look()
+    site.mount()
+    for _ in range(20):
+        await site.look(5)
+    assert merged == 1
+    site.see(feed_body("b"))
+    await site.look()
+    assert merged == 2
+    assert len(site.data or {}) == 2
 
 
 async def test_the_pod_is_asked_again_while_it_lacks_the_files(site: Site) -> None:

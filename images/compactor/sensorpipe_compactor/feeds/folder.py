@@ -183,6 +183,8 @@ def _read(file: Path) -> tuple[list[Feed], list[str]]:
         documents = read_documents(file)
     except DocumentError as error:
         return [], [str(error)]
+    if not documents:
+        return [], ["holds no Feed; a file that is deleted ends its Feeds"]
     for number, document in enumerate(documents, 1):
         if isinstance(document, dict) and document.get("kind") == SENSOR:
             continue  # a generator's

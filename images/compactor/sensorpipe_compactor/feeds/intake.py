@@ -10,10 +10,10 @@ from sensorpipe_schema.feed.values import RefusedMessageError
 from sensorpipe_schema.names import READINGS_PREFIX, reading_topic
 from sensorpipe_schema.reading import AHEAD, BadReadingError, Reading, check_time
 
-from sensorpipe_compactor.buffers import SeqKind
+from sensorpipe_compactor.buffers import SeqKind, Source
 from sensorpipe_compactor.clock_check import Instant
 from sensorpipe_compactor.feeds.feed_set import ActiveFeed, FeedSet
-from sensorpipe_compactor.sources import Sources
+from sensorpipe_compactor.sources import MAX_SPARSE, Sources
 
 MAX_COUNTED_TOPICS: Final = 100_000
 """Largest number of topics that are counted, of all Feeds together."""
@@ -176,7 +176,7 @@ def _place(
     *,
     is_judged: bool,
 ) -> None:
-    """Put readings into their windows; where one goes on as the last one did, at once."""
+    """Put readings into their windows; where one goes on behind the last one, at once."""
     name, ts, src, seq = readings.facility, readings.ts, readings.src, readings.seq
     by_topic, prefix = target.sources.by_topic, f"{_NATIVE}{name}/"
     for sensor, value in readings.values:
@@ -186,7 +186,7 @@ def _place(
         except KeyError:
             pass  # a new one
         else:
-            if seq == source.next and source.start <= ts < source.end:
+            if source.start <= ts < source.end and (seq == source.next or _skip(source, seq)):
                 source.next += source.step
                 source.append(value)
                 facility = source.facility
@@ -199,3 +199,15 @@ def _place(
             target.note(topic, name, reading, now)
         unit = feed.units.get(sensor, "")
         target.take(topic, (name, sensor), reading, number, now, kind=feed.kind, unit=unit)
+
+
+def _skip(source: Source, seq: int) -> bool:
+    """Let a run go on at `seq` behind a gap that means nothing; return False if it cannot.
+
+    What is behind the end of a run is behind all that was seen of its source, and so is new.
+    """
+    if seq < source.next or source.kind is SeqKind.COUNT or len(source.seen) >= MAX_SPARSE:
+        return False
+    source.settle()
+    source.first = source.next = seq
+    return True
