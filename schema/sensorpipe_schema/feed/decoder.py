@@ -18,6 +18,7 @@ from sensorpipe_schema.feed.slots import (
     MISSING,
     NUMBER,
     TIME,
+    UNIX_TIME,
     FastReader,
     ItemsReader,
     NotAnArrayError,
@@ -72,7 +73,6 @@ class FeedDecoder:
         self._is_plain = all(converter.is_plain for converter in self._converters)
         self._is_bare = spec.payload == "number" and self._is_plain
         self._time = spec.time
-        self._may_be_text = spec.time is not None and not FORMATS[spec.time.format]
         self._zone = ZoneInfo(spec.timezone) if spec.timezone else None
         counter = spec.identity if isinstance(spec.identity, Counter) else None
         self._by_time = spec.identity == "time"
@@ -83,7 +83,7 @@ class FeedDecoder:
         ]
         self._time_at = len(wanted)
         if spec.time is not None:
-            wanted.append((spec.time.at, TIME))
+            wanted.append((spec.time.at, UNIX_TIME if FORMATS[spec.time.format] else TIME))
         self._counter_at = len(wanted)
         self._counter = counter
         if counter is not None:
@@ -112,9 +112,6 @@ class FeedDecoder:
             route = self._names.route(topic, self.feed.full_name)
             if route is None or not payload:
                 return []
-        if self._is_bare and (number := _bare_number(payload)) is not None:
-            (sensor,) = route.sensors or ("",)
-            return [Readings(route.facility or "", now_ms, None, 0, [(sensor, number)])]
         try:
             if self._fast is not None and len(payload) <= MAX_PAYLOAD:
                 decode, get = self._fast
@@ -127,6 +124,9 @@ class FeedDecoder:
                         return self._several([values], route, now_ms)
                     readings = self._readings(values, route, now_ms)
                     return [] if readings is None else [readings]
+            elif self._is_bare and (number := _bare_number(payload)) is not None:
+                (sensor,) = route.sensors or ("",)
+                return [Readings(route.facility or "", now_ms, None, 0, [(sensor, number)])]
             return self._several(self._items(payload), route, now_ms)
         except RefusedMessageError as error:
             raise error.in_feed(self.feed.full_name) from None
@@ -196,7 +196,7 @@ class FeedDecoder:
             ts = now_ms
         else:
             value = values[self._time_at]
-            if type(value) is datetime and value.tzinfo is not None and self._may_be_text:
+            if type(value) is datetime and value.tzinfo is not None:
                 since = value - EPOCH  # as `to_ms` does, without a call
                 ts = (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
             else:

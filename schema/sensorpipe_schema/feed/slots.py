@@ -25,6 +25,7 @@ Values = tuple[Any, ...]
 _FINITE: Final = Annotated[float, msgspec.Meta(ge=-LIMIT, le=LIMIT)]
 NUMBER: Final = _FINITE | bool | None | msgspec.UnsetType
 TIME: Final = datetime | float | None | msgspec.UnsetType
+UNIX_TIME: Final = float | None | msgspec.UnsetType
 ANY: Final = Any
 """Types of values."""
 
