@@ -240,11 +240,13 @@ async def test_facilities(db, client):
         {
             "facility_name": "another",
             "sensors": ["temperature"],
+            "units": {},
             "last_window": {"start_time": at(0), "end_time": at(1)},
         },
         {
             "facility_name": "facility_1",
             "sensors": ["humidity", "temperature"],
+            "units": {},
             "last_window": {"start_time": at(3), "end_time": at(4)},
         },
     ]
