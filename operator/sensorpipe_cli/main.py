@@ -154,6 +154,7 @@ def verify(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the server's answer, which is JSON.")
     ] = False,
+    token_file: queries.TokenFile = None,
 ) -> None:
     """Show how many readings are stored, lost or duplicate, and the faulty sources.
 
@@ -172,6 +173,7 @@ def verify(
         everything=everything,
         as_json=as_json,
         ignore_dead_letters=ignore_dead_letters,
+        token_file=token_file,
     )
     raise typer.Exit(run(url, chosen))
 

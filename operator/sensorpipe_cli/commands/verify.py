@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
@@ -55,6 +56,8 @@ class VerifyOptions:
     """Whether the server's answer is printed instead."""
     ignore_dead_letters: bool = False
     """Whether dead letters do not change the exit code."""
+    token_file: Path | None = None
+    """File with the token to send, read again for each request."""
 
 
 def verify(url: str, options: VerifyOptions) -> int:
@@ -62,7 +65,7 @@ def verify(url: str, options: VerifyOptions) -> int:
     base = url.rstrip("/")
 
     def fetch() -> bytes:
-        return _fetch(f"{base}/api/integrity", options.facilities)
+        return _fetch(f"{base}/api/integrity", options.facilities, _token(options.token_file))
 
     try:
         body = (
@@ -84,11 +87,24 @@ def verify(url: str, options: VerifyOptions) -> int:
     return errors.OK
 
 
-def _fetch(address: str, facilities: tuple[str, ...]) -> bytes:
+def _token(path: Path | None) -> str | None:
+    """Return the token in a file, or raise UnusableError."""
+    if path is None:
+        return None
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnusableError([f"--token-file {path}: {error}"]) from error
+    if not token.isprintable():
+        raise UnusableError([f"--token-file {path}: must be of printable ASCII characters"])
+    return token
+
+
+def _fetch(address: str, facilities: tuple[str, ...], token: str | None) -> bytes:
     """Return the server's answer, combined if for several facilities; raise RequestError."""
     if not facilities:
-        return get(address, seconds=60)
-    bodies = [get(f"{address}?facility={quote(name)}", seconds=60) for name in facilities]
+        return get(address, 60, token)
+    bodies = [get(f"{address}?facility={quote(name)}", 60, token) for name in facilities]
     if len(bodies) == 1:
         return bodies[0]
     answers = [api.decode(body, _Parts, address) for body in bodies]

@@ -107,7 +107,10 @@ def _set_aside(counts: SetAside) -> list[str]:
             "their successors count the same readings (not a fault)"
         )
     if None in (counts.dead_letters, counts.refused):
-        lines.append("the number of dead letters is unknown: the server cannot read it from Kafka")
+        lines.append(
+            "the number of dead letters is unknown: the server cannot read it from Kafka, or the "
+            "token is not for all facilities"
+        )
     return lines
 
 

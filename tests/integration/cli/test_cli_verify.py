@@ -23,6 +23,7 @@ class Stub(ThreadingHTTPServer):
         self.status = 200
         self.answer: Any = integrity()
         self.by_query: dict[str, Any] = {}
+        self.authorizations: list[str | None] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -33,6 +34,7 @@ class Answer(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         self.send_response(self.server.status if path == "/api/integrity" else 404)
         self.end_headers()
+        self.server.authorizations.append(self.headers["Authorization"])
         answer = self.server.by_query.get(query, self.server.answer)
         self.wfile.write(json.dumps(answer).encode())
 
@@ -231,7 +233,8 @@ def test_what_nobody_knows_is_no_fault(stub):
     assert done.returncode == 0
     assert done.stdout.endswith(
         "duplicates 0\n"
-        "the number of dead letters is unknown: the server cannot read it from Kafka\n"
+        "the number of dead letters is unknown: the server cannot read it from Kafka, or the "
+        "token is not for all facilities\n"
     )
 
 
@@ -364,3 +367,20 @@ def test_it_says_from_when_on_it_checks_where_older_readings_were_removed(stub):
         f"checked from {first} to 2026-02-01T00:00:00Z (by facility) on: "
         "10 older readings were removed by retention\n"
     )
+
+
+def test_it_sends_the_token_of_a_file(stub, tmp_path):
+    (tmp_path / "token").write_text("abc.def.ghi\n")
+    done = verify(stub.url, "--token-file", str(tmp_path / "token"), "--facility", "a")
+    assert done.returncode == 0, done.stderr
+    verify(stub.url)
+    assert stub.authorizations == ["Bearer abc.def.ghi", None]
+
+
+@pytest.mark.parametrize("wrong", ["abc\nX: y", "é"])
+def test_a_file_without_a_token_is_named(stub, tmp_path, wrong):
+    (tmp_path / "token").write_text(wrong)
+    done = verify(stub.url, "--token-file", str(tmp_path / "token"))
+    assert done.returncode == 2
+    assert f"--token-file {tmp_path}/token" in done.stderr
+    assert stub.authorizations == []
