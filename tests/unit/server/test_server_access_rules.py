@@ -1,9 +1,12 @@
 """The access file: what is allowed, and all that is wrong with it at once."""
 
+import re
+
 import pytest
 import yaml
-from sensorpipe_server.access.grants import Principal, permissions
+from sensorpipe_server.access.grants import Grants, Principal
 from sensorpipe_server.access.rules import AccessError, parse
+from support.services import ROOT
 
 EXAMPLE = """
 issuers:
@@ -49,9 +52,8 @@ def principal(issuer=CLUSTER, subject="somebody", **more):
 
 def may(who, text=EXAMPLE):
     """Return by scope the facilities that somebody may read."""
-    return {
-        name: list(each.patterns) for name, each in permissions(rules(text), who).by_scope.items()
-    }
+    found = Grants(rules(text)).permissions(who).by_scope
+    return {name: list(each.patterns) for name, each in found.items()}
 
 
 def test_issuers_have_their_keys_in_a_file_or_by_discovery():
@@ -191,3 +193,22 @@ def test_a_file_by_which_nobody_could_read_anything_is_wrong(text):
 def test_everybody_may_be_let_in_without_issuers():
     text = "anonymous: {scopes: [read], facilities: ['*']}"
     assert may(None, text) == {"read": ["*"]}
+
+
+def test_the_page_about_access_shows_a_right_file_and_has_every_field():
+    page = (ROOT / "docs/access.md").read_text(encoding="utf-8")
+    shown = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert shown is not None
+    assert len(rules(shown[1]).grants) == 2
+    rows = "".join(re.findall(r"(?m)^\| (`.*?) \|", page.partition("## The file")[2]))
+    for field in (*fields("issuers", 2), *fields("grants", 1), *fields("anonymous", 1)):
+        assert f"{field}`" in rows, field
+
+
+def fields(name, expected):
+    """Return the names of the fields that a wrong one is told are allowed."""
+    part = "{wrongest: 1}" if name == "anonymous" else "[{wrongest: 1}]"
+    said = next(each for each in problems(f"{name}: {part}") if "wrongest" in each)
+    found = said.partition("allowed are ")[2].split(", ")
+    assert len(found) > expected
+    return found

@@ -68,33 +68,40 @@ class Permissions:
         return Caller(facilities, f"{who.issuer}\n{who.subject}", who.expires_at)
 
 
-def permissions(rules: Rules, principal: Principal | None) -> Permissions:
-    """Return what a principal may read, or everybody without a token.
+class Grants:
+    """What the rules grant; made once, since it prepares all patterns."""
 
-    A token grants at least what everybody has without one.
-    """
-    given: list[tuple[Iterable[str], Iterable[str]]] = [
-        (rules.anonymous.scopes, rules.anonymous.facilities)
-    ]
-    if principal is not None:
-        given.append((principal.scopes, principal.facilities))
-        given += [
-            (each.scopes, each.facilities) for each in rules.grants if is_for(each, principal)
+    def __init__(self, rules: Rules) -> None:
+        self._anonymous = rules.anonymous
+        self._grants = [(each, _recipients(each)) for each in rules.grants]
+
+    def permissions(self, principal: Principal | None) -> Permissions:
+        """Return what a principal may read, or everybody without a token.
+
+        A token grants at least what everybody has without one.
+        """
+        given: list[tuple[Iterable[str], Iterable[str]]] = [
+            (self._anonymous.scopes, self._anonymous.facilities)
         ]
-    found: dict[str, set[str]] = {}
-    for scopes, facilities in given:
-        for scope in scopes:
-            found.setdefault(scope, set()).update(facilities)
-    kept = {name: Facilities(found[name]) for name in SCOPES if found.get(name)}
-    if ADMIN in kept and not kept[ADMIN].is_all:  # what it is for does not tell its facility
-        del kept[ADMIN]
-    return Permissions(kept, principal)
+        if principal is not None:
+            given.append((principal.scopes, principal.facilities))
+            given += [
+                (each.scopes, each.facilities) for each, is_for in self._grants if is_for(principal)
+            ]
+        found: dict[str, set[str]] = {}
+        for scopes, facilities in given:
+            for scope in scopes:
+                found.setdefault(scope, set()).update(facilities)
+        kept = {name: Facilities(found[name]) for name in SCOPES if found.get(name)}
+        if ADMIN in kept and not kept[ADMIN].is_all:  # what it is for does not tell its facility
+            del kept[ADMIN]
+        return Permissions(kept, principal)
 
 
-def is_for(grant: Grant, principal: Principal) -> bool:
-    """Whether a grant is for a principal."""
-    if grant.issuer is not None and grant.issuer != principal.issuer:
-        return False
-    if grant.subject is not None:
-        return matcher([grant.subject])(principal.subject)
-    return grant.group in principal.groups
+def _recipients(grant: Grant) -> Callable[[Principal], bool]:
+    """Return a function: whether a grant is for a principal."""
+    issuer, subject, group = grant.issuer, grant.subject, grant.group
+    if subject is not None:
+        is_subject = matcher([subject])
+        return lambda who: issuer in (None, who.issuer) and is_subject(who.subject)
+    return lambda who: issuer in (None, who.issuer) and group in who.groups

@@ -12,7 +12,7 @@ from sensorpipe_runtime.tls import ChangingFile
 
 from sensorpipe_server.access import tokens
 from sensorpipe_server.access.files import AccessFiles, read_access
-from sensorpipe_server.access.grants import Permissions, permissions
+from sensorpipe_server.access.grants import Grants, Permissions
 from sensorpipe_server.access.rules import AccessError, Issuer
 from sensorpipe_server.access.tokens import RefusedError
 from sensorpipe_server.api.access.discovery import fetch_keys
@@ -59,14 +59,14 @@ class Access:
         """
         token = tokens.bearer(authorization)
         if token is None:
-            return permissions(self._files.rules, None)
+            return self._grants.permissions(None)
         claimed = tokens.peek(token)
         issuer = self._files.rules.issuer(claimed.issuer)
         if issuer is None:
             raise RefusedError("issuer", "The token's issuer is not one of this API")
         keys = await self._sources[issuer.issuer].keys_for(claimed)
         principal = tokens.verify(token, claimed, issuer, keys, self._clock())
-        return permissions(self._files.rules, principal)
+        return self._grants.permissions(principal)
 
     async def run(self) -> None:
         """Look after files and keys until cancelled."""
@@ -101,6 +101,7 @@ class Access:
     def _take(self, files: AccessFiles) -> None:
         self._watched = [ChangingFile(str(each)) for each in files.paths]
         self._files = files
+        self._grants = Grants(files.rules)
         self._sources = {each.issuer: self._source(each) for each in files.rules.issuers}
 
     def _source(self, issuer: Issuer) -> Source:
