@@ -35,6 +35,7 @@ COMMANDS: Final = (
     "series",
     "tail",
     "dead",
+    "token",
 )
 
 Row = tuple[str, ...]

@@ -186,6 +186,49 @@ def check(files: Files = None) -> None:
     run(tuple(files or ()))
 
 
+@app.command()
+def token(
+    *,
+    secret_file: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", exists=True, dir_okay=False, help="File with the server's secret."
+        ),
+    ],
+    subject: Annotated[str, typer.Option(metavar="NAME", help="Whom the token is for.")],
+    lifetime: Annotated[
+        float,
+        typer.Option("--for", parser=_seconds, metavar="DURATION", help="How long it is valid."),
+    ] = "1h",  # type: ignore[assignment]  # typer passes it through the parser
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SCOPE",
+            help="What the token grants itself: read, metrics or admin; may be given several "
+            "times.",
+        ),
+    ] = None,
+    facility: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Facility of the scopes, or pattern; may be given several times."
+        ),
+    ] = None,
+    issuer: Annotated[str, typer.Option(metavar="NAME", help="The claim iss.")] = "sensorpipe",
+    audience: Annotated[str, typer.Option(metavar="NAME", help="The claim aud.")] = "sensorpipe",
+) -> None:
+    """Print a token for the API, signed with a secret that the server's access file names.
+
+    What it may read is up to the access file: by grants to its subject, or if claims.scopes and
+    claims.facilities of the issuer are there, by --scope and --facility.
+    """
+    from sensorpipe_cli.commands.token import Claims  # noqa: PLC0415  keeps --help fast
+    from sensorpipe_cli.commands.token import token as run  # noqa: PLC0415  likewise
+
+    scopes, facilities = tuple(scope or ()), tuple(facility or ())
+    run(secret_file, Claims(subject, issuer, audience, lifetime, scopes, facilities))
+
+
 for command in queries.COMMANDS:
     app.command()(command)
 
