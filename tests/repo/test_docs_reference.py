@@ -49,7 +49,8 @@ def test_bounds_have_all_their_digits(field, text):
 
 def test_a_stale_reference_is_named_and_mended(tmp_path):
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
-    (tmp_path / "manifests").symlink_to(ROOT / "manifests")
+    for name in ("manifests", "charts"):
+        (tmp_path / name).symlink_to(ROOT / name)
     page = tmp_path / "docs/settings.md"
     fresh = page.read_text()
     page.write_text(fresh.replace("| `10s` |", "| `11s` |"))
