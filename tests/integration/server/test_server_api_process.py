@@ -4,10 +4,14 @@ import asyncio
 import json
 import random
 import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx2
 import pytest
 from aiokafka import AIOKafkaProducer
+from pymongo import AsyncMongoClient
 from sensorpipe_cli.runner.ports import LOOPBACK, accepts
 from sensorpipe_schema.names import COMPACTED
 from sensorpipe_server.storage.mongodb import database
@@ -16,22 +20,32 @@ from support.server_process import Server, answered, api_of
 from support.services import running
 from support.waiting import eventually
 
+APP_NAME = "sensorpipe-server"
+
+HOLD_MS = 3_000
+"""For how long MongoDB holds a read."""
+
+PATIENT = """
+from sensorpipe_server.storage.mongodb import database
+database.READ_SECONDS = 120.0
+from sensorpipe_server.api.http import server
+server.GRACE_SECONDS = 120
+from sensorpipe_server.__main__ import main
+main()
+"""
+"""The server, with more time for reads and for the last answers."""
+
 
 @pytest.fixture
 async def server(tmp_path):
     made = Server(tmp_path)
+    made.mongod._argv += ["--setParameter", "enableTestCommands=1"]
     async with running(made.kafka), running(made.mongod):
         yield made
 
 
 def lines(program):
     return [json.loads(line) for line in program.log.read_text().splitlines()]
-
-
-def connections(program, mongod):
-    """Return how many connections the API has to MongoDB."""
-    found = api_of(program).net_connections("tcp")
-    return len([one for one in found if mongod.port in one.raddr[1:]])
 
 
 async def test_the_end_of_the_api_is_an_error_of_the_server(server):
@@ -54,30 +68,52 @@ async def test_the_api_ends_where_the_server_is_killed_and_a_new_one_takes_its_p
         await eventually(lambda: answered(client, "/api/facilities", lambda _: True))
 
 
+@asynccontextmanager
+async def held_reads(server: Server) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """Have MongoDB hold each read of the server for a while; yield what counts those held now."""
+    uri = f"mongodb://127.0.0.1:{server.mongod.port}"
+    async with AsyncMongoClient[dict[str, Any]](uri) as client:
+        data = {"failCommands": ["find"], "appName": APP_NAME}
+        held = {**data, "blockConnection": True, "blockTimeMS": HOLD_MS}
+        point = {"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": held}
+        await client.admin.command(point)
+
+        async def count() -> int:
+            reads = {"appName": APP_NAME, "active": True, "command.find": "facilities"}
+            stages: list[dict[str, Any]] = [
+                {"$currentOp": {"idleConnections": False}},
+                {"$match": reads},
+            ]
+            return len(await (await client.admin.aggregate(stages)).to_list())
+
+        yield count
+
+
 async def test_a_request_in_flight_is_answered_before_both_end(server):
+    child = server.child()
+    child._argv[-2:] = ["-c", PATIENT]  # a busy machine takes its time
     async with (
-        running(server.child()) as program,
+        running(child) as program,
         server.client() as client,
         AIOKafkaProducer(bootstrap_servers=server.bootstrap, acks="all") as producer,
     ):
         await server.ready()
         await producer.send_and_wait(COMPACTED, one([(1, 1.0)]), key=b"facility_1")
-        path = "/api/stats?sensors=temperature"
-        await eventually(lambda: answered(client, path, lambda a: bool(a.json())))
-        server.mongod.send(signal.SIGSTOP)
-        try:
-            before = connections(program, server.mongod)
-            asking = [asyncio.create_task(client.get(path)) for _ in range(before + 1)]
-            # one more than there were connections: each has a request
-            await eventually(lambda: connections(program, server.mongod) > before)
+        path = "/api/facilities"
+        await eventually(lambda: answered(client, path, lambda a: bool(a.json()["data"])))
+        async with held_reads(server) as count:
+            asking = [asyncio.create_task(client.get(path)) for _ in range(3)]
+
+            async def are_in_flight() -> bool:
+                return await count() == len(asking)
+
+            await eventually(are_in_flight)
             api_of(program).terminate()  # which it leaves to the other process
             program.send(signal.SIGTERM)
             await eventually(lambda: not accepts(LOOPBACK, server.port))
-        finally:
-            server.mongod.send(signal.SIGCONT)
-        for answer in await asyncio.gather(*asking):
-            assert [found["temperature"]["count"] for found in answer.json()] == [1]
-        assert await asyncio.wait_for(program.wait(), 30) == 0
+            for answer in await asyncio.gather(*asking):
+                assert [each["facility_name"] for each in answer.json()["data"]] == ["facility_1"]
+        assert await asyncio.wait_for(program.wait(), 120) == 0
         assert [line["message"] for line in lines(program)][-1] == "stopped"
         assert "error" not in {line["level"] for line in lines(program)}
 
