@@ -139,8 +139,9 @@ def place(cluster: Cluster, keeping: Operator) -> Iterator[Namespace]:
 
 
 def files(cluster: Cluster) -> dict[str, str]:
-    """Return what the ConfigMap holds."""
-    found = cluster.kubectl("-n", NAMESPACE, "get", "configmap/feeds", "-o", "json")
+    """Return what the ConfigMap holds: nothing before the operator has made it."""
+    where = ("-n", NAMESPACE, "configmap/feeds")
+    found = cluster.kubectl("get", *where, "-o", "json", "--ignore-not-found") or "{}"
     return dict(json.loads(found).get("data") or {})
 
 
