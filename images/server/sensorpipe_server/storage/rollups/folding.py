@@ -24,7 +24,7 @@ from sensorpipe_server.storage.documents import (
     read_id,
 )
 from sensorpipe_server.storage.fold import fold, is_folded_in
-from sensorpipe_server.storage.rollups.totals import multiset, rollup_of_windows
+from sensorpipe_server.storage.rollups.totals import Total, multiset
 from sensorpipe_server.storage.summaries import document_fields, intervals_of
 
 MIN_PARTIALS: Final = 4
@@ -102,14 +102,11 @@ def _is_small(parts: Iterable[Document], whole: Document | None) -> bool:
     return before + sum(len(part["partial"]) for part in parts) < MAX_BYTES
 
 
-def _set_sparse(total: SensorSummary, summaries: Iterable[SensorSummary]) -> None:
-    """Give the sources whose gaps mean nothing their `seq`, of which a rollup has the number only.
+def _add_sparse(total: SensorSummary, summaries: Iterable[SensorSummary]) -> None:
+    """Add the sources whose gaps mean nothing with their `seq`, of which a rollup has the number.
 
     They tell which readings of itemized partials are held here.
     """
-    others = [source for source in total.sources if not source.sparse]
-    del total.sources[:]
-    total.sources.extend(others)
     found: dict[str, list[Interval]] = {}
     for summary in summaries:
         for source in summary.sources:
@@ -130,8 +127,10 @@ def _document(
         facility=key.facility, window_start_ms=key.start_ms, window_end_ms=key.end_ms
     )
     sensors: dict[str, Any] = {}
-    for each in rollup_of_windows([window]).sensors:
-        _set_sparse(each.summary, window.sensors[each.summary.sensor])
+    total = Total(sparse=False)
+    total.add_window(window)
+    for each in total.rollup().sensors:
+        _add_sparse(each.summary, window.sensors[each.summary.sensor])
         message.sensors.append(each.summary)
         sensors[each.summary.sensor] = document_fields(each.summary)
     for run, numbers in sorted(holds.items()):

@@ -86,14 +86,15 @@ class SensorTotal:
 class Total:
     """All readings of some windows, by sensor.
 
-    With `chosen` only these sensors are added. With `sources=False` no `seq` are added, and with
-    `sketches=False` no sketches.
+    With `chosen` only these sensors are added. With `sources=False` no `seq` are added, with
+    `sparse=False` no sources whose gaps mean nothing, and with `sketches=False` no sketches.
     """
 
     __slots__ = (
         "_chosen",
         "_with_sketches",
         "_with_sources",
+        "_with_sparse",
         "entries",
         "received_ms",
         "sensors",
@@ -106,10 +107,12 @@ class Total:
         chosen: Collection[str] | None = None,
         *,
         sources: bool = True,
+        sparse: bool = True,
         sketches: bool = True,
     ) -> None:
         self._chosen = chosen
         self._with_sources = sources
+        self._with_sparse = sparse
         self._with_sketches = sketches
         self.windows = 0
         """Number of windows with a reading of any sensor."""
@@ -192,7 +195,7 @@ class Total:
         for src, intervals in sources:
             for interval in intervals:
                 self.entries += total.add_interval(src, interval)
-        return has_sparse
+        return has_sparse and self._with_sparse
 
     def _add_sparse(self, total: SensorTotal, summaries: Iterable[SensorSummary]) -> None:
         counts, wrong = sparse_counts(summaries)
