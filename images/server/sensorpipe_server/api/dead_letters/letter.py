@@ -9,6 +9,7 @@ from sensorpipe_schema.dead_letters import what_to_do
 
 from sensorpipe_server.api.openapi.answers import DeadLetter, KafkaPlace
 from sensorpipe_server.storage.documents import END_OF_TIME_MS, date
+from sensorpipe_server.storage.pending import KafkaRecord
 
 MAX_PAYLOAD: Final = 2048
 """Largest number of bytes of a payload that are shown."""
@@ -20,19 +21,11 @@ _UTF8_BYTES: Final = 4
 """Largest number of bytes of a character in UTF-8."""
 
 
-class Record(Protocol):
+class Record(KafkaRecord, Protocol):
     """The parts of a Kafka record that a dead letter consists of."""
 
     @property
-    def topic(self) -> str: ...  # noqa: D102  Kafka's names
-    @property
-    def partition(self) -> int: ...  # noqa: D102  Kafka's names
-    @property
-    def offset(self) -> int: ...  # noqa: D102  Kafka's names
-    @property
     def timestamp(self) -> int: ...  # noqa: D102  Kafka's names
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102  Kafka's names
     @property
     def headers(self) -> Iterable[tuple[str, bytes | None]]: ...  # noqa: D102  Kafka's names
 
