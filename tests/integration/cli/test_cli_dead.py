@@ -1,12 +1,9 @@
 """`sensorpipe dead` against a running API and the embedded Kafka."""
 
-import asyncio
 import csv
 import io
 import json
-import os
 import signal
-import sys
 from unittest.mock import MagicMock
 
 import pytest
@@ -18,6 +15,7 @@ from sensorpipe_schema.names import DEAD_COMPACTED, DEAD_READINGS
 from sensorpipe_server.api.dead_letters.tail import DeadLetterTail
 from sensorpipe_server.api.routes import application
 from support.api_clients import answer, scripted, served
+from support.commands import run, start
 from support.dead_letters import refused_message, refused_partial, write
 from support.services import running
 
@@ -52,25 +50,9 @@ async def letters(bootstrap, url):  # noqa: ARG001  which makes the topics
     await write(bootstrap, DEAD_COMPACTED, [partial], at_ms=WHEN + 10)
 
 
-async def start(url, *args):
-    """Start the command."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sensorpipe_cli", "dead", *args,
-        env={**os.environ, "SENSORPIPE_URL": url},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-
-
-async def run(url, *args):
-    """Return exit code, output and errors of the command."""
-    process = await start(url, *args)
-    output, errors = await process.communicate()
-    return process.returncode, output.decode(), errors.decode()
-
-
 @pytest.mark.usefixtures("letters")
 async def test_a_table_has_topic_reason_detail_and_what_to_do_and_moves_no_cursor(url):
-    code, output, errors = await run(url)
+    code, output, errors = await run(url, "dead")
     assert (code, errors) == (0, "")
     head, partial, of_feed, native = output.splitlines()
     assert head.split() == ["time", "topic", "reason", "detail", "what_to_do"]
@@ -85,17 +67,17 @@ async def test_a_table_has_topic_reason_detail_and_what_to_do_and_moves_no_curso
 
 @pytest.mark.usefixtures("letters")
 async def test_reason_and_feed_choose(url):
-    assert len((await run(url, "--reason", "bad_val"))[1].splitlines()) == 2
-    assert len((await run(url, "--feed", "zigbee"))[1].splitlines()) == 2
-    assert len((await run(url, "--limit", "1"))[1].splitlines()) == 2
-    code, output, errors = await run(url, "--reason", "no_ts")
+    assert len((await run(url, "dead", "--reason", "bad_val"))[1].splitlines()) == 2
+    assert len((await run(url, "dead", "--feed", "zigbee"))[1].splitlines()) == 2
+    assert len((await run(url, "dead", "--limit", "1"))[1].splitlines()) == 2
+    code, output, errors = await run(url, "dead", "--reason", "no_ts")
     assert (code, len(output.splitlines()), errors) == (0, 1, "no dead letters\n")
 
 
 @pytest.mark.usefixtures("letters")
 @pytest.mark.parametrize("form", ["csv", "ndjson", "json"])
 async def test_forms_for_programs_have_the_payload_and_the_place_in_kafka(url, form):
-    code, output, _ = await run(url, "-o", form)
+    code, output, _ = await run(url, "dead", "-o", form)
     assert code == 0
     if form == "csv":
         rows = list(csv.DictReader(io.StringIO(output)))
@@ -112,7 +94,8 @@ async def test_forms_for_programs_have_the_payload_and_the_place_in_kafka(url, f
 
 @pytest.mark.usefixtures("letters")
 async def test_what_comes_is_followed_without_repeats_until_ctrl_c(url, bootstrap):
-    process = await start(url, "-f", "-o", "json", "--limit", "2")
+    process = await start(url, "dead", "-f", "-o", "json", "--limit", "2")
+    assert process.stdout is not None
     lines = [await process.stdout.readline() for _ in range(2)]
     for number in range(3):
         await write(bootstrap, DEAD_READINGS, [refused_message("not_json", payload=b"%d" % number)])
@@ -139,7 +122,7 @@ async def test_more_than_an_answer_holds_is_said():
         return answer(200, json.dumps({"data": data[::-1], "complete": False}).encode())
 
     async with scripted(page(0), page(1000)) as (_, url):
-        code, output, errors = await run(url, "-f", "-o", "ndjson", "--limit", "1")
+        code, output, errors = await run(url, "dead", "-f", "-o", "ndjson", "--limit", "1")
     assert code == 2  # the script ends
     assert len(output.splitlines()) == 201
     assert errors.splitlines()[0] == "more dead letters came than can be shown"
@@ -150,12 +133,12 @@ async def test_without_kafka_it_exits_with_2_and_says_what_to_do():
     problem = json.dumps({"detail": "Kafka, which holds the dead letters, does not answer"})
     busy = answer(503, problem.encode(), retry_after="0")
     async with scripted(*[busy] * 3) as (_, url):
-        code, output, errors = await run(url)
+        code, output, errors = await run(url, "dead")
     assert (code, output) == (2, "")
     assert errors == "Kafka, which holds the dead letters, does not answer\n"
 
 
 async def test_a_wrong_reason_is_refused(url):
-    code, _, errors = await run(url, "--reason", "Not JSON")
+    code, _, errors = await run(url, "dead", "--reason", "Not JSON")
     assert code == 2
     assert errors.startswith("Invalid reason: must match")

@@ -4,14 +4,13 @@ import asyncio
 import csv
 import io
 import json
-import os
 import signal
-import sys
 
 import pytest
 from sensorpipe_server.api.routes import application
 from sensorpipe_server.storage.documents import date
 from support.api_clients import answer, scripted, served
+from support.commands import run, start
 from support.server_parts import T0, one, store
 
 pytest_plugins = ["support.server_fixtures"]
@@ -26,22 +25,6 @@ async def url(db):
     await store(db, one([(1, 5.0)], facility="hall_2", sensor="humidity"))
     async with served(application(db, page_limit=20)) as at:
         yield at
-
-
-async def start(url, *args):
-    """Start a command."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sensorpipe_cli", *args,
-        env={**os.environ, "SENSORPIPE_URL": url},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-
-
-async def run(url, *args):
-    """Return exit code, output and errors of a command."""
-    process = await start(url, *args)
-    output, errors = await process.communicate()
-    return process.returncode, output.decode(), errors.decode()
 
 
 async def test_facilities_as_a_table(url):
@@ -165,6 +148,7 @@ async def test_tail_prints_windows_as_they_come_until_ctrl_c():
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         process = await start(f"http://127.0.0.1:{port}", "tail", "a", "-o", "ndjson")
+        assert process.stdout is not None
         line = json.loads(await process.stdout.readline())
         assert (line["start"], line["sensor"], line["avg"]) == ("2026-11-27T10:00:00Z", "x", 1.5)
         process.send_signal(signal.SIGINT)
@@ -190,6 +174,7 @@ async def test_tail_goes_on_when_a_server_that_restarts_is_back():
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         process = await start(f"http://127.0.0.1:{port}", "tail", "-o", "ndjson")
+        assert process.stdout is not None
         lines = [await process.stdout.readline() for _ in range(2)]
         process.send_signal(signal.SIGINT)
         _, errors = await process.communicate()
