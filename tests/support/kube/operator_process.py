@@ -69,6 +69,26 @@ def install(cluster: Cluster) -> None:
     cluster.kubectl("wait", "--for=condition=Established", *crds, "--timeout=30s")
 
 
+def explained(cluster: Cluster, path: str) -> str:
+    """Return what kubectl explains of a path, once it describes each field there.
+
+    The API server's document follows a definition after some time: until then it does not know the
+    resource, or still has a field without description that another test added.
+    """
+    said = ""
+
+    def settled() -> bool:
+        nonlocal said
+        try:
+            said = cluster.kubectl("explain", path)
+        except KubectlError:
+            return False
+        return "<no description>" not in said
+
+    until(settled, state=lambda: said)
+    return said
+
+
 def templates(*files: str, sets: Sequence[str] = ()) -> list[Object]:
     """Return what the chart installs by these templates of its own."""
     chosen = [word for file in files for word in ("--show-only", f"templates/{file}")]
