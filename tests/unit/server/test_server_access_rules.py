@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 from sensorpipe_server.access.grants import Grants, Principal
-from sensorpipe_server.access.rules import AccessError, parse
+from sensorpipe_server.access.rules import AccessError, issuer_text, parse, with_issuers
 from support.services import ROOT
 
 EXAMPLE = """
@@ -144,6 +144,10 @@ def test_what_is_wrong_is_named_all_at_once():
          "discoveryUrl must be given; got 'http://a'")),
         ("{issuer: 'https://a', audiences: [b], discoveryUrl: 'http://a'}",
          "issuers[0].discoveryUrl: must be an address https://HOST/PATH; got 'http://a'"),
+        ("{audiences: [b], jwksFile: c}",
+         "issuers[0]: must have exactly one of issuer and issuerFile; got none of them"),
+        ("{issuer: a, issuerFile: a, audiences: [b], jwksFile: c}",
+         "issuers[0]: must have exactly one of issuer and issuerFile; got both"),
         ("{issuer: a, audiences: [b, b], jwksFile: c}",
          "issuers[0].audiences: must not have 'b' twice"),
         ("{issuer: a, audiences: [b], jwksFile: c, claims: {scopes: /scope}}",
@@ -188,6 +192,86 @@ def test_a_wrong_grant(grant, expected):
 @pytest.mark.parametrize("text", ["", "[]", "issuers: []", "anonymous: {scopes: []}"])
 def test_a_file_by_which_nobody_could_read_anything_is_wrong(text):
     assert problems(text)
+
+
+NAMED = """
+issuers:
+  - {name: cluster, issuerFile: issuer, audiences: [sensorpipe], jwksFile: jwks.json}
+  - {name: plant, issuer: "https://login.example.com/realms/plant", audiences: [sensorpipe]}
+  - {issuer: third, audiences: [sensorpipe], secretFile: secret}
+grants:
+  - {issuer: cluster, subject: "*", scopes: [read], facilities: [a]}
+  - {issuer: plant, subject: "*", scopes: [read], facilities: [b]}
+  - {issuer: third, subject: "*", scopes: [read], facilities: [c]}
+"""
+
+
+def test_grants_name_an_issuer_by_its_name_and_are_for_what_its_file_holds():
+    found = with_issuers(rules(NAMED), {0: CLUSTER})
+    assert [each.issuer for each in found.issuers] == [CLUSTER, PLANT, "third"]
+    grants = Grants(found)
+    for issuer, facility in ((CLUSTER, "a"), (PLANT, "b"), ("third", "c")):
+        assert found.issuer(issuer)
+        may_read = grants.permissions(principal(issuer)).by_scope["read"]
+        assert may_read.patterns == (facility,)
+    for name in ("cluster", "plant"):  # what grants call it is no claim of a token
+        assert found.issuer(name) is None
+        assert not grants.permissions(principal(name)).by_scope
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("issuer: plant,", f"issuer: '{PLANT}',",
+         f"grants[1].issuer: must be one of issuers, cluster, plant, third; got '{PLANT}'"),
+        ("name: plant", "name: cluster",
+         "issuers[1].name: must be unique; 'cluster' is also issuers[0]"),
+        ("name: plant", "name: third",
+         "issuers[2].issuer: must be unique; 'third' is also issuers[1]"),
+        ("name: cluster, ", "",
+         "issuers[0].name: must be given with issuerFile where grants have to name the issuer"),
+    ],
+)  # fmt: skip
+def test_names_that_grants_could_not_tell_apart(old, new, expected):
+    assert expected in problems(NAMED.replace(old, new))
+
+
+def test_an_issuer_of_a_file_needs_no_name_where_it_is_the_only_one():
+    text = """
+    issuers: [{issuerFile: issuer, audiences: [b], jwksFile: c}]
+    grants: [{subject: "*", scopes: [read], facilities: [a]}]
+    """
+    found = Grants(with_issuers(rules(text), {0: CLUSTER}))
+    assert found.permissions(principal(CLUSTER)).by_scope["read"].patterns == ("a",)
+    named = text.replace("{subject", "{issuer: x, subject")
+    assert problems(named) == [
+        "issuers[0].name: must be given with issuerFile where grants have to name the issuer"
+    ]
+
+
+def test_what_files_hold_is_checked_as_issuers_are():
+    with pytest.raises(AccessError) as caught:
+        with_issuers(rules(NAMED), {0: PLANT})
+    assert caught.value.problems == (
+        f"issuers[1].issuer: must be unique; {PLANT!r} is also issuers[0]",
+    )
+    text = "issuers: [{issuerFile: a, audiences: [b]}]"
+    with pytest.raises(AccessError) as caught:
+        with_issuers(rules(text), {0: "http://a"})
+    (problem,) = caught.value.problems
+    assert problem.startswith("issuers[0].issuerFile: must be an address https://HOST/PATH, or")
+    discovered = with_issuers(rules(text), {0: "https://a"}).issuers[0]
+    assert discovered.discovery == "https://a/.well-known/openid-configuration"
+
+
+def test_an_issuer_is_the_only_line_of_its_file():
+    assert issuer_text(b" https://a b\r\n\n") == "https://a b"
+    assert issuer_text(b"x" * 512) == "x" * 512
+    for wrong in (b"", b" \n", b"a\nb", b"a\tb", b"x" * 513):
+        with pytest.raises(ValueError, match="must hold one line of 1 to 512 printable char"):
+            issuer_text(wrong)
+    with pytest.raises(ValueError, match="must be UTF-8"):
+        issuer_text(b"a\xff")
 
 
 def test_everybody_may_be_let_in_without_issuers():

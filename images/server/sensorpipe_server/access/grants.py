@@ -73,7 +73,10 @@ class Grants:
 
     def __init__(self, rules: Rules) -> None:
         self._anonymous = rules.anonymous
-        self._grants = [(each, _recipients(each)) for each in rules.grants]
+        issuers = {each.label: each.issuer for each in rules.issuers}
+        self._grants = [
+            (each, _recipients(each, issuers.get(each.issuer or ""))) for each in rules.grants
+        ]
 
     def permissions(self, principal: Principal | None) -> Permissions:
         """Return what a principal may read, or everybody without a token.
@@ -98,9 +101,9 @@ class Grants:
         return Permissions(kept, principal)
 
 
-def _recipients(grant: Grant) -> Callable[[Principal], bool]:
-    """Return a function: whether a grant is for a principal."""
-    issuer, subject, group = grant.issuer, grant.subject, grant.group
+def _recipients(grant: Grant, issuer: str | None) -> Callable[[Principal], bool]:
+    """Return a function: whether a grant is for a principal; None is any issuer."""
+    subject, group = grant.subject, grant.group
     if subject is not None:
         is_subject = matcher([subject])
         return lambda who: issuer in (None, who.issuer) and is_subject(who.subject)

@@ -2,12 +2,15 @@
 
 It is shaped like the AuthenticationConfiguration of Kubernetes; docs/security.md describes it. The
 tables below are the rules.
+
+An issuer may be in a file of its own, as its keys may: `parse` leaves it empty, and `with_issuers`
+puts in what the files hold.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sensorpipe_schema.feed.pointer import POINTER_RULE, Pointer, parse_pointer, write_pointer
@@ -48,8 +51,10 @@ class Claims:
 class Issuer:
     """Who makes tokens, and where its keys are: one of two files, or else by discovery."""
 
+    name: str | None
     issuer: str
-    """What the claim `iss` has to be."""
+    """What the claim `iss` has to be; empty until the text of `issuer_file` is put in."""
+    issuer_file: str | None
     audiences: tuple[str, ...]
     """One of them has to be in the claim `aud`."""
     jwks_file: str | None
@@ -57,6 +62,11 @@ class Issuer:
     discovery_url: str | None
     ca_file: str | None
     claims: Claims
+
+    @property
+    def label(self) -> str:
+        """How grants name it."""
+        return self.name or self.issuer
 
     @property
     def discovery(self) -> str | None:
@@ -71,6 +81,7 @@ class Grant:
     """What the tokens of a subject or group may read."""
 
     issuer: str | None
+    """Label of the issuer; None if there is one issuer at most."""
     subject: str | None
     group: str | None
     scopes: tuple[str, ...]
@@ -93,9 +104,9 @@ class Rules:
     grants: tuple[Grant, ...]
     anonymous: Anonymous
 
-    def issuer(self, name: str) -> Issuer | None:
-        """Return the issuer of this name; None if tokens of it are not accepted."""
-        return next((each for each in self.issuers if each.issuer == name), None)
+    def issuer(self, claimed: str) -> Issuer | None:
+        """Return the issuer of tokens with this claim `iss`; None if they are not accepted."""
+        return next((each for each in self.issuers if each.issuer == claimed), None)
 
 
 class _PointerShape(Shape):
@@ -144,7 +155,9 @@ _CLAIMS: Final = Record(
 _ISSUER: Final = Record(
     Issuer,
     {
-        "issuer": Field(_TEXT, "What the claim iss is; an address if keys are discovered."),
+        "name": Field(_TEXT, "How grants name it, if not by the issuer itself.", None),
+        "issuer": Field(_TEXT, "What the claim iss is; an address if keys are discovered.", ""),
+        "issuerFile": Field(_FILE, "File with what the claim iss is.", None),
         "audiences": Field(Array(_TEXT, 1, 16), "One of them has to be in the claim aud."),
         "jwksFile": Field(_FILE, "File with the public keys.", None),
         "secretFile": Field(_FILE, "File with a secret of 32 bytes or more, for HS256.", None),
@@ -183,6 +196,7 @@ _RULES: Final = Record(
 )
 
 _is_url = re.compile(_URL.pattern, re.ASCII).fullmatch
+_is_text = re.compile(_TEXT.pattern).fullmatch
 
 
 def parse(document: Any) -> Rules:
@@ -197,10 +211,42 @@ def parse(document: Any) -> Rules:
     return checked
 
 
+def issuer_text(content: bytes) -> str:
+    """Return the issuer that a file holds, without white space around it; raise ValueError."""
+    try:
+        text = content.decode().strip()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"must be UTF-8: {error}") from error
+    if not _is_text(text):
+        raise ValueError(f"must hold one line of {_TEXT.says}; got {text[:100]!r}")
+    return text
+
+
+def with_issuers(rules: Rules, texts: Mapping[int, str]) -> Rules:
+    """Return rules with the issuers of files, by number; raise AccessError with what is wrong."""
+    issuers = tuple(
+        replace(each, issuer=texts.get(number, each.issuer))
+        for number, each in enumerate(rules.issuers)
+    )
+    problems: list[str] = []
+    first: dict[str, int] = {}
+    for number, issuer in enumerate(issuers):
+        at = f"issuers[{number}].{'issuerFile' if number in texts else 'issuer'}"
+        if first.setdefault(issuer.issuer, number) != number:
+            other = f"issuers[{first[issuer.issuer]}]"
+            problems.append(f"{at}: must be unique; {issuer.issuer!r} is also {other}")
+        if number in texts and (found := _no_address(issuer, at)):
+            problems.append(str(found))
+    if problems:
+        raise AccessError(problems)
+    return replace(rules, issuers=issuers)
+
+
 def _conflicts(rules: Rules) -> Iterator[FieldProblem]:
     """Yield what is wrong between fields that are each as they should be."""
     for number, issuer in enumerate(rules.issuers):
         yield from _issuer_conflicts(issuer, f"issuers[{number}]")
+    yield from _name_conflicts(rules)
     for number, grant in enumerate(rules.grants):
         yield from _grant_conflicts(grant, rules.issuers, f"grants[{number}]")
         yield from _extent_conflicts(grant, f"grants[{number}]")
@@ -209,19 +255,33 @@ def _conflicts(rules: Rules) -> Iterator[FieldProblem]:
         yield FieldProblem("issuers", "must have an entry, or nobody could read anything")
 
 
+def _name_conflicts(rules: Rules) -> Iterator[FieldProblem]:
+    """Yield what grants could not tell apart, or not name."""
+    is_named = len(rules.issuers) > 1 or any(each.issuer for each in rules.grants)
+    first: dict[str, int] = {}
+    for number, issuer in enumerate(rules.issuers):
+        at = f"issuers[{number}].{'name' if issuer.name or issuer.issuer_file else 'issuer'}"
+        if not issuer.label:
+            if is_named:
+                text = "must be given with issuerFile where grants have to name the issuer"
+                yield FieldProblem(at, text)
+        elif first.setdefault(issuer.label, number) != number:
+            other = f"issuers[{first[issuer.label]}]"
+            yield FieldProblem(at, f"must be unique; {issuer.label!r} is also {other}")
+
+
 def _issuer_conflicts(issuer: Issuer, at: str) -> Iterator[FieldProblem]:
+    if bool(issuer.issuer) == bool(issuer.issuer_file):
+        got = "both" if issuer.issuer else "none of them"
+        yield FieldProblem(at, f"must have exactly one of issuer and issuerFile; got {got}")
     if issuer.jwks_file and issuer.secret_file:
         yield FieldProblem(at, "must have one of jwksFile and secretFile, not both")
     if issuer.discovery is None:
         for name, value in (("discoveryUrl", issuer.discovery_url), ("caFile", issuer.ca_file)):
             if value:
                 yield FieldProblem(f"{at}.{name}", "must not be given where the keys are in a file")
-    elif not issuer.discovery_url and not _is_url(issuer.issuer):
-        yield FieldProblem(
-            f"{at}.issuer",
-            "must be an address https://HOST/PATH, or jwksFile, secretFile or discoveryUrl must be "
-            f"given; got {issuer.issuer!r}",
-        )
+    elif issuer.issuer and (found := _no_address(issuer, f"{at}.issuer")):
+        yield found
     if (issuer.claims.scopes is None) != (issuer.claims.facilities is None):
         yield FieldProblem(f"{at}.claims", "must have both of scopes and facilities, or neither")
     for audience, times in Counter(issuer.audiences).items():
@@ -229,19 +289,30 @@ def _issuer_conflicts(issuer: Issuer, at: str) -> Iterator[FieldProblem]:
             yield FieldProblem(f"{at}.audiences", f"must not have {audience!r} twice")
 
 
+def _no_address(issuer: Issuer, at: str) -> FieldProblem | None:
+    """Return what is wrong with an issuer whose keys nothing but itself could lead to."""
+    if issuer.discovery is None or issuer.discovery_url or _is_url(issuer.issuer):
+        return None
+    return FieldProblem(
+        at,
+        "must be an address https://HOST/PATH, or jwksFile, secretFile or discoveryUrl must be "
+        f"given; got {issuer.issuer!r}",
+    )
+
+
 def _grant_conflicts(grant: Grant, issuers: Sequence[Issuer], at: str) -> Iterator[FieldProblem]:
     if (grant.subject is None) == (grant.group is None):
         got = "none of them" if grant.subject is None else "both"
         yield FieldProblem(at, f"must have exactly one of subject and group; got {got}")
-    known = [each.issuer for each in issuers]
+    known = [each.label for each in issuers if each.label]
     if grant.issuer is None and len(issuers) > 1:
         # or each issuer could make a token for any subject of another one
         yield FieldProblem(f"{at}.issuer", "must be given where there are several issuers")
-    if grant.issuer is not None and grant.issuer not in known:
+    if grant.issuer is not None and known and grant.issuer not in known:
         yield FieldProblem(
             f"{at}.issuer", f"must be one of issuers, {', '.join(known)}; got {grant.issuer!r}"
         )
-    asked = [each for each in issuers if grant.issuer in (None, each.issuer)]
+    asked = [each for each in issuers if grant.issuer in (None, each.label)]
     if grant.group is not None and asked and all(each.claims.groups is None for each in asked):
         yield FieldProblem(f"{at}.group", "needs an issuer with claims.groups")
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from sensorpipe_runtime.throttled_log import ThrottledLogger
-from sensorpipe_runtime.tls import ChangingFile
 
 from sensorpipe_server.access import tokens
 from sensorpipe_server.access.files import AccessFiles, read_access
@@ -99,7 +98,7 @@ class Access:
             call()
 
     def _take(self, files: AccessFiles) -> None:
-        self._watched = [ChangingFile(str(each)) for each in files.paths]
+        self._watched = files.watched
         self._files = files
         self._grants = Grants(files.rules)
         self._sources = {each.issuer: self._source(each) for each in files.rules.issuers}
