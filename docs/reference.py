@@ -284,6 +284,7 @@ def server_metrics() -> Iterator[Any]:
 def operator_metrics() -> Iterator[Any]:
     """Yield the operator's collectors."""
     from sensorpipe_operator.__main__ import (  # noqa: PLC0415  as in http_api
+        _add_cluster_keys_gauge,
         _add_feed_gauges,
         _add_gauges,
     )
@@ -293,6 +294,7 @@ def operator_metrics() -> Iterator[Any]:
     parts.__len__.return_value = 0
     made = OperatorMetrics(registry, clock=lambda: 0.0)
     _add_feed_gauges(made, parts)
+    _add_cluster_keys_gauge(made, parts)
     _add_gauges(
         made,
         cache=parts,

@@ -10,6 +10,7 @@ from sensorpipe_runtime.monitoring_server import MonitoringServer
 from sensorpipe_runtime.service import configured, run_service, supervise
 
 from sensorpipe_operator.cache import Cache, EventSink, Namespaces
+from sensorpipe_operator.cluster_keys.keeper import ClusterKeysKeeper
 from sensorpipe_operator.feeds.keeper import FeedKeeper
 from sensorpipe_operator.health import Health
 from sensorpipe_operator.kube_api import KubeApi
@@ -67,6 +68,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             )
             if settings.feeds.config_map is not None:
                 background["feeds"] = _keeper(api, cache, namespaces, settings, metrics).run()
+            if settings.cluster_issuer.issuer_map is not None:
+                background["cluster keys"] = _cluster_keys(api, settings, metrics).run()
             background["retry"] = resync.retry_refused(api, cache, queue, namespaces)
             watches = run_kopf(sink, namespaces, list_first, stop)
             # the watches end only after a signal, nothing else does
@@ -92,6 +95,28 @@ def _keeper(
     )
     _add_feed_gauges(metrics, keeper)
     return keeper
+
+
+def _cluster_keys(api: KubeApi, settings: Settings, metrics: OperatorMetrics) -> ClusterKeysKeeper:
+    """Return what keeps the keys of the cluster's tokens, with its gauge."""
+    keeper = ClusterKeysKeeper(
+        api,
+        settings=settings.cluster_issuer,
+        every_seconds=settings.resync_ms / 1000,
+        metrics=metrics,
+    )
+    _add_cluster_keys_gauge(metrics, keeper)
+    return keeper
+
+
+def _add_cluster_keys_gauge(metrics: OperatorMetrics, keeper: ClusterKeysKeeper) -> None:
+    """Add the gauge of what the keeper of the cluster's keys knows."""
+    metrics.add_gauge(
+        "cluster_keys_age_seconds",
+        "Seconds since issuer and keys of the cluster's tokens were last up to date in their "
+        "ConfigMap, or since the start.",
+        lambda: keeper.age_seconds,
+    )
 
 
 def _add_feed_gauges(metrics: OperatorMetrics, keeper: FeedKeeper) -> None:

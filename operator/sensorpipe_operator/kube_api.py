@@ -78,6 +78,10 @@ class KubeApi:
         async with api:
             yield cls(api)
 
+    async def document(self, path: str) -> Body:
+        """Return the JSON document at a path, of whatever media type."""
+        return await self._call("GET", path, accept="*/*")
+
     async def create(self, body: Body) -> Body:
         """Create a child and return it as it is stored.
 
@@ -212,8 +216,10 @@ class KubeApi:
         query: dict[str, str] | None = None,
         body: Body | Sequence[Body] | None = None,
         content_type: str = "application/json",
+        *,
+        accept: str = "application/json",
     ) -> Body:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type}
         url = f"{self._api.configuration.host}{path}?{urlencode(query or {})}"
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):

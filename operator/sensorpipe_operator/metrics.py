@@ -42,6 +42,13 @@ class OperatorMetrics:
             "Changes found by resync that no watch event reported.",
             registry=registry,
         )
+        self.cluster_key_looks = Counter(
+            f"{_PREFIX}_cluster_key_looks",
+            "Looks at the keys of the cluster's tokens, by result (unchanged, written, foreign, "
+            "failed).",
+            ["result"],
+            registry=registry,
+        )
         self._registry = registry
         self._clock = clock
         self._resynced_at = clock()

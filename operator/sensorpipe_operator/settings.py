@@ -47,6 +47,16 @@ class FeedSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterIssuerSettings:
+    """Where the server finds what the cluster's tokens are checked with."""
+
+    issuer_map: tuple[str, str] | None
+    """ConfigMap for issuer and keys of the cluster's tokens, `NAMESPACE/NAME`; none if empty."""
+    owner: str
+    """Deployment in that namespace with which the ConfigMap is deleted; none if empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of the operator."""
 
@@ -54,12 +64,16 @@ class Settings:
     """Namespaces whose Sensors are reconciled; empty for the whole cluster."""
     generator: GeneratorSettings
     feeds: FeedSettings
+    cluster_issuer: ClusterIssuerSettings
     http: tuple[str, int]
     """Address and port of `/metrics`, `/healthz` and `/readyz`."""
     workers: int
     """Number of Sensors reconciled at the same time."""
     resync_ms: int
-    """Longest time between two lists of all objects, which find missed changes, in milliseconds."""
+    """Longest time between two lists of all objects, which find missed changes, in milliseconds.
+
+    It is also that between two looks at the keys of the cluster's tokens.
+    """
     log_level: str
     """Least severe level that is logged."""
 
@@ -71,6 +85,7 @@ class Settings:
             namespaces=env.parse("SENSORPIPE_WATCH_NAMESPACES", _namespaces, ""),
             generator=_generator(env),
             feeds=_feeds(env),
+            cluster_issuer=_cluster_issuer(env),
             http=env.address("SENSORPIPE_HTTP", "0.0.0.0:9090"),
             workers=env.whole("SENSORPIPE_WORKERS", 20, 1, 100),
             resync_ms=env.milliseconds("SENSORPIPE_RESYNC", "10m"),
@@ -103,6 +118,19 @@ def _feeds(env: Environment) -> FeedSettings:
         ),
         readable=env.parse("SENSORPIPE_COMPACTOR_TOPICS", _filters, ""),
     )
+
+
+def _cluster_issuer(env: Environment) -> ClusterIssuerSettings:
+    return ClusterIssuerSettings(
+        issuer_map=env.parse("SENSORPIPE_CLUSTER_ISSUER_CONFIG_MAP", _namespaced, ""),
+        owner=env.parse("SENSORPIPE_CLUSTER_ISSUER_OWNER", _deployment, ""),
+    )
+
+
+def _deployment(text: str) -> str:
+    if text and not _is_object_name(text):
+        raise ValueError(f"must be the name of a Deployment; got {text!r}")
+    return text
 
 
 def _namespaced(text: str) -> tuple[str, str] | None:

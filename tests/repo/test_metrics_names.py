@@ -106,6 +106,7 @@ def programs(folder, mqtt: Child, kafka: Child, mongod: Child) -> dict[str, Chil
             "KUBECONFIG": str(folder / "kubeconfig"),
             "SENSORPIPE_GENERATOR_IMAGE": "generator",
             "SENSORPIPE_FEEDS_CONFIG_MAP": "sensorpipe/feeds",
+            "SENSORPIPE_CLUSTER_ISSUER_CONFIG_MAP": "sensorpipe/keys",
         },
         "generator": {**broker, "SENSORPIPE_SENSOR": sensor},
         "compactor": {

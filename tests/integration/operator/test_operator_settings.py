@@ -18,6 +18,16 @@ def test_defaults() -> None:
     assert settings.namespaces == ()
     assert settings.generator.broker_secret == "sensorpipe-broker"
     assert (settings.workers, settings.resync_ms) == (20, 600_000)
+    assert (settings.cluster_issuer.issuer_map, settings.cluster_issuer.owner) == (None, "")
+
+
+def test_where_the_keys_of_the_cluster_are_written() -> None:
+    given = {"CLUSTER_ISSUER_CONFIG_MAP": "demo/demo-keys", "CLUSTER_ISSUER_OWNER": "demo-operator"}
+    settings = Settings.read(
+        {**GOOD, **{f"SENSORPIPE_{name}": each for name, each in given.items()}}
+    )
+    assert settings.cluster_issuer.issuer_map == ("demo", "demo-keys")
+    assert settings.cluster_issuer.owner == "demo-operator"
 
 
 def test_namespaces() -> None:
@@ -39,6 +49,9 @@ def test_namespaces() -> None:
         ("WORKERS", "0"),
         ("RESYNC", "0s"),
         ("HTTP", "9090"),
+        ("CLUSTER_ISSUER_CONFIG_MAP", "keys"),
+        ("CLUSTER_ISSUER_CONFIG_MAP", "demo/No"),
+        ("CLUSTER_ISSUER_OWNER", "demo/operator"),
     ],
 )
 def test_what_is_wrong_names_its_variable(name: str, value: str) -> None:

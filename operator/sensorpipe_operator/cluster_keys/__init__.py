@@ -1,0 +1,1 @@
+"""Issuer and keys of the cluster's own tokens, in a ConfigMap."""
