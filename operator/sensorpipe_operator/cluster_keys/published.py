@@ -41,8 +41,8 @@ class UnusableError(ValueError):
 def published(configuration: Any, key_set: Any) -> dict[str, str]:
     """Return the data of the ConfigMap, or raise UnusableError.
 
-    The arguments should be a discovery document and a JSON Web Key Set. The same keys in another order
-    give the same data.
+    The arguments should be a discovery document and a JSON Web Key Set. The same keys in another
+    order give the same data.
     """
     issuer = configuration.get("issuer") if isinstance(configuration, dict) else None
     if not isinstance(issuer, str) or not _is_issuer(issuer):
