@@ -92,8 +92,8 @@ async def test_the_server_accepts_tokens_of_service_accounts_for_its_audience_on
             )
             return list((await access.permissions([f"Bearer {made.strip()}"])).by_scope)
 
-        for namespace in (team, other):
-            until(lambda name=namespace: "default" in Namespace(cluster, name).names("sa"))
+        places = [Namespace(cluster, name) for name in (team, other)]
+        until(lambda: all("default" in place.names("serviceaccounts") for place in places))
         assert await granted(team, AUDIENCE) == ["read"]
         assert await granted(other, AUDIENCE) == []
         with pytest.raises(RefusedError) as caught:
