@@ -151,6 +151,8 @@ async def test_each_operation_needs_a_token_and_says_so(api):
 async def test_each_operation_answers_a_token_with_its_scope_and_no_other(api):
     everything = {"reader": {"read"}, "prometheus": {"metrics"}, "stranger": set(),
                   "admin": {"read", "metrics", "admin"}}  # fmt: skip
+    granted = {"reader": "read for hall_1, hall_1-*", "prometheus": "metrics for hall_1",
+               "stranger": "nothing"}  # fmt: skip
     for path, operation in (await described(api)).items():
         scope = needed(operation)
         for subject, scopes in everything.items():
@@ -162,8 +164,8 @@ async def test_each_operation_answers_a_token_with_its_scope_and_no_other(api):
                 assert answer.headers["www-authenticate"] == (
                     f'Bearer realm="sensorpipe", error="insufficient_scope", scope="{scope}"'
                 )
-                assert answer.json()["detail"].startswith(
-                    f"The token does not grant the scope {scope}"
+                assert answer.json()["detail"] == (
+                    f"The token does not grant the scope {scope}; granted: {granted[subject]}"
                 )
 
 
@@ -175,7 +177,9 @@ async def test_each_operation_refuses_another_facility_that_is_named(api):
             asked += 1
             answer = await api.get(theirs, api.token())
             assert answer.status_code == 403, path
-            assert answer.json()["detail"] == "The token does not grant the facility 'hall_2'"
+            assert answer.json()["detail"] == (
+                "The token does not grant the facility 'hall_2'; granted: hall_1, hall_1-*"
+            )
             allowed = await api.get(path_of(path, operation, OURS, named=True), api.token())
             assert allowed.status_code == 200, path
             unknown = path_of(path, operation, "hall_1-new", named=True)
@@ -204,7 +208,9 @@ async def test_a_pattern_is_narrowed_and_a_mixed_list_is_refused(api):
     assert {line.split(",")[1] for line in answer.text.splitlines()[1:]} == {OURS}
     answer = await api.get("/api/series?facility=hall_1,hall_2,x", api.token())
     assert answer.status_code == 403
-    assert answer.json()["detail"] == "The token does not grant the facility 'hall_2', 'x'"
+    assert answer.json()["detail"].startswith(
+        "The token does not grant the facility 'hall_2', 'x'; granted: hall_1"
+    )
     assert (await api.get("/api/series?facility=Hall", api.token())).status_code == 400
 
 

@@ -8,6 +8,9 @@ from sensorpipe_schema.patterns import matcher
 
 from sensorpipe_server.access.rules import ADMIN, SCOPES, Grant, Rules
 
+_SHOWN: Final = 10
+"""How many facilities a text names."""
+
 
 class Facilities:
     """Facilities by names and patterns; none of either is no facility at all."""
@@ -18,6 +21,11 @@ class Facilities:
         """Whether every facility is one of them, also those that are still to come."""
         self.has: Callable[[str], bool] = matcher(self.patterns)
         """Whether a facility is one of them."""
+
+    def __str__(self) -> str:
+        more = len(self.patterns) - _SHOWN
+        names = ", ".join(self.patterns[:_SHOWN]) or "none"
+        return f"{names} and {more} more" if more > 0 else names
 
 
 ALL_FACILITIES: Final = Facilities("*")
@@ -56,6 +64,10 @@ class Permissions:
     by_scope: Mapping[str, Facilities] = field(default_factory=dict)
     principal: Principal | None = None
     """None without a token."""
+
+    def __str__(self) -> str:
+        found = "; ".join(f"{name} for {each}" for name, each in self.by_scope.items())
+        return found or "nothing"
 
     def caller(self, scope: str) -> Caller | None:
         """Return what may be read with a scope; None if the scope is not granted."""

@@ -73,7 +73,7 @@ class Params:
         if self._errors:
             raise InvalidRequestError(self._errors)
         if self._forbidden:
-            raise ForbiddenError(self._forbidden)
+            raise ForbiddenError(self._forbidden, self.granted)
 
     def has(self, name: str) -> bool:
         """Whether the request has this parameter."""

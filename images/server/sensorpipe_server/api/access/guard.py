@@ -104,7 +104,7 @@ def _not_granted(request: Request, granted: Permissions, needed: str) -> Respons
     if granted.principal is None:
         return _unauthorized(request, "no_token", "A token is needed: `Authorization: Bearer …`")
     metrics.ACCESS_REFUSED.labels("scope").inc()
-    detail = f"The token does not grant the scope {needed}, which is needed here"
+    detail = f"The token does not grant the scope {needed}; granted: {granted}"
     challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{needed}"'
     headers = {"WWW-Authenticate": challenge}
     return problem(request, HTTPStatus.FORBIDDEN, detail, headers=headers)

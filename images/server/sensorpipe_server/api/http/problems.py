@@ -35,9 +35,9 @@ class InvalidRequestError(Exception):
 class ForbiddenError(Exception):
     """A request for facilities that its token does not grant."""
 
-    def __init__(self, facilities: Sequence[str]) -> None:
+    def __init__(self, facilities: Sequence[str], granted: object) -> None:
         names = ", ".join(repr(each) for each in facilities[:_SHOWN])
-        super().__init__(f"The token does not grant the facility {names}")
+        super().__init__(f"The token does not grant the facility {names}; granted: {granted}")
 
 
 def document(status: int, detail: str, path: str, errors: Sequence[str] = ()) -> bytes:
