@@ -2,12 +2,13 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import pytest
 from playwright.async_api import Page, async_playwright
+from sensorpipe_server.api.access.access import Access
 from sensorpipe_server.api.http import server
 from sensorpipe_server.api.routes import application
 from sensorpipe_server.storage.mongodb.database import Database
@@ -22,8 +23,9 @@ document.addEventListener("securitypolicyviolation", (event) =>
 class Site:
     """A server on a port of its own that can be stopped and started again."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, access: Access | None = None) -> None:
         self._db = db
+        self._access = access
         self.kept = Kept()
         """The dead letters that the server finds."""
         self._listener = server.listen("127.0.0.1", 0)
@@ -39,7 +41,11 @@ class Site:
         self._stop = asyncio.Event()
         kept = self.kept
         app = application(  # a stopped one refuses streams
-            self._db, page_limit=20, set_aside=kept.counts, dead_letters=kept
+            self._db,
+            page_limit=20,
+            set_aside=kept.counts,
+            dead_letters=kept,
+            access=self._access,
         )
         serving = server.serve(app, self._listener, self._stop)
         self._serving = asyncio.create_task(serving, name="serve the page")
@@ -53,9 +59,9 @@ class Site:
 
 
 @asynccontextmanager
-async def site_of(db: Database) -> AsyncIterator[Site]:
-    """Serve the API and the page for a database."""
-    site = Site(db)
+async def site_of(db: Database, access: Access | None = None) -> AsyncIterator[Site]:
+    """Serve the API and the page for a database, to everybody or as an access file says."""
+    site = Site(db, access)
     site.start()
     try:
         yield site
@@ -66,12 +72,14 @@ async def site_of(db: Database) -> AsyncIterator[Site]:
 class Messages(list[str]):
     """What a page wrote to its console, its errors, and what its policy forbade."""
 
-    def unexpected(self, *, polling: bool = False) -> list[str]:
+    def unexpected(self, *, polling: bool = False, statuses: Iterable[int] = ()) -> list[str]:
         """Return all but what the browser itself says of a server that is away.
 
-        With `polling`, the answer 501 of a MongoDB without change streams is expected, too.
+        With `polling`, the answer 501 of a MongoDB without change streams is expected, too, and
+        so are answers with `statuses`.
         """
-        texts = ["Failed to load resource: net::"] + ["status of 501"] * polling
+        texts = ["Failed to load resource: net::"]
+        texts += [f"status of {each}" for each in [*statuses, *[501] * polling]]
         texts.append("willReadFrequently")  # of the tests, which read what is drawn
         return [each for each in self if not any(text in each for text in texts)]
 

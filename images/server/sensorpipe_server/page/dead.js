@@ -2,7 +2,7 @@
 
 import { element, find, say } from "./dom.js";
 import { count, timeText } from "./format.js";
-import { address, request } from "./request.js";
+import { address, reason, request } from "./request.js";
 
 const PAYLOAD = 300; // characters shown of a payload
 
@@ -52,7 +52,7 @@ export class DeadLetters {
       say(find("dead-note"), `The newest ${count(data.length)}, read at ${timeText(Date.now())}`);
       find("dead-rows").replaceChildren(...data.map(row));
     } catch (error) {
-      say(find("dead-note"), `Not read: ${error.status ? error.message : "no answer"}`);
+      say(find("dead-note"), `Not read: ${reason(error)}`);
     }
   }
 }

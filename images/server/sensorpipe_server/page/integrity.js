@@ -1,7 +1,7 @@
 /** Whether every reading of the facility was counted exactly once. */
 
 import { element, find, say } from "./dom.js";
-import { address, pause, request } from "./request.js";
+import { address, pause, reason, request } from "./request.js";
 import { count, timeText } from "./format.js";
 
 const PERIOD_MS = 10_000;
@@ -71,7 +71,7 @@ export class Integrity {
       } catch (error) {
         if (signal.aborted) return;
         retryMs = error.retryMs ?? 0;
-        say(find("checked"), `Not checked: ${error.status ? error.message : "no answer"}`);
+        say(find("checked"), `Not checked: ${reason(error)}`);
       }
       find("check").disabled = false;
       const waitMs = Math.max(PERIOD_MS, retryMs, SHARE * (performance.now() - began));

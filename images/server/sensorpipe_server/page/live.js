@@ -1,6 +1,6 @@
 /** The windows of a facility as they are stored: server-sent events, or polling without them. */
 
-import { Refused, pause, request } from "./request.js";
+import { pause, request } from "./request.js";
 
 const LONGEST_WAIT_MS = 30_000;
 const POLL_MS = 5_000;
@@ -42,7 +42,7 @@ export function eventParser() {
 /**
  * Follows one facility until stopped. `on` has: open() once the server answers, a promise;
  * event(type, data) for each event; poll(), a promise, where the server has no events;
- * status(name, detail): `live`, `polling`, or `away` with the reason.
+ * status(name, error): `live`, `polling`, or `away` with what failed.
  */
 export class Live {
   #lastId = "";
@@ -69,7 +69,7 @@ export class Live {
         if (signal.aborted) return;
         waitMs = error.retryMs || Math.min(this.#retryMs * 2 ** this.#failures, LONGEST_WAIT_MS);
         this.#failures += 1;
-        this.on.status("away", error instanceof Refused ? error.message : "no answer");
+        this.on.status("away", error);
       }
       // not all pages at once after a restart of the server
       await pause(waitMs * (0.75 + Math.random() / 2), signal);

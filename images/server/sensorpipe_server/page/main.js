@@ -1,12 +1,13 @@
 /** The page: which facility and range are shown, as its address says. */
 
+import { Access } from "./access.js";
 import { DeadLetters } from "./dead.js";
 import { find, say } from "./dom.js";
 import { Facilities } from "./facilities.js";
 import { spaced } from "./format.js";
 import { Integrity } from "./integrity.js";
 import { copyButton, showOperations } from "./operations.js";
-import { pause } from "./request.js";
+import { pause, reason } from "./request.js";
 import { fromAddress, link } from "./state.js";
 import { View } from "./view.js";
 
@@ -18,14 +19,14 @@ let view = null;
 let running = new AbortController();
 let state = fromAddress();
 
-const facilities = new Facilities((facility) => link({ ...state, facility }), choose);
+const to = (facility) => ({ ...state, facility });
+const facilities = new Facilities((name) => link(to(name)), (name) => go(to(name)));
+const access = new Access(() => Promise.all([resume(), readFacilities(running.signal)]));
 const dead = new DeadLetters();
 const integrity = new Integrity((aside) => dead.know(aside));
 
-function choose(facility) {
-  go({ ...state, facility });
-}
 
+/** Show a facility. */
 function go(next) {
   if (link(next) === link(state)) return;
   state = next;
@@ -46,6 +47,7 @@ function show() {
   const focused = view?.focused;
   view?.stop();
   view = null;
+  access.note("view");
   document.title = facility ? `${facility} - sensorpipe` : "sensorpipe";
   find("main").hidden = !facility;
   find("welcome").hidden = Boolean(facility);
@@ -66,13 +68,21 @@ function show() {
   integrity.follow(facility);
 }
 
+/** Ask again; what is shown stays until there is an answer. */
+function resume() {
+  view?.start();
+  if (view) integrity.follow(view.facility);
+}
+
 function know() {
   const found = facilities.of(state.facility);
   if (view && found) view.know(found.sensors, Date.parse(found.last_window.end_time));
 }
 
-function status(name, detail = "") {
-  const texts = { waiting: "Waiting for readings", live: "Live", polling: "Polling each 5 s", away: `Reconnecting: ${detail}` };
+function status(name, error) {
+  access.note("view", error);
+  const away = access.isRefused ? "No access" : error && `Reconnecting: ${reason(error)}`;
+  const texts = { waiting: "Waiting for readings", live: "Live", polling: "Polling each 5 s", away };
   find("status").dataset.status = name;
   say(find("status"), texts[name]);
 }
@@ -82,9 +92,12 @@ async function readFacilities(signal) {
   try {
     await facilities.read(signal);
   } catch (error) {
-    if (!signal.aborted && !view) status("away", error.status ? error.message : "no answer");
+    if (signal.aborted) return;
+    access.note("list", error);
+    if (!view) status("away", error);
     return;
   }
+  access.note("list");
   if (view) return know();
   const [first] = facilities.names;
   if (!state.facility && !first) {
@@ -101,9 +114,9 @@ async function readFacilities(signal) {
 async function run() {
   running = new AbortController();
   const { signal } = running;
-  show();
+  view ? resume() : show();
   for (let tick = 0; !signal.aborted; tick += 1) {
-    if (tick % TICKS === 0) await Promise.all([readFacilities(signal), view?.tick()]);
+    if (tick % (access.isRefused ? 6 * TICKS : TICKS) === 0) await Promise.all([readFacilities(signal), view?.tick()]);
     else view?.tell();
     await pause(TICK_MS, signal);
   }
@@ -113,8 +126,7 @@ async function run() {
 function onVisibility() {
   running.abort();
   integrity.stop();
-  view?.stop();
-  view = null;
+  view?.halt();
   if (!document.hidden) run();
 }
 

@@ -1,9 +1,33 @@
 /** Requests to the server: the one place where the page fetches. */
 
+const KEPT = "sensorpipe-token";
+
 let skewMs = 0;
+let restricted = false;
+let token = "";
+try {
+  token = sessionStorage.getItem(KEPT) ?? "";
+} catch {
+  // where nothing may be stored, it is kept until the page is loaded again
+}
 
 /** The server's time in milliseconds, by the Date of its newest answer: clocks may differ. */
 export const serverNow = () => Date.now() + skewMs;
+
+/** Whether answers depend on tokens, as far as the server has answered. */
+export const isRestricted = () => restricted;
+
+export const hasToken = () => Boolean(token);
+
+/** Send a token from now on, until the tab is closed; none if it is empty. */
+export function useToken(text) {
+  token = text;
+  try {
+    sessionStorage.setItem(KEPT, text);
+  } catch {
+    // as above
+  }
+}
 
 /** Thrown for an answer that is not 2xx; `message` is what its problem document says. */
 export class Refused extends Error {
@@ -30,11 +54,12 @@ export function address(path, parameters = {}) {
 export async function request(url, { headers = {}, signal, seconds = 30 } = {}) {
   const signals = [signal, seconds ? AbortSignal.timeout(seconds * 1000) : null].filter(Boolean);
   const answer = await fetch(url, {
-    headers,
+    headers: token ? { ...headers, Authorization: `Bearer ${token}` } : headers,
     signal: AbortSignal.any(signals),
     credentials: "same-origin",
     referrerPolicy: "no-referrer",
   });
+  restricted ||= /authorization/i.test(answer.headers.get("Vary"));
   // one that browsers may keep can be from long ago
   const isKept = answer.headers.get("Cache-Control")?.includes("immutable");
   const date = isKept ? NaN : Date.parse(answer.headers.get("Date"));
@@ -56,8 +81,20 @@ async function refusal(answer) {
   return new Refused(answer.status, message, retry > 0 ? retry * 1000 : 0);
 }
 
-/** The line for a shell that asks for the same. */
+/** Why a request failed, in a few words. */
+export const reason = (error) => (error.status ? error.message : "no answer");
+
+/** Save what an address answers, for which a link does not do: it cannot send a token. */
+export async function save(url, name) {
+  const blob = await (await request(url, { seconds: 300 })).blob();
+  const href = URL.createObjectURL(blob);
+  Object.assign(document.createElement("a"), { href, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 60_000);
+}
+
+/** The line for a shell that asks for the same; a token is to be in its variable TOKEN. */
 export function curlLine(url, ...options) {
+  if (token) options.push('-H "Authorization: Bearer $TOKEN"');
   const quoted = `'${url.replaceAll("'", "%27")}'`;
   return ["curl", "-sS", ...options, quoted].join(" ");
 }

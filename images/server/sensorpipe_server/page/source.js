@@ -14,7 +14,7 @@ export class Source {
 
   /**
    * `query` has facility and sensors; `time` has a range that ends now, such as 1h, or as zoom two
-   * times in milliseconds; `on` has changed() and status(name, detail) of Live.
+   * times in milliseconds; `on` has changed() and status(name, error) of Live.
    */
   constructor(query, time, points, on) {
     this.query = query;

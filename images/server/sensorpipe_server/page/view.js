@@ -18,7 +18,7 @@ export class View {
   #sensors = [];
   #source = null;
 
-  /** `time` is that of Source; `on` has status(name, detail), and zoom(fromMs, toMs) of Chart. */
+  /** `time` is that of Source; `on` has status(name, error) of Live, and zoom(fromMs, toMs) of Chart. */
   constructor(facility, time, on, focused) {
     this.#focus = focused;
     this.facility = facility;
@@ -35,8 +35,13 @@ export class View {
     this.#source.run();
   }
 
-  stop() {
+  /** Ask for nothing more, with what is there left on the screen. */
+  halt() {
     this.#source?.stop();
+  }
+
+  stop() {
+    this.halt();
     this.#source = null;
     cancelAnimationFrame(this.#drawing);
     for (const chart of this.#charts.values()) chart.remove();
