@@ -190,6 +190,53 @@ CASES = {
     "a new server without any": Case(
         "PartialsFenced", {f'{SERVER}_partials_total{{outcome="fenced"}}': "_x20 0x90"}, {21: 0}
     ),
+    "an issuer is away": Case(
+        "IssuerUnreachable",
+        {
+            f'{SERVER}_access_key_fetches_total{{result="failed",pod="a"}}': "0x20 2+2x90",
+            f'{SERVER}_access_key_fetches_total{{result="fetched",pod="a"}}': "0+0.1x110",
+        },
+        {49: 0, 52: 1, 100: 1},
+    ),
+    "an issuer is away from the start of a server": Case(
+        "IssuerUnreachable",
+        {f'{SERVER}_access_key_fetches_total{{result="failed"}}': "_x20 1+2x90"},
+        {49: 0, 53: 1},
+    ),
+    "an issuer was away for ten minutes, and at times does not answer": Case(
+        "IssuerUnreachable",
+        {f'{SERVER}_access_key_fetches_total{{result="failed"}}': "0x20 2+2x10 24x9 25x9 26x60"},
+        {31: 0, 52: 0, 60: 0},
+    ),
+    "the keys of an issuer are fetched": Case(
+        "IssuerUnreachable",
+        {f'{SERVER}_access_key_fetches_total{{result="fetched"}}': "0+1x110"},
+        {100: 0},
+    ),
+    "the operator cannot read the cluster's keys": Case(
+        "ClusterKeysOld",
+        {
+            f"{OPERATOR}_cluster_keys_age_seconds": "0+60x110",
+            f"{OPERATOR}_resync_seconds": "600x110",
+        },
+        {31: 0, 34: 1, 100: 1},
+    ),
+    "the operator reads the cluster's keys every ten minutes": Case(
+        "ClusterKeysOld",
+        {
+            f"{OPERATOR}_cluster_keys_age_seconds": "0 60 120 180 240 300 360 420 480 540 600 0x99",
+            f"{OPERATOR}_resync_seconds": "600x110",
+        },
+        {11: 0, 100: 0},
+    ),
+    "the operator could not read the cluster's keys for half an hour": Case(
+        "ClusterKeysOld",
+        {
+            f"{OPERATOR}_cluster_keys_age_seconds": "0+60x30 0x80",
+            f"{OPERATOR}_resync_seconds": "600x110",
+        },
+        {30: 0, 40: 0},
+    ),
     "a namespace refuses the operator": Case(
         "NamespaceRefused", {f"{OPERATOR}_refused_namespaces": "0x20 2x90"}, {24: 0, 26: 1}
     ),
