@@ -81,9 +81,11 @@ show() {
     kubectl port-forward --namespace "$NAMESPACE" service/sensorpipe-server "$PORT:8080" >/dev/null &
     forward=$!
     trap 'kill $forward 2>/dev/null || true' EXIT
+    token=$(kubectl create token sensorpipe-reader --namespace "$NAMESPACE" --audience sensorpipe)
     say 'waiting for the first windows, which are 10 s long'
     tries=0
-    until answer=$(curl -sf "http://127.0.0.1:$PORT/api/stats?sensors=temperature") &&
+    until answer=$(curl -sf -H "Authorization: Bearer $token" \
+        "http://127.0.0.1:$PORT/api/stats?sensors=temperature") &&
         [ "$(printf %s "$answer" | grep -o facility_ | wc -l)" -ge 3 ]; do
         tries=$((tries + 1))
         [ "$tries" -lt 60 ] || fail 'the API has no windows of the three facilities after a minute'
@@ -91,6 +93,8 @@ show() {
     done
     say "GET /api/stats?sensors=temperature"
     printf '%s\n' "$answer"
+    printf '%s shows a token for the API, of an hour:\n' \
+        "KUBECONFIG=$KUBECONFIG kubectl create token sensorpipe-reader -n $NAMESPACE --audience sensorpipe"
     printf 'KUBECONFIG=%s shows more; `%s down` removes it all\n' "$KUBECONFIG" "$0"
 }
 

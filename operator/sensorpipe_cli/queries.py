@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 Url = Annotated[str, typer.Option(envvar="SENSORPIPE_URL", help="Address of the server.")]
 TokenFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", exists=True, dir_okay=False, help="File with the token to send."),
+    typer.Option(
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        allow_dash=True,
+        help="File with the token to send; - is standard input.",
+    ),
 ]
 CaFile = Annotated[
     Path | None,

@@ -19,10 +19,11 @@ from support.chart.parts import (
     deployment,
     environ,
     files,
+    write_access,
 )
 from support.chart.render import CHART, containers, of_kind, one, pods, render
 
-CONNECTIONS = "/etc/sensorpipe/connections/"
+CONNECTIONS, ACCESS = "/etc/sensorpipe/connections/", "/etc/sensorpipe/access/"
 VARIANTS: tuple[tuple[str, ...], ...] = (
     (),
     EXTERNAL,
@@ -52,7 +53,7 @@ def test_every_pod_is_under_the_restricted_standard(variant):
             assert part["resources"]["requests"], name
 
 
-def test_only_the_operator_holds_a_token():
+def test_only_the_operator_holds_a_token_of_kubernetes():
     holders = []
     for name, pod in pods(render()):
         assert pod["spec"]["automountServiceAccountToken"] is False, name
@@ -61,9 +62,10 @@ def test_only_the_operator_holds_a_token():
             for volume in pod["spec"].get("volumes", [])
             for source in volume.get("projected", {}).get("sources", [])
         ]
-        holders += [name for source in sources if "serviceAccountToken" in source]
+        tokens = [one["serviceAccountToken"] for one in sources if "serviceAccountToken" in one]
+        holders += [(name, token.get("audience")) for token in tokens]
 
-    assert holders == [f"Deployment/{OPERATOR}"]
+    assert holders == [(f"Deployment/{OPERATOR}", None), ("Pod/demo-sensorpipe-test", "sensorpipe")]
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=["default", "external", "cluster-wide"])
@@ -83,12 +85,13 @@ def test_the_programs_take_the_variables(variant, tmp_path):
     for name in (COMPACTOR, SERVER):
         for file in files(objects, name):
             (tmp_path / file).write_text(given.get(file, "something"))
+    write_access(objects, tmp_path / "access")
 
     def here(name: str) -> dict[str, str]:
         return {
             key: str(tmp_path)
             if key == "SENSORPIPE_FEEDS"
-            else value.replace(CONNECTIONS, f"{tmp_path}/")
+            else value.replace(CONNECTIONS, f"{tmp_path}/").replace(ACCESS, f"{tmp_path}/access/")
             for key, value in environ(objects, name).items()
             if not key.endswith("_CA_FILE")  # they would have to hold certificates
         }
@@ -358,7 +361,13 @@ def test_the_helm_test_asks_through_the_service():
 
     assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
     (verify,) = pod["spec"]["containers"]
-    assert verify["args"] == ["--url", f"http://{SERVER}:{service['ports'][0]['port']}"]
+    url = f"--url=http://{SERVER}:{service['ports'][0]['port']}"
+    assert verify["args"] == [url, "--token-file=/var/run/secrets/sensorpipe/token"]
+    open_to_all = one(render("server.auth.enabled=false"), "Pod", "demo-sensorpipe-test")["spec"]
+    assert [part.get("args", [])[-1:] for part in open_to_all["containers"]] == [
+        [f"--url=http://{SERVER}:8080"]
+    ]
+    assert not {"volumes", "serviceAccountName"} & set(open_to_all)
     assert "/api/facilities" in pod["spec"]["initContainers"][0]["args"][0]
 
 

@@ -1,10 +1,7 @@
 """What helm tells who installs the chart with devices: what is closed, or open unexpectedly."""
 
-import os
-
 import pytest
-from cluster_command import run
-from support.chart.render import CHART, given, helm
+from support.chart.render import notes
 
 LISTENER = (
     "mosquitto.devices.tls.secretName=tls",
@@ -28,8 +25,6 @@ UNBOUND = "can also reach the broker at port 1883"
 def test_the_notes_warn_of_what_devices_cannot_reach_and_of_what_they_can(
     sets: tuple[str, ...], expected: list[str]
 ):
-    nowhere = {**os.environ, "KUBECONFIG": os.devnull}
-    command = [str(helm()), "install", "demo", str(CHART), "--dry-run=client", *given(sets, ())]
-    notes = run(*command, environ=nowhere, timeout=60).partition("\nNOTES:\n")[2]
-    assert "kubectl get sensors" in notes
-    assert [warning for warning in (CLOSED, UNBOUND) if warning in notes] == expected
+    said = notes(*sets)
+    assert "kubectl get sensors" in said
+    assert [warning for warning in (CLOSED, UNBOUND) if warning in said] == expected

@@ -109,6 +109,7 @@ def test_generators_are_scraped_where_their_sensors_are(setting, where):
 def test_what_the_sensors_measure_is_scraped_from_the_api_if_asked_for():
     objects = render(
         "monitoring.sensorMonitor.enabled=true",
+        "monitoring.sensorMonitor.tokenSecret.name=scraping",
         "monitoring.sensorMonitor.interval=30s",
         "monitoring.sensorMonitor.labels.release=prom",
     )
@@ -116,7 +117,12 @@ def test_what_the_sensors_measure_is_scraped_from_the_api_if_asked_for():
     assert monitor["metadata"]["name"] == "demo-sensorpipe-sensors"
     assert monitor["metadata"]["labels"]["release"] == "prom"
     assert monitor["spec"]["podMetricsEndpoints"] == [
-        {"port": "http", "path": "/metrics/sensors", "interval": "30s"}
+        {
+            "port": "http",
+            "path": "/metrics/sensors",
+            "interval": "30s",
+            "authorization": {"credentials": {"name": "scraping", "key": "token"}},
+        }
     ]
     found = {
         name: container["ports"]

@@ -6,6 +6,7 @@
       (include "sensorpipe.wrongKafka" . | splitList "\n")
       (include "sensorpipe.wrongDatabase" . | splitList "\n")
       (include "sensorpipe.wrongServer" . | splitList "\n")
+      (include "sensorpipe.wrongAccess" . | splitList "\n")
       (include "sensorpipe.wrongNames" . | splitList "\n")
       (include "sensorpipe.wrongCluster" . | splitList "\n")
       (include "sensorpipe.wrongUpgrade" . | splitList "\n") -}}
@@ -143,6 +144,39 @@ server.retention.{{ . }}: {{ get $retention . }} is less than server.retention.{
 {{- end }}
 {{- end -}}
 
+{{- define "sensorpipe.wrongAccess" -}}
+{{- $auth := .Values.server.auth -}}
+{{- $monitor := .Values.monitoring.sensorMonitor -}}
+{{- if $auth.enabled }}
+{{- $names := list "cluster" }}
+{{- range $at, $issuer := $auth.issuers }}
+{{- $names = append $names ($issuer.name | default $issuer.issuer) }}
+{{- range $field := list "jwksFile" "secretFile" "caFile" }}
+{{- if and (get $issuer $field) (not $auth.secretName) }}
+server.auth.issuers[{{ $at }}].{{ $field }}: is a key of server.auth.secretName, which is empty
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if ne (len $names) (len (uniq $names)) }}
+server.auth.issuers: each needs a name of its own, other than `cluster`, the cluster's own tokens
+{{- end }}
+{{- range $at, $grant := $auth.grants }}
+{{- if not (has $grant.issuer $names) }}
+server.auth.grants[{{ $at }}].issuer: must be one of {{ join ", " $names }}
+{{- end }}
+{{- end }}
+{{- if and $monitor.enabled (not $monitor.tokenSecret.name) (not (has "metrics" $auth.anonymous.scopes)) }}
+monitoring.sensorMonitor.tokenSecret.name: is required with server.auth.enabled: a Secret with a token that has the scope `metrics`; or grant that scope to server.auth.anonymous
+{{- end }}
+{{- end }}
+{{- if and .Values.server.ingress.enabled (not .Values.server.ingress.hosts) }}
+server.ingress.hosts: is required with server.ingress.enabled=true
+{{- end }}
+{{- if and .Values.server.httpRoute.enabled (not .Values.server.httpRoute.parentRefs) }}
+server.httpRoute.parentRefs: is required with server.httpRoute.enabled=true: the Gateway
+{{- end }}
+{{- end -}}
+
 {{- define "sensorpipe.wrongNames" -}}
 {{- if and .Values.sensors.clusterWide .Values.sensors.namespaces }}
 sensors.namespaces: sensors.clusterWide allows all namespaces already; set only one of the two
@@ -162,6 +196,9 @@ kafka.enabled: Strimzi's resources (kafka.strimzi.io/v1) are not installed in th
 {{- end }}
 {{- if and (eq .Values.server.autoscaling.by "lag") (not ($known.Has "keda.sh/v1alpha1")) }}
 server.autoscaling.by: `lag` needs KEDA, whose resources (keda.sh/v1alpha1) are not installed in this cluster
+{{- end }}
+{{- if and .Values.server.httpRoute.enabled (not ($known.Has "gateway.networking.k8s.io/v1")) }}
+server.httpRoute: needs the Gateway API, whose resources (gateway.networking.k8s.io/v1) are not installed in this cluster
 {{- end }}
 {{- if and (or .Values.monitoring.podMonitor.enabled .Values.monitoring.sensorMonitor.enabled .Values.monitoring.rules.enabled) (not ($known.Has "monitoring.coreos.com/v1")) }}
 monitoring: podMonitor, sensorMonitor and rules need the Prometheus operator, whose resources (monitoring.coreos.com/v1) are not installed in this cluster

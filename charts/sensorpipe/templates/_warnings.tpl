@@ -23,6 +23,18 @@ with Sensors: {{ include "sensorpipe.sensorNamespaces" . | replace "," ", " }}.
 
 The Service has type {{ .Values.server.service.type }}, but no client may use the API: networkPolicy.apiFrom is empty.
 {{- end }}
+{{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.apiFrom) (or .Values.server.ingress.enabled .Values.server.httpRoute.enabled) }}
+
+The API has an Ingress or HTTPRoute, but its controller may not connect: networkPolicy.apiFrom is empty.
+{{- end }}
+{{- if and .Values.server.ingress.enabled (not .Values.server.ingress.tls) .Values.server.auth.enabled }}
+
+The Ingress has no TLS: tokens can be read on the way. Set server.ingress.tls, unless TLS ends elsewhere.
+{{- end }}
+{{- if and (not .Values.server.auth.enabled) (or .Values.server.ingress.enabled .Values.server.httpRoute.enabled (ne .Values.server.service.type "ClusterIP")) }}
+
+Everybody who reaches the API reads everything: server.auth.enabled is false.
+{{- end }}
 {{- if and .Values.mosquitto.enabled (ne .Values.mosquitto.service.type "ClusterIP") }}
 {{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.brokerFrom) }}
 

@@ -21,6 +21,7 @@ from sensorpipe_client import (
 )
 from sensorpipe_client.requests import SeriesOptions
 
+from sensorpipe_cli.client.token_file import read_token
 from sensorpipe_cli.errors import INTERRUPTED, UnusableError
 from sensorpipe_cli.terminal_text import printable
 from sensorpipe_cli.views.rows import Printer, Row
@@ -126,7 +127,7 @@ def connected(server: Server, *, retries: Retries | None = _RETRIES) -> Iterator
     Without `retries` it tries as long as the client does by itself.
     """
     try:
-        token = server.token_file.read_text(encoding="utf-8").strip() if server.token_file else None
+        token = read_token(server.token_file)
         with Client(server.url, token=token, ca_file=server.ca_file, retries=retries) as client:
             yield client
     except ApiError as error:

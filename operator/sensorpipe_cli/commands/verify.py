@@ -15,6 +15,7 @@ from sensorpipe_cli import errors
 from sensorpipe_cli.client import api
 from sensorpipe_cli.client.api import Integrity, Totals
 from sensorpipe_cli.client.http import RequestError, get
+from sensorpipe_cli.client.token_file import read_token
 from sensorpipe_cli.errors import UnusableError
 from sensorpipe_cli.views import report
 
@@ -65,7 +66,7 @@ def verify(url: str, options: VerifyOptions) -> int:
     base = url.rstrip("/")
 
     def fetch() -> bytes:
-        return _fetch(f"{base}/api/integrity", options.facilities, _token(options.token_file))
+        return _fetch(f"{base}/api/integrity", options.facilities, read_token(options.token_file))
 
     try:
         body = (
@@ -85,19 +86,6 @@ def verify(url: str, options: VerifyOptions) -> int:
     if integrity.set_aside.dead_letters and not options.ignore_dead_letters:
         return errors.SET_ASIDE
     return errors.OK
-
-
-def _token(path: Path | None) -> str | None:
-    """Return the token in a file, or raise UnusableError."""
-    if path is None:
-        return None
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnusableError([f"--token-file {path}: {error}"]) from error
-    if not token.isprintable():
-        raise UnusableError([f"--token-file {path}: must be of printable ASCII characters"])
-    return token
 
 
 def _fetch(address: str, facilities: tuple[str, ...], token: str | None) -> bytes:

@@ -1,5 +1,8 @@
 """What the chart's tests ask of a rendering, and values that they share."""
 
+from pathlib import Path
+
+from support import tokens
 from support.chart.render import Object, one
 
 OPERATOR, COMPACTOR, SERVER = (
@@ -40,12 +43,30 @@ def environ(objects: list[Object], name: str) -> dict[str, str]:
 def files(objects: list[Object], name: str) -> dict[str, tuple[str, str]]:
     """Return of each file of the connections which Secret and key it is."""
     volumes = deployment(objects, name)["template"]["spec"]["volumes"]
-    (volume,) = (volume for volume in volumes if "projected" in volume)
+    (volume,) = (volume for volume in volumes if volume["name"] == "connections")
     return {
         item["path"]: (source["secret"]["name"], item["key"])
         for source in volume["projected"]["sources"]
         for item in source["secret"]["items"]
     }
+
+
+def write_access(objects: list[Object], folder: Path) -> Path:
+    """Write what the server has in its folder for access, with a key that the cluster might have.
+
+    Return the access file.
+    """
+    volumes = deployment(objects, SERVER)["template"]["spec"]["volumes"]
+    (volume,) = (volume for volume in volumes if volume["name"] == "access")
+    made, published = (source["configMap"] for source in volume["projected"]["sources"][:2])
+    (folder / "cluster").mkdir(parents=True)
+    for path, text in one(objects, "ConfigMap", made["name"])["data"].items():
+        (folder / path).write_text(text)
+    assert published["name"] == "demo-sensorpipe-cluster-issuer"
+    given = {"issuer": tokens.ISSUER.encode(), "jwks.json": tokens.jwks(tokens.private_key())}
+    for item in published["items"]:
+        (folder / item["path"]).write_bytes(given[item["key"]])
+    return folder / "access.yaml"
 
 
 def policy(objects: list[Object], name: str) -> Object:

@@ -23,6 +23,7 @@ _WATCHED = (
     "monitoring.rules.labels.release=prometheus",
     "monitoring.dashboard.enabled=true",
     "monitoring.sensorMonitor.enabled=true",
+    "monitoring.sensorMonitor.tokenSecret.name=scraping",
     "monitoring.sensorDashboard.enabled=true",
     "server.corsOrigins={https://dash.example.com}",
 )

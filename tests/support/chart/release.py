@@ -87,12 +87,17 @@ class Release:
         with self.cluster.port_forward(target, 8080, self.namespace) as port:
             yield f"http://127.0.0.1:{port}"
 
+    def token(self, account: str = f"{NAME}-reader") -> str:
+        """Return a token for the API, made as the chart's notes have a user make it."""
+        return self.kubectl("create", "token", account, "--audience=sensorpipe").strip()
+
     def verify(self) -> str:
         """Run `sensorpipe verify` until all is stored; return what it prints, 0 and 0 or fail."""
         with self.api() as url:
             command = [sys.executable, "-m", "sensorpipe_cli", "verify", f"--url={url}"]
             done = subprocess.run(
-                [*command, "--wait", "--timeout=120s"],
+                [*command, "--wait", "--timeout=120s", "--token-file=-"],
+                input=self.token(),
                 capture_output=True,
                 env=os.environ | {"COLUMNS": "140"},
                 text=True,
@@ -105,7 +110,7 @@ class Release:
     def ask(self, path: str) -> Any:
         """Return what the API answers."""
         with self.api() as url:
-            return ask(url, path)
+            return ask(url, path, self.token())
 
     def wait_facilities(self, *names: str) -> None:
         """Wait until the API has windows of these facilities."""
@@ -122,9 +127,9 @@ class Release:
         return self.cluster.helm(verb, *common, *images, *arguments, timeout=330)
 
 
-def ask(url: str, path: str) -> Any:
+def ask(url: str, path: str, token: str | None = None) -> Any:
     """Return the JSON that an address answers."""
-    return json.loads(get(f"{url}{path}", seconds=20))
+    return json.loads(get(f"{url}{path}", seconds=20, token=token))
 
 
 def chart_images(cluster: Cluster) -> tuple[str, ...]:

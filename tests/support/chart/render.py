@@ -10,6 +10,7 @@ from typing import Any
 
 import cluster_programs
 import yaml
+from cluster_command import run
 from cluster_home import UnavailableError
 from support.services import ROOT
 
@@ -57,6 +58,13 @@ def manifest(*sets: str, values: Sequence[Path] = ()) -> str:
     """Return the same as Helm prints it."""
     arguments = (*given(sets, values), "--namespace", "sensors")
     return _template(helm(), "demo", str(CHART), *arguments)
+
+
+def notes(*sets: str) -> str:
+    """Return what helm tells after an install with these values."""
+    command = [str(helm()), "install", "demo", str(CHART), "--dry-run=client", *given(sets, ())]
+    nowhere = {**os.environ, "KUBECONFIG": os.devnull}
+    return run(*command, environ=nowhere, timeout=60).partition("\nNOTES:\n")[2]
 
 
 def given(sets: Sequence[str], values: Sequence[Path]) -> list[str]:

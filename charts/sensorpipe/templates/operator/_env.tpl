@@ -20,6 +20,10 @@
 - name: SENSORPIPE_COMPACTOR_TOPICS
   value: {{ prepend .Values.mosquitto.deviceTopics "sensor_readings/#" | join "," | replace "%u" "+" | quote }}
 {{- end }}
+{{- if .Values.server.auth.enabled }}
+- {name: SENSORPIPE_CLUSTER_ISSUER_CONFIG_MAP, value: {{ printf "%s/%s" .Release.Namespace (include "sensorpipe.clusterIssuer" .) }}}
+- {name: SENSORPIPE_CLUSTER_ISSUER_OWNER, value: {{ include "sensorpipe.name" (list . "operator") }}}
+{{- end }}
 - {name: SENSORPIPE_BROKER_SECRET, value: {{ include "sensorpipe.generatorSecret" . }}}
 {{- with .Values.mosquitto.external.caKey }}
 - {name: SENSORPIPE_BROKER_CA_KEY, value: {{ quote . }}}

@@ -7,4 +7,8 @@ resources:
   requests: {cpu: 50m, memory: 64Mi}
   limits: {cpu: "1", memory: 128Mi}
 securityContext: {{- include "sensorpipe.containerSecurityContext" . | nindent 2 }}
+{{- if .Values.server.auth.enabled }}
+volumeMounts:
+  - {name: token, mountPath: /var/run/secrets/sensorpipe, readOnly: true}
+{{- end }}
 {{- end -}}
