@@ -229,6 +229,16 @@ CASES = {
         },
         {11: 0, 100: 0},
     ),
+    "one of two operators keeps the cluster's keys": Case(
+        "ClusterKeysOld",
+        {
+            f'{OPERATOR}_cluster_keys_age_seconds{{pod="a"}}': "0+60x110",
+            f'{OPERATOR}_cluster_keys_age_seconds{{pod="b"}}': "300x110",
+            f'{OPERATOR}_resync_seconds{{pod="a"}}': "600x110",
+            f'{OPERATOR}_resync_seconds{{pod="b"}}': "600x110",
+        },
+        {100: 0},
+    ),
     "the operator could not read the cluster's keys for half an hour": Case(
         "ClusterKeysOld",
         {
