@@ -281,12 +281,22 @@ def test_everybody_may_be_let_in_without_issuers():
 
 def test_the_page_about_access_shows_a_right_file_and_has_every_field():
     page = (ROOT / "docs/access.md").read_text(encoding="utf-8")
-    first, secret = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    first, secret = (each for each in blocks if each.startswith("issuers:"))
     assert len(rules(first).grants) == 2
     assert rules(secret).issuers[0].claims.facilities == ("facilities",)
-    rows = "".join(re.findall(r"(?m)^\| (`.*?) \|", page.partition("## The file")[2]))
+    for block in (each for each in blocks if each.startswith("server:")):
+        assert_right_values(yaml.safe_load(block)["server"]["auth"])
+    rows = "".join(re.findall(r"(?m)^\| (`.*?) \|", page.partition("## The fields")[2]))
     for field in (*fields("issuers", 2), *fields("grants", 1), *fields("anonymous", 1)):
         assert f"{field}`" in rows, field
+
+
+def assert_right_values(auth):
+    """Check grants and issuers of the chart's values, which follow the chart's own issuer."""
+    cluster = {"name": "cluster", "issuerFile": "a", "jwksFile": "b", "audiences": ["sensorpipe"]}
+    found = parse({"issuers": [cluster, *auth["issuers"]], "grants": auth.get("grants", [])})
+    assert len(found.issuers) > 1
 
 
 def fields(name, expected):
