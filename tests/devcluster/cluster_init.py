@@ -74,6 +74,7 @@ def bring_up(layout: Layout, supervisor: Supervisor, programs: Path) -> None:
         cluster_parts.controllers,
         cluster_parts.scheduler,
         cluster_parts.proxy,
+        cluster_parts.policies,
         cluster_parts.dns,
         cluster_parts.volumes,
     ):
@@ -82,6 +83,7 @@ def bring_up(layout: Layout, supervisor: Supervisor, programs: Path) -> None:
     supervisor.until(api.node_ready, "Ready node")
     account = "/api/v1/namespaces/default/serviceaccounts/default"
     supervisor.until(lambda: api.get(account) is not None, "default service account")
+    supervisor.until(cluster_network.decides, "one who decides by NetworkPolicies")
 
 
 def _load_pause(layout: Layout, programs: Path) -> None:

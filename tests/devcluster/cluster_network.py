@@ -1,10 +1,18 @@
 """The cluster's network: one namespace without a route out, joined to the host by a veth pair."""
 
+import shutil
+
 from cluster_command import attempt, run
 from cluster_layout import NODE, Layout
 
 ENTER = ("nsenter", f"--net=/run/netns/{NODE}")
 """The words before a command that is to run in it."""
+
+POLICY_QUEUE = 100
+"""The netfilter queue from which NetworkPolicies are decided on."""
+
+_BRIDGE = "cni0"
+"""Where all pods are, as the CNI configuration calls it."""
 
 
 def create(layout: Layout) -> None:
@@ -24,8 +32,31 @@ def create(layout: Layout) -> None:
     # the host has no route to a pod and would send its answers elsewhere
     refuse = "iptables -I FORWARD -o eth0 -m conntrack --ctstate NEW -j DROP"
     run(*ENTER, *refuse.split())
+    _ask_before_connections()
+
+
+def decides() -> bool:
+    """Whether somebody decides on new connections; as long as nobody does, there are none."""
+    queues = attempt(*ENTER, "cat", "/proc/net/netfilter/nfnetlink_queue").stdout
+    return any(line.split()[0] == str(POLICY_QUEUE) for line in queues.splitlines())
 
 
 def remove(layout: Layout) -> None:
     """Remove the link, if the kernel has not yet: both ends go, as does the namespace."""
     attempt("ip", "link", "delete", layout.link)
+
+
+def _ask_before_connections() -> None:
+    """Queue the first packet of each connection of a pod, to another or to the node itself.
+
+    Without `--queue-bypass` the kernel drops it while nobody reads the queue. What the node itself
+    begins, such as probes and port-forwards, policies do not apply to. Not in the table `filter`:
+    kube-proxy puts rules of its own before all others there.
+    """
+    # otherwise pods on one bridge reach each other past all rules
+    if shutil.which("modprobe"):
+        attempt("modprobe", "br_netfilter")  # where it is no part of the kernel
+    run(*ENTER, "sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=1")
+    asked = f"-m conntrack --ctstate NEW -j NFQUEUE --queue-num {POLICY_QUEUE}"
+    for packets in ("FORWARD", f"INPUT -i {_BRIDGE}"):
+        run(*ENTER, *f"iptables -t mangle -A {packets} {asked}".split())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster_layout import NODE, POD_RANGE, SERVICE_RANGE, Layout
+from cluster_network import POLICY_QUEUE
 
 _ISSUER = "https://kubernetes.default.svc.cluster.local"
 
@@ -98,6 +99,23 @@ def kubelet(layout: Layout) -> Part:
 def proxy(layout: Layout) -> Part:
     """Return what makes Services reachable."""
     return _part("kube-proxy", f"--config={layout.folder}/proxy.yaml")
+
+
+def policies(layout: Layout) -> Part:
+    """Return what decides by NetworkPolicies on new connections; it drops what it cannot decide.
+
+    The rules that it makes to be asked need more of a kernel than `cluster_network`'s: that it
+    cannot make them changes nothing.
+    """
+    return _part(
+        "kube-network-policies",
+        f"--kubeconfig={layout.kubeconfig}",
+        f"--hostname-override={NODE}",
+        f"--nfqueue-id={POLICY_QUEUE}",
+        "--fail-open=false",
+        "--strict-mode=false",
+        "--metrics-bind-address=127.0.0.1:9080",
+    )
 
 
 def dns(layout: Layout) -> Part:

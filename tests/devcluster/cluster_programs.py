@@ -16,8 +16,12 @@ OTHERS = {
     "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2": "v2.4.2",
     "github.com/containerd/containerd/v2/cmd/ctr": "v2.4.2",
     "github.com/coredns/coredns": "v1.15.0",
+    "sigs.k8s.io/kube-network-policies/cmd/kube-network-policies/standard": "v1.1.1",
 }
 """Each is built as its own module, with the dependencies its authors tested."""
+
+_CALLED = {"standard": "kube-network-policies"}
+"""By the name that Go builds a program under, its own where that is another."""
 
 NAMES = (
     "etcd",
@@ -56,7 +60,7 @@ def build() -> Path:
 
 
 def _folder() -> Path:
-    identity = hashlib.sha256(repr((KUBERNETES, OTHERS, NAMES)).encode())
+    identity = hashlib.sha256(repr((KUBERNETES, OTHERS, _CALLED, NAMES)).encode())
     for name in _SOURCES:
         identity.update((HERE / name).read_bytes())
     return home() / f"programs-{identity.hexdigest()[:12]}"
@@ -73,6 +77,8 @@ def _build(folder: Path) -> Path:
     _go(unfinished, "build", "-o", str(unfinished / "node"), "./node", ldflags=version)
     for module, number in OTHERS.items():
         _go(unfinished, "install", f"{module}@{number}")
+    for built_as, name in _CALLED.items():
+        (unfinished / built_as).rename(unfinished / name)
     for name in NAMES:
         (unfinished / name).unlink(missing_ok=True)
         (unfinished / name).symlink_to("node")

@@ -121,7 +121,8 @@ def client(installed: Release) -> Release:
     secrets = {f"{NAME}-{name}": f"{NAME}-{name}" for name in ("server", "compactor")}
     secrets |= {"mongodb": f"{NAME}-mongodb", "ca": f"{NAME}-cluster-ca-cert"}
     image = installed.cluster.load_image("server")
-    installed.cluster.apply(client_pod.pod(image, secrets), namespace=installed.namespace)
+    made = (client_pod.admission(), client_pod.pod(image, secrets))
+    installed.cluster.apply(*made, namespace=installed.namespace)
     installed.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=60s")
     return installed
 

@@ -9,12 +9,29 @@ from cluster_client import Cluster
 from support.kube import restricted_pod
 
 _KAFKA = (Path(__file__).parent / "kafka_attempts.py").read_text()
+_LABELS = {"app": "client"}
 
 
 def pod(image: str, secrets: Mapping[str, str]) -> dict[str, Any]:
     """Return a pod of the server's image, with each Secret at /secrets/NAME."""
     volumes = {f"/secrets/{name}": {"secret": {"secretName": at}} for name, at in secrets.items()}
-    return restricted_pod.pod("client", image, "sleep 1200", volumes)
+    made = restricted_pod.pod("client", image, "sleep 1200", volumes)
+    made["metadata"]["labels"] = _LABELS
+    return made
+
+
+def admission() -> dict[str, Any]:
+    """Return the policy that lets the pod reach all others, so that passwords alone decide."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "client"},
+        "spec": {
+            "podSelector": {},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"podSelector": {"matchLabels": _LABELS}}]}],
+        },
+    }
 
 
 def run(cluster: Cluster, namespace: str, script: str, *arguments: str) -> Any:
