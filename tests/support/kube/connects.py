@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster_client import Cluster
+from cluster_own import OwnCluster
 from support.kube import restricted_pod
 
 NAME_SERVER, API_SERVER = "the name server", "the API server"
@@ -98,14 +99,15 @@ def python_pod(name: str, image: str, program: str, labels: Mapping[str, str]) -
     return pod
 
 
-def name_server(cluster: Cluster) -> Target:
-    """Return the name server as pods know it."""
-    return Target(NAME_SERVER, _service(cluster, "kube-system", "kube-dns"), 53)
+def services(cluster: Cluster) -> list[Target]:
+    """Return the name server and, where policies apply to its node, the API server.
 
-
-def api_server(cluster: Cluster) -> Target:
-    """Return the API server as pods know it."""
-    return Target(API_SERVER, _service(cluster, "default", "kubernetes"), 443)
+    Whether a pod may reach the node it is on, is not for policies to say in every cluster.
+    """
+    found = [Target(NAME_SERVER, _service(cluster, "kube-system", "kube-dns"), 53)]
+    if isinstance(cluster.maker, OwnCluster):
+        found.append(Target(API_SERVER, _service(cluster, "default", "kubernetes"), 443))
+    return found
 
 
 def address(cluster: Cluster, pod: Pod) -> str:
