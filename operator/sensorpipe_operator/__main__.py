@@ -2,18 +2,23 @@
 
 import asyncio
 import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from prometheus_client import REGISTRY
 from sensorpipe_runtime.monitoring_server import MonitoringServer
-from sensorpipe_runtime.service import configured, run_service, supervise
+from sensorpipe_runtime.service import Work, configured, run_service, supervise
 
 from sensorpipe_operator.cache import Cache, EventSink, Namespaces
 from sensorpipe_operator.cluster_keys.keeper import ClusterKeysKeeper
 from sensorpipe_operator.feeds.keeper import FeedKeeper
 from sensorpipe_operator.health import Health
 from sensorpipe_operator.kube_api import KubeApi
+from sensorpipe_operator.lease.election import Election
+from sensorpipe_operator.lease.lease_keeper import LeaseKeeper, new_identity
 from sensorpipe_operator.metrics import OperatorMetrics
 from sensorpipe_operator.reconcile.reconciler import Reconciler
 from sensorpipe_operator.settings import Settings
@@ -32,14 +37,22 @@ def main() -> None:
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Watch and reconcile until SIGTERM or SIGINT."""
+    """Watch until SIGTERM or SIGINT, and reconcile while this operator is the one that acts."""
+    election = Election(new_identity(), time.monotonic)
+    acts = (lambda: election.leads) if settings.lease else (lambda: True)
     cache, queue, metrics = Cache(), WorkQueue(), OperatorMetrics(REGISTRY)
     namespaces = Namespaces(settings.namespaces)
     sink = EventSink(cache, queue)
     _add_gauges(
-        metrics, cache=cache, queue=queue, sink=sink, namespaces=namespaces, settings=settings
+        metrics,
+        acts=acts,
+        cache=cache,
+        queue=queue,
+        sink=sink,
+        namespaces=namespaces,
+        settings=settings,
     )
-    async with KubeApi.connect(settings.workers + 12) as api:
+    async with KubeApi.connect(settings.workers + 12, acts) as api:
         health = Health(api, cache, namespaces, silence=lambda: sink.silence_seconds)
         reconciler = Reconciler(
             api,
@@ -50,31 +63,59 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             clock=lambda: datetime.now(UTC),
         )
         list_first = partial(resync.fill, api, cache, queue, namespaces)
+        keepers: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
+        if settings.feeds.config_map is not None:
+            keepers["feeds"] = _keeper(api, cache, namespaces, settings, metrics).run
+        if settings.cluster_issuer.issuer_map is not None:
+            keepers["cluster keys"] = _cluster_keys(api, settings, metrics, acts).run
+        act = partial(_act, queue, reconciler, keepers, settings.workers)
         with MonitoringServer(
-            *settings.http, healthy=partial(_alive, queue, health), ready=health.ready
+            *settings.http, healthy=partial(_alive, queue, health, acts), ready=health.ready
         ):
-            background = {
-                f"worker {number}": queue.run_worker(reconciler.reconcile)
-                for number in range(settings.workers)
+            background: Work = {
+                "resync": resync.resync(
+                    api,
+                    cache,
+                    queue,
+                    metrics,
+                    namespaces=namespaces,
+                    every_seconds=settings.resync_ms / 1000,
+                    requested=sink.list_needed,
+                ),
+                "retry": resync.retry_refused(api, cache, queue, namespaces),
             }
-            background["resync"] = resync.resync(
-                api,
-                cache,
-                queue,
-                metrics,
-                namespaces=namespaces,
-                every_seconds=settings.resync_ms / 1000,
-                requested=sink.list_needed,
-            )
-            if settings.feeds.config_map is not None:
-                background["feeds"] = _keeper(api, cache, namespaces, settings, metrics).run()
-            if settings.cluster_issuer.issuer_map is not None:
-                background["cluster keys"] = _cluster_keys(api, settings, metrics).run()
-            background["retry"] = resync.retry_refused(api, cache, queue, namespaces)
-            watches = run_kopf(sink, namespaces, list_first, stop)
-            # the watches end only after a signal, nothing else does
-            await supervise({"watches": watches}, background, may_end=lambda: True)
+            watches = {"watches": run_kopf(sink, namespaces, list_first, stop)}
+            lease = LeaseKeeper(api, settings.lease, election) if settings.lease else None
+            await _supervise(watches, background, act, lease)
     log.info("Operator stopped")
+
+
+async def _supervise(
+    watches: Work,
+    background: Work,
+    act: Callable[[], Coroutine[Any, Any, None]],
+    lease: LeaseKeeper | None,
+) -> None:
+    """Run everything until the watches end, which they do only after a signal."""
+    if lease is None:
+        await supervise(watches, {**background, "act": act()}, may_end=lambda: True)
+        return
+    background = {**background, "lease": lease.run(), "act": lease.act_while_held(act)}
+    try:
+        await supervise(watches, background, may_end=lambda: True)
+    finally:
+        await lease.release()
+
+
+async def _act(
+    queue: WorkQueue,
+    reconciler: Reconciler,
+    keepers: Mapping[str, Callable[[], Coroutine[Any, Any, None]]],
+    workers: int,
+) -> None:
+    """Do what only one operator may do at a time, until cancelled."""
+    work = {f"worker {n}": queue.run_worker(reconciler.reconcile) for n in range(workers)}
+    await supervise(work | {name: run() for name, run in keepers.items()})
 
 
 def _keeper(
@@ -97,7 +138,9 @@ def _keeper(
     return keeper
 
 
-def _cluster_keys(api: KubeApi, settings: Settings, metrics: OperatorMetrics) -> ClusterKeysKeeper:
+def _cluster_keys(
+    api: KubeApi, settings: Settings, metrics: OperatorMetrics, acts: Callable[[], bool]
+) -> ClusterKeysKeeper:
     """Return what keeps the keys of the cluster's tokens, with its gauge."""
     keeper = ClusterKeysKeeper(
         api,
@@ -105,17 +148,19 @@ def _cluster_keys(api: KubeApi, settings: Settings, metrics: OperatorMetrics) ->
         every_seconds=settings.resync_ms / 1000,
         metrics=metrics,
     )
-    _add_cluster_keys_gauge(metrics, keeper)
+    _add_cluster_keys_gauge(metrics, keeper, acts)
     return keeper
 
 
-def _add_cluster_keys_gauge(metrics: OperatorMetrics, keeper: ClusterKeysKeeper) -> None:
+def _add_cluster_keys_gauge(
+    metrics: OperatorMetrics, keeper: ClusterKeysKeeper, acts: Callable[[], bool]
+) -> None:
     """Add the gauge of what the keeper of the cluster's keys knows."""
     metrics.add_gauge(
         "cluster_keys_age_seconds",
         "Seconds since issuer and keys of the cluster's tokens were last up to date in their "
-        "ConfigMap, or since the start.",
-        lambda: keeper.age_seconds,
+        "ConfigMap, or since the start; 0 while another operator acts.",
+        lambda: keeper.age_seconds if acts() else 0,
     )
 
 
@@ -134,6 +179,7 @@ def _add_feed_gauges(metrics: OperatorMetrics, keeper: FeedKeeper) -> None:
 def _add_gauges(
     metrics: OperatorMetrics,
     *,
+    acts: Callable[[], bool],
     cache: Cache,
     queue: WorkQueue,
     sink: EventSink,
@@ -141,7 +187,14 @@ def _add_gauges(
     settings: Settings,
 ) -> None:
     """Add the gauges of what the operator's parts know."""
-    metrics.add_gauge("queue", "Sensors waiting to be reconciled.", lambda: len(queue))
+    metrics.add_gauge(
+        "leading", "1 while this operator acts, 0 while it waits for the Lease.", acts
+    )
+    metrics.add_gauge(
+        "queue",
+        "Sensors waiting to be reconciled; 0 while another operator acts.",
+        lambda: len(queue) if acts() else 0,
+    )
     metrics.add_gauge("sensors", "Sensors in the cache.", lambda: len(cache.sensors()))
     metrics.add_gauge("feeds", "Feeds in the cache.", lambda: len(cache.feeds()))
     metrics.add_gauge(
@@ -159,9 +212,9 @@ def _add_gauges(
     )
 
 
-def _alive(queue: WorkQueue, health: Health) -> bool | str:
+def _alive(queue: WorkQueue, health: Health, acts: Callable[[], bool]) -> bool | str:
     """Whether the operator makes progress and its cache is current; called from another thread."""
-    if not queue.progress.is_made():
+    if acts() and not queue.progress.is_made():
         text = "Sensors are waiting, but no reconciliation started or ended for a minute"
         log.error(text, extra={"waiting": len(queue)})
         return text

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 from urllib.parse import urlencode
@@ -16,6 +16,7 @@ from sensorpipe_schema.sensor import API_VERSION
 from sensorpipe_operator.names import MANAGED_BY, MANAGER, Body, Kind, Resource
 
 _EVENTS: Final = Resource("", "v1", "events")
+_LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")
 _TIMEOUT_SECONDS: Final = 20
 """Time limit for a request."""
 _PAGE: Final = 500
@@ -23,6 +24,7 @@ _PAGE: Final = 500
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE_PATCH: Final = "application/merge-patch+json"
 _JSON_PATCH: Final = "application/json-patch+json"
+_NOT_FOUND: Final = 404
 _UNPROCESSABLE: Final = 422
 
 
@@ -48,15 +50,17 @@ class ApiError(Exception):
 class KubeApi:
     """Sends requests to the API server; every method raises ApiError if one fails.
 
-    A request that takes more than 20 s fails.
+    A request that takes more than 20 s fails, and so does a write that `may_write` forbids at
+    that moment; those of the Lease are exempt.
     """
 
-    def __init__(self, api: client.ApiClient) -> None:
+    def __init__(self, api: client.ApiClient, may_write: Callable[[], bool] = lambda: True) -> None:
         self._api = api
+        self._may_write = may_write
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, connections: int) -> AsyncIterator[Self]:
+    async def connect(cls, connections: int, may_write: Callable[[], bool]) -> AsyncIterator[Self]:
         """Connect as the pod's service account, or else by the kubeconfig.
 
         At most `connections` requests are sent at the same time. Raises SettingsError if the
@@ -76,7 +80,7 @@ class KubeApi:
             text = f"KUBECONFIG: no cluster is configured: {error}"
             raise SettingsError([text]) from error
         async with api:
-            yield cls(api)
+            yield cls(api, may_write)
 
     async def document(self, path: str) -> Body:
         """Return the JSON document at a path, of whatever media type."""
@@ -209,6 +213,27 @@ class KubeApi:
         page = await self._call("GET", Kind.SENSOR.resource.path(namespace), {"limit": "1"})
         return next(iter(page["items"]), None)
 
+    async def find_lease(self, namespace: str, name: str) -> Body | None:
+        """Return a Lease, or None if it does not exist."""
+        try:
+            return await self._call("GET", _LEASES.path(namespace, name))
+        except ApiError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return None
+
+    async def write_lease(self, body: Body) -> Body:
+        """Create a Lease, or replace exactly the version that has the body's resource version.
+
+        Raises ApiError with status 409 if there is another version.
+        """
+        metadata = body["metadata"]
+        replaces = "resourceVersion" in metadata
+        path = _LEASES.path(metadata["namespace"], metadata["name"] if replaces else None)
+        method, query = "PUT" if replaces else "POST", {"fieldManager": MANAGER}
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        return await self._send(method, path, query, body, headers)
+
     async def _call(
         self,
         method: str,
@@ -219,8 +244,21 @@ class KubeApi:
         *,
         accept: str = "application/json",
     ) -> Body:
+        if method != "GET" and not self._may_write():
+            # a worker that is about to be cancelled, after the process was suspended for example
+            raise ApiError(0, "NotHolder", "another operator may act: the Lease was not renewed")
         headers = {"Accept": accept, "Content-Type": content_type}
-        url = f"{self._api.configuration.host}{path}?{urlencode(query or {})}"
+        return await self._send(method, path, query or {}, body, headers)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: Body | Sequence[Body] | None,
+        headers: dict[str, str],
+    ) -> Body:
+        url = f"{self._api.configuration.host}{path}?{urlencode(query)}"
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 await self._api.update_params_for_auth(

@@ -65,6 +65,9 @@ class Settings:
     generator: GeneratorSettings
     feeds: FeedSettings
     cluster_issuer: ClusterIssuerSettings
+    lease: tuple[str, str] | None
+    """Lease of the release, `NAMESPACE/NAME`: of all operators with it one acts, and the others
+    wait; without one, an operator waits for no other."""
     http: tuple[str, int]
     """Address and port of `/metrics`, `/healthz` and `/readyz`."""
     workers: int
@@ -86,6 +89,7 @@ class Settings:
             generator=_generator(env),
             feeds=_feeds(env),
             cluster_issuer=_cluster_issuer(env),
+            lease=env.parse("SENSORPIPE_LEASE", _namespaced, ""),
             http=env.address("SENSORPIPE_HTTP", "0.0.0.0:9090"),
             workers=env.whole("SENSORPIPE_WORKERS", 20, 1, 100),
             resync_ms=env.milliseconds("SENSORPIPE_RESYNC", "10m"),

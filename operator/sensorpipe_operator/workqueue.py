@@ -57,18 +57,22 @@ class WorkQueue:
         """Process keys one after the other until cancelled.
 
         A key for which `process` returns False is retried after 0.5 s, doubled with each
-        failure in a row up to 60 s. An exception of `process` ends the worker.
+        failure in a row up to 60 s. An exception of `process` ends the worker. A key that is
+        processed when the worker is cancelled stays in the queue.
         """
         while True:
             key = await self._next()
             try:
                 done = await process(key)
+            except asyncio.CancelledError:
+                self._added_again.add(key)
+                raise
             finally:
                 self._processing.discard(key)
                 self.progress.moved()
-            if key in self._added_again:
-                self._added_again.discard(key)
-                self.add(key)
+                if key in self._added_again:
+                    self._added_again.discard(key)
+                    self.add(key)
             if done:
                 self._failures.pop(key, None)
             else:

@@ -110,15 +110,23 @@ class FeedKeeper:
         return sum(not verdict.holds for verdict in list(self._merged.accepted.values()))
 
     async def run(self) -> None:
-        """Look at each change and at intervals until cancelled."""
+        """Look at each change and at intervals until cancelled; it may be run again."""
         await self._cache.is_filled.wait()
-        async with aiohttp.ClientSession(trust_env=False) as session:
-            while True:
-                await self.look(lambda pod: ask(session, pod))
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(HURRIED_SECONDS if self.is_behind else POLL_SECONDS):
-                        await self._cache.feeds_changed.wait()
-                        await asyncio.sleep(_SETTLE_SECONDS)
+        self._written = None  # another operator may have acted since
+        try:
+            async with aiohttp.ClientSession(trust_env=False) as session:
+                while True:
+                    await self.look(lambda pod: ask(session, pod))
+                    await self._pause()
+        finally:
+            self._merged, self.is_behind = Merged(), False
+
+    async def _pause(self) -> None:
+        """Wait until Feeds have changed or the compactor is to be asked again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HURRIED_SECONDS if self.is_behind else POLL_SECONDS):
+                await self._cache.feeds_changed.wait()
+                await asyncio.sleep(_SETTLE_SECONDS)
 
     async def look(self, asking: Ask) -> None:
         """Bring ConfigMap and status up to date once; failures are logged, and tried again."""

@@ -20,9 +20,9 @@ class Current(Health):
 async def test_an_operator_whose_workers_hang_is_not_alive() -> None:
     now = 0.0
     queue, health = WorkQueue(clock=lambda: now), Current()
-    assert program._alive(queue, health) is True
+    assert program._alive(queue, health, lambda: True) is True
     queue.add(("plant", "boiler"))
-    assert program._alive(queue, health) is True
+    assert program._alive(queue, health, lambda: True) is True
     now = 60.0
-    said = await asyncio.to_thread(program._alive, queue, health)
+    said = await asyncio.to_thread(program._alive, queue, health, lambda: True)
     assert said == "Sensors are waiting, but no reconciliation started or ended for a minute"

@@ -3,6 +3,7 @@
 {{- if not .Values.sensors.clusterWide -}}
 - {name: SENSORPIPE_WATCH_NAMESPACES, value: {{ include "sensorpipe.sensorNamespaces" . | quote }}}
 {{ end -}}
+- {name: SENSORPIPE_LEASE, value: {{ printf "%s/%s" .Release.Namespace (include "sensorpipe.name" (list . "operator")) }}}
 - {name: SENSORPIPE_WORKERS, value: {{ .Values.operator.workers | int | quote }}}
 - {name: SENSORPIPE_RESYNC, value: {{ quote .Values.operator.resync }}}
 - {name: SENSORPIPE_LOG_LEVEL, value: {{ .Values.operator.logLevel }}}
