@@ -320,6 +320,16 @@ CASES = {
         },
         {100: 0},
     ),
+    "all operators wait": Case(
+        "OperatorWaits",
+        {f'{OPERATOR}_leading{{pod="{pod}"}}': "0x110" for pod in "ab"},
+        {1: 0, 3: 1},
+    ),
+    "one operator acts, and another waits": Case(
+        "OperatorWaits",
+        {f'{OPERATOR}_leading{{pod="a"}}': "1x110", f'{OPERATOR}_leading{{pod="b"}}': "0x110"},
+        {30: 0},
+    ),
     "the operator fails on and on": Case(
         "OperatorFailing",
         {f'{OPERATOR}_errors_total{{reason="Forbidden"}}': "0x20 1+1x90"},

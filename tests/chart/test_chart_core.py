@@ -287,6 +287,22 @@ def test_the_operators_rights_are_the_same_in_one_namespace_and_in_all():
     assert one(render(), "Role", OPERATOR)["rules"] == everywhere
 
 
+def test_all_operators_of_a_release_have_its_lease_and_may_write_no_other():
+    objects = render("operator.replicas=2")
+    lease = one(objects, "Lease", OPERATOR)
+    name = lease["metadata"]["name"]
+
+    assert "spec" not in lease  # the operator's to write
+    assert OperatorSettings.read(environ(objects, OPERATOR)).lease == ("sensors", name)
+    role = one(objects, "Role", OPERATOR.removesuffix("operator") + "lease")
+    rights = {verb: rule.get("resourceNames") for rule in role["rules"] for verb in rule["verbs"]}
+    assert rights == {"get": [name], "update": [name], "create": None}
+    operator = one(objects, "Deployment", OPERATOR)["spec"]
+    assert operator["replicas"] == 2
+    assert operator["template"]["spec"]["topologySpreadConstraints"]
+    assert operator["strategy"] == {"type": "Recreate"}
+
+
 def test_releases_of_one_name_share_nothing_that_has_no_namespace():
     def outside(namespace: str, release: str) -> set[str]:
         objects = render(

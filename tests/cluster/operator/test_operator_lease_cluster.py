@@ -1,7 +1,7 @@
 """Two operators of one release on a real API server: one acts, the other takes over."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,8 @@ from support.kube.operator_sensors import sensor, settled
 from support.waiting import until
 
 pytest_plugins = ["support.kube.operator_fixtures"]
+
+Start = Callable[[], AbstractContextManager[Operator]]
 
 LEASE = "sensorpipe-operator"
 LEADING = "sensorpipe_operator_leading"
@@ -30,9 +32,7 @@ def namespace(cluster: Cluster) -> Iterator[Namespace]:
 
 
 @pytest.fixture
-def start(
-    cluster: Cluster, config_file: Path, tmp_path: Path, namespace: Namespace
-) -> partial[AbstractContextManager[Operator]]:
+def start(cluster: Cluster, config_file: Path, tmp_path: Path, namespace: Namespace) -> Start:
     """Start an operator of the one release in the namespace."""
     lease = operator_process.templates("operator/lease.yaml")
     cluster.apply(*lease, namespace=operator_process.NAMESPACE)
@@ -65,7 +65,7 @@ def kept(namespace: Namespace) -> dict[str, tuple[str, int]]:
 
 
 def test_the_other_takes_over_from_a_killed_holder_without_a_restart(
-    cluster: Cluster, namespace: Namespace, start: partial[AbstractContextManager[Operator]]
+    cluster: Cluster, namespace: Namespace, start: Start
 ) -> None:
     broker_pod.start(cluster, namespace.name)
     with start() as first:
@@ -90,7 +90,7 @@ def test_the_other_takes_over_from_a_killed_holder_without_a_restart(
 
 
 def test_a_terminated_holder_lets_the_other_act_at_once(
-    cluster: Cluster, namespace: Namespace, start: partial[AbstractContextManager[Operator]]
+    cluster: Cluster, namespace: Namespace, start: Start
 ) -> None:
     with start() as first:
         until(lambda: first.metric(LEADING) == 1)
@@ -106,7 +106,7 @@ def test_a_terminated_holder_lets_the_other_act_at_once(
 
 
 def test_a_holder_that_was_suspended_writes_nothing_more(
-    cluster: Cluster, namespace: Namespace, start: partial[AbstractContextManager[Operator]]
+    namespace: Namespace, start: Start
 ) -> None:
     with start() as first:
         until(lambda: first.metric(LEADING) == 1)
