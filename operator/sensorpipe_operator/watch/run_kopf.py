@@ -62,7 +62,7 @@ async def _watch(sink: EventSink, namespaces: Namespaces, stop: asyncio.Event) -
     # otherwise kopf looks up the user's name, and a container's user has none
     identity: Any = MANAGER
     running, insights = asyncio.Event(), Insights()
-    operator = kopf.operator(
+    tasks = await kopf.spawn_tasks(
         identity=identity,
         standalone=True,
         clusterwide=None in namespaces.accessible,
@@ -73,9 +73,20 @@ async def _watch(sink: EventSink, namespaces: Namespaces, stop: asyncio.Event) -
         ready_flag=running,
         insights=insights,
     )
+    operator = kopf.run_tasks(tasks, ignored=_Everything())
     control = _control(stop, running, insights, namespaces)
     # kopf returns only on a request to stop, perhaps by a signal that `stop` does not know of
     await supervise({"kopf": operator}, {"control watches": control}, may_end=lambda: True)
+
+
+class _Everything(frozenset[Any]):
+    """Has every task: kopf ends its own ones, and must not cancel what began after it did.
+
+    Else it takes all those for its own: the workers, where the operator got the Lease later.
+    """
+
+    def __contains__(self, _: object) -> bool:
+        return True
 
 
 async def _control(

@@ -4,7 +4,6 @@ import asyncio
 from copy import deepcopy
 from typing import Any
 
-import kopf
 import pytest
 from kopf._cogs.structs.references import Insights
 from sensorpipe_operator.cache import Cache, EventSink, Namespaces
@@ -13,6 +12,7 @@ from sensorpipe_operator.kube_api import ApiError
 from sensorpipe_operator.names import Body, Kind
 from sensorpipe_operator.watch import resync, run_kopf
 from sensorpipe_operator.workqueue import WorkQueue
+from support.kube.fake_kopf import replace_kopf
 from support.kube.operator_parts import KEY, sensor_body
 
 BOTH = ("plant", "yard")
@@ -114,7 +114,7 @@ async def test_the_watches_follow(monkeypatch: pytest.MonkeyPatch) -> None:
     async def list_first() -> None:
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(kopf, "operator", operator)
+    replace_kopf(monkeypatch, operator)
     monkeypatch.setattr(run_kopf, "_WATCHED", frozenset())
     async with asyncio.timeout(20):
         await run_kopf.run_kopf(

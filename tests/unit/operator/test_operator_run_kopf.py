@@ -6,12 +6,12 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
-import kopf
 import pytest
 from kopf._cogs.structs.references import Insights
 from sensorpipe_operator.cache import Cache, EventSink, Namespaces
 from sensorpipe_operator.watch import run_kopf
 from sensorpipe_operator.workqueue import WorkQueue
+from support.kube.fake_kopf import replace_kopf
 
 
 class Kopf:
@@ -52,7 +52,7 @@ def signals() -> Iterator[None]:
 @pytest.mark.parametrize("kill_at", ["first", "start", "end"])
 async def test_it_stops_at_any_point(monkeypatch: pytest.MonkeyPatch, kill_at: str) -> None:
     fake = Kopf(kill_at=kill_at)
-    monkeypatch.setattr(kopf, "operator", fake.operator)
+    replace_kopf(monkeypatch, fake.operator)
     monkeypatch.setattr(run_kopf, "_RESTART_SECONDS", 0)
 
     async def list_first() -> None:
@@ -85,7 +85,7 @@ async def test_it_begins_anew_where_not_all_was_served_at_its_start(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake = Unserved()
-    monkeypatch.setattr(kopf, "operator", fake.operator)
+    replace_kopf(monkeypatch, fake.operator)
     monkeypatch.setattr(run_kopf, "_RESTART_SECONDS", 0)
 
     async def list_first() -> None:
