@@ -67,7 +67,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         if settings.feeds.config_map is not None:
             keepers["feeds"] = _keeper(api, cache, namespaces, settings, metrics).run
         if settings.cluster_issuer.issuer_map is not None:
-            keepers["cluster keys"] = _cluster_keys(api, settings, metrics, acts).run
+            keepers["cluster keys"] = _cluster_keys(api, settings, metrics).run
         act = partial(_act, queue, reconciler, keepers, settings.workers)
         with MonitoringServer(
             *settings.http, healthy=partial(_alive, queue, health, acts), ready=health.ready
@@ -138,9 +138,7 @@ def _keeper(
     return keeper
 
 
-def _cluster_keys(
-    api: KubeApi, settings: Settings, metrics: OperatorMetrics, acts: Callable[[], bool]
-) -> ClusterKeysKeeper:
+def _cluster_keys(api: KubeApi, settings: Settings, metrics: OperatorMetrics) -> ClusterKeysKeeper:
     """Return what keeps the keys of the cluster's tokens, with its gauge."""
     keeper = ClusterKeysKeeper(
         api,
@@ -148,19 +146,17 @@ def _cluster_keys(
         every_seconds=settings.resync_ms / 1000,
         metrics=metrics,
     )
-    _add_cluster_keys_gauge(metrics, keeper, acts)
+    _add_cluster_keys_gauge(metrics, keeper)
     return keeper
 
 
-def _add_cluster_keys_gauge(
-    metrics: OperatorMetrics, keeper: ClusterKeysKeeper, acts: Callable[[], bool]
-) -> None:
+def _add_cluster_keys_gauge(metrics: OperatorMetrics, keeper: ClusterKeysKeeper) -> None:
     """Add the gauge of what the keeper of the cluster's keys knows."""
     metrics.add_gauge(
         "cluster_keys_age_seconds",
         "Seconds since issuer and keys of the cluster's tokens were last up to date in their "
-        "ConfigMap, or since the start; 0 while another operator acts.",
-        lambda: keeper.age_seconds if acts() else 0,
+        "ConfigMap, or since the start.",
+        lambda: keeper.age_seconds,
     )
 
 
