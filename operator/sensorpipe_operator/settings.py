@@ -7,6 +7,8 @@ from typing import Final, Self
 
 from sensorpipe_runtime.settings import Environment
 
+from sensorpipe_operator.generator_pod import GeneratorPod
+
 _is_namespace: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII).fullmatch
 _is_object_name: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII).fullmatch
 _is_image: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}", re.ASCII).fullmatch
@@ -32,6 +34,8 @@ class GeneratorSettings:
     """Key of that Secret with the broker's CA certificates; empty for the system's CAs."""
     log_level: str
     """Least severe level that generators log."""
+    pod: GeneratorPod
+    """JSON object with what generator pods have besides: `podLabels`, `tolerations` and others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ def _generator(env: Environment) -> GeneratorSettings:
         log_level=env.choice(
             "SENSORPIPE_GENERATOR_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")
         ),
+        pod=env.parse("SENSORPIPE_GENERATOR_POD", GeneratorPod.parse, "{}"),
     )
 
 

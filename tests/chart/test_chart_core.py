@@ -49,8 +49,8 @@ def test_every_pod_is_under_the_restricted_standard(variant):
                 "capabilities": {"drop": ["ALL"]},
                 "runAsUser": 0,
             }, name
-            assert part["resources"]["limits"], name
-            assert part["resources"]["requests"], name
+            for bound in ("limits", "requests"):
+                assert {"cpu", "memory", "ephemeral-storage"} <= set(part["resources"][bound]), name
 
 
 def test_only_the_operator_holds_a_token_of_kubernetes():

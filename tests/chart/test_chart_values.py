@@ -20,7 +20,7 @@ from support.chart.values import VALUES, explanations
 
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 
-FROM_A_PARENT = {"global", "enabled"}
+FROM_A_PARENT = {"enabled"}
 """What a chart that has this one as a part may set, and only it."""
 
 FREE = ("global", "labels", "annotations", "amounts")

@@ -1,5 +1,5 @@
 {{/*
-Names, labels and the common parts of all pods. Most helpers take a list: the root context, then
+Names, labels, images and passwords. Most helpers take a list: the root context, then
 their arguments, as in (list . "compactor").
 */}}
 
@@ -28,8 +28,8 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
-{{/* (list . COMPONENT): the labels of its pods; without a version, which would restart them all. */}}
-{{- define "sensorpipe.podLabels" -}}
+{{/* (list . COMPONENT): the labels of its resources and pods alike. */}}
+{{- define "sensorpipe.partLabels" -}}
 {{ include "sensorpipe.selectorLabels" . }}
 app.kubernetes.io/part-of: sensorpipe
 {{- end -}}
@@ -37,59 +37,31 @@ app.kubernetes.io/part-of: sensorpipe
 {{/* (list . COMPONENT): the labels of a component's resources. */}}
 {{- define "sensorpipe.labels" -}}
 {{- $root := index . 0 -}}
-{{ include "sensorpipe.podLabels" . }}
+{{ include "sensorpipe.partLabels" . }}
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end -}}
 
-{{/* (list . IMAGE): an image's name; image.registry is the prefix of sensorpipe's own images only. */}}
+{{/*
+(list . IMAGE): an image's name. image.registry is the prefix of sensorpipe's own images only;
+global.imageRegistry replaces the host of any, or is put before a name without one.
+*/}}
 {{- define "sensorpipe.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := index . 1 -}}
-{{- $own := not (contains "/" $image.repository) -}}
 {{- $repository := $image.repository -}}
-{{- if and $own $root.Values.image.registry -}}
+{{- if and $root.Values.image.registry (not (contains "/" $repository)) -}}
 {{- $repository = printf "%s/%s" (trimSuffix "/" $root.Values.image.registry) $repository -}}
+{{- end -}}
+{{- with $root.Values.global.imageRegistry -}}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) (regexReplaceAll "^([^/]*[.:][^/]*|localhost)/" $repository "") -}}
 {{- end -}}
 {{- if $image.digest -}}
 {{- printf "%s@%s" $repository $image.digest -}}
 {{- else -}}
 {{- printf "%s:%s" $repository (coalesce $image.tag $root.Values.image.tag $root.Chart.AppVersion) -}}
 {{- end -}}
-{{- end -}}
-
-{{/* The start of each pod's spec: no service account token, no root, and the placement. */}}
-{{- define "sensorpipe.pod" -}}
-automountServiceAccountToken: false
-enableServiceLinks: false
-securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  fsGroup: 65532
-  fsGroupChangePolicy: OnRootMismatch
-  seccompProfile: {type: RuntimeDefault}
-{{- include "sensorpipe.placement" . }}
-{{- with .Values.nodeSelector }}
-nodeSelector: {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- end -}}
-
-{{/* Fields for placement that sensorpipe's pods and Strimzi's have in common. */}}
-{{- define "sensorpipe.placement" -}}
-{{- with .Values.image.pullSecrets }}
-imagePullSecrets:
-  {{- range . }}
-  - name: {{ . }}
-  {{- end }}
-{{- end }}
-{{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-{{- with .Values.tolerations }}
-tolerations: {{- toYaml . | nindent 2 }}
-{{- end }}
 {{- end -}}
 
 {{/* (list . COMPONENT STORAGE): the volume claim template of a StatefulSet. */}}
@@ -106,13 +78,6 @@ tolerations: {{- toYaml . | nindent 2 }}
     storageClassName: {{ . }}
     {{- end }}
     resources: {requests: {storage: {{ $storage.size }}}}
-{{- end -}}
-
-{{/* The security context of each container, as the restricted pod security standard requires. */}}
-{{- define "sensorpipe.containerSecurityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: {drop: [ALL]}
 {{- end -}}
 
 {{/*

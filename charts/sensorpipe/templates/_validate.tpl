@@ -8,6 +8,7 @@
       (include "sensorpipe.wrongServer" . | splitList "\n")
       (include "sensorpipe.wrongAccess" . | splitList "\n")
       (include "sensorpipe.wrongNames" . | splitList "\n")
+      (include "sensorpipe.wrongPods" . | splitList "\n")
       (include "sensorpipe.wrongCluster" . | splitList "\n")
       (include "sensorpipe.wrongUpgrade" . | splitList "\n") -}}
 {{- $problems := list -}}

@@ -24,12 +24,20 @@ def matches(live: Any, desired: Any) -> bool:
 
 
 def _list_matches(live: list[Any], desired: list[Any]) -> bool:
-    """Whether items of the same key match, or without keys those at the same position."""
-    key = next((k for k in _KEYS if all(isinstance(d, dict) and k in d for d in desired)), None)
+    """Whether items of the same key match, or without unique keys those at the same position."""
+    key = next((key for key in _KEYS if _identifies(key, desired)), None)
     if key is None:
         return len(live) == len(desired) and all(map(matches, live, desired))
     found = {item.get(key): item for item in live if isinstance(item, dict)}
     return all(matches(found.get(item[key]), item) for item in desired)
+
+
+def _identifies(key: str, desired: list[Any]) -> bool:
+    """Whether all items have the field, each with another value."""
+    if not all(isinstance(item, dict) and key in item for item in desired):
+        return False
+    # tolerations of one taint, or mounts of one volume, may have the same
+    return len({item[key] for item in desired}) == len(desired)
 
 
 def _same_quantity(live: str, desired: str) -> bool:

@@ -2,9 +2,11 @@
 
 from typing import Final
 
+import msgspec
 from sensorpipe_schema.sensor import Sensor
 
 from sensorpipe_operator.desired.resources import resources
+from sensorpipe_operator.generator_pod import OWN_FOLDER, GeneratorPod
 from sensorpipe_operator.names import SHARE_LABEL, SHARES_LABEL, Body, labels
 from sensorpipe_operator.settings import GeneratorSettings
 
@@ -15,8 +17,6 @@ GRACE_SECONDS: Final = DRAIN_SECONDS + 15
 
 _PORT: Final = 9090
 """Port of a generator's metrics and health."""
-_FOLDER: Final = "/etc/sensorpipe"
-"""Folder of mounted files."""
 _USER: Final = 65532
 """User and group id of the generator."""
 
@@ -24,7 +24,7 @@ _USER: Final = 65532
 def pod_template(sensor: Sensor, share: int, content_key: str, settings: GeneratorSettings) -> Body:
     """Return the template of the pod for one share of the Sensor's devices."""
     return {
-        "metadata": {"labels": _labels(sensor, share)},
+        "metadata": _metadata(sensor, share, settings.pod),
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -34,10 +34,10 @@ def pod_template(sensor: Sensor, share: int, content_key: str, settings: Generat
             "terminationGracePeriodSeconds": GRACE_SECONDS,
             "securityContext": {
                 "runAsNonRoot": True,
-                "runAsUser": _USER,
-                "runAsGroup": _USER,
+                **({"runAsUser": _USER, "runAsGroup": _USER} if settings.pod.fixed_user else {}),
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
+            **settings.pod.placement,
             **_pull_secrets(settings),
             "containers": [_container(sensor, share, settings)],
             "volumes": _volumes(sensor.name, content_key, settings),
@@ -56,9 +56,10 @@ def has_outdated_share(pod: Body, sensor: Sensor) -> bool:
     return not terminated and pod["metadata"]["labels"].get(SHARES_LABEL) != str(shares(sensor))
 
 
-def _labels(sensor: Sensor, share: int) -> dict[str, str]:
+def _metadata(sensor: Sensor, share: int, pod: GeneratorPod) -> Body:
     own = {SHARE_LABEL: str(share), SHARES_LABEL: str(shares(sensor))}
-    return {**labels(sensor.name), **own}
+    found: Body = {"labels": {**pod.pod_labels, **labels(sensor.name), **own}}
+    return found | ({"annotations": pod.pod_annotations} if pod.pod_annotations else {})
 
 
 def _pull_secrets(settings: GeneratorSettings) -> Body:
@@ -101,22 +102,24 @@ def _probe(path: str, *, period: int, failures: int) -> Body:
 def _env(sensor: Sensor, share: int, settings: GeneratorSettings) -> list[Body]:
     url = {"secretKeyRef": {"name": settings.broker_secret, "key": "url"}}
     values = {
-        "SENSORPIPE_SENSOR": f"{_FOLDER}/sensor/sensor.json",
+        "SENSORPIPE_SENSOR": f"{OWN_FOLDER}/sensor/sensor.json",
         "SENSORPIPE_SHARE": f"{share}/{shares(sensor)}",
         "SENSORPIPE_HTTP": f"0.0.0.0:{_PORT}",
         "SENSORPIPE_DRAIN": f"{DRAIN_SECONDS}s",
         "SENSORPIPE_LOG_LEVEL": settings.log_level,
     }
     if settings.broker_ca_key:
-        values["SENSORPIPE_MQTT_CA_FILE"] = f"{_FOLDER}/broker/{settings.broker_ca_key}"
+        values["SENSORPIPE_MQTT_CA_FILE"] = f"{OWN_FOLDER}/broker/{settings.broker_ca_key}"
     env: list[Body] = [{"name": name, "value": value} for name, value in values.items()]
     # a variable and not a file: then the pod's status reports a missing Secret
-    return [*env, {"name": "SENSORPIPE_MQTT_URL", "valueFrom": url}]
+    env.append({"name": "SENSORPIPE_MQTT_URL", "valueFrom": url})
+    return [*env, *msgspec.to_builtins(list(settings.pod.extra_env))]
 
 
 def _mounts(settings: GeneratorSettings) -> list[Body]:
     names = ["sensor", "broker"] if settings.broker_ca_key else ["sensor"]
-    return [{"name": name, "mountPath": f"{_FOLDER}/{name}", "readOnly": True} for name in names]
+    own = [{"name": n, "mountPath": f"{OWN_FOLDER}/{n}", "readOnly": True} for n in names]
+    return [*own, *msgspec.to_builtins(list(settings.pod.extra_volume_mounts))]
 
 
 def _volumes(name: str, content_key: str, settings: GeneratorSettings) -> list[Body]:
@@ -128,4 +131,4 @@ def _volumes(name: str, content_key: str, settings: GeneratorSettings) -> list[B
         volumes.append(
             {"name": "broker", "secret": {**secret, "items": [{"key": key, "path": key}]}}
         )
-    return volumes
+    return [*volumes, *settings.pod.extra_volumes]

@@ -5,9 +5,9 @@ from typing import Final
 from sensorpipe_schema.sensor import Amounts, Resources
 from sensorpipe_schema.shape import quantity
 
-DEFAULT_REQUESTS: Final = Amounts(cpu="50m", memory="96Mi", ephemeral_storage=None)
+DEFAULT_REQUESTS: Final = Amounts(cpu="50m", memory="96Mi", ephemeral_storage="50Mi")
 """Requests of a generator whose Sensor sets none."""
-DEFAULT_LIMITS: Final = Amounts(cpu="1", memory="256Mi", ephemeral_storage=None)
+DEFAULT_LIMITS: Final = Amounts(cpu="1", memory="256Mi", ephemeral_storage="2Gi")
 """Limits of a generator whose Sensor sets none."""
 _NAMES: Final = {"cpu": "cpu", "memory": "memory", "ephemeral_storage": "ephemeral-storage"}
 

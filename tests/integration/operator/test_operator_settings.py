@@ -43,6 +43,7 @@ def test_namespaces() -> None:
         ("GENERATOR_PULL_POLICY", "Sometimes"),
         ("GENERATOR_PULL_SECRETS", "a,B"),
         ("GENERATOR_LOG_LEVEL", "LOUD"),
+        ("GENERATOR_POD", "nodeSelector: {disk: ssd}"),
         ("WATCH_NAMESPACES", "a,b c"),
         ("BROKER_SECRET", ""),
         ("BROKER_CA_KEY", "a/b"),

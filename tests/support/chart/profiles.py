@@ -35,6 +35,35 @@ _PLACED = (
     "tolerations[0].key=sensors",
     "tolerations[0].operator=Exists",
 )
+_PREFERRED = "affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0]"
+_ADDED = (
+    "global.imageRegistry=mirror.example:5000/hub",
+    "global.imagePullSecrets[0].name=hub",
+    "global.compatibility.openshift.adaptSecurityContext=force",
+    "podLabels.team=water",
+    r"podAnnotations.example\.com/scrape=yes",
+    f"{_PREFERRED}.weight=1",
+    f"{_PREFERRED}.podAffinityTerm.topologyKey=rack",
+    *(
+        f"{part}.{setting}"
+        for part in ("operator", "generator", "compactor", "server", "mosquitto", "mongodb")
+        for setting in (
+            f"podLabels.part={part}",
+            "extraEnv[0].name=HTTPS_PROXY",
+            "extraEnv[0].value=http://proxy:3128",
+            "extraVolumes[0].name=extra",
+            "extraVolumes[0].emptyDir.sizeLimit=1Mi",
+            "extraVolumeMounts[0].name=extra",
+            "extraVolumeMounts[0].mountPath=/extra",
+            "serviceAccount.create=true",
+            r"serviceAccount.annotations.example\.com/role=mine",
+        )
+    ),
+    "kafka.podLabels.part=kafka",
+    "extraObjects[0].apiVersion=v1",
+    "extraObjects[0].kind=ConfigMap",
+    "extraObjects[0].metadata.name=more",
+)
 _REACHED = (
     "networkPolicy.apiFrom[0].namespaceSelector.matchLabels.api=yes",
     "networkPolicy.brokerFrom[0].ipBlock.cidr=10.20.0.0/16",
@@ -95,6 +124,7 @@ PROFILES = {
         (
             *_WATCHED,
             *_PLACED,
+            *_ADDED,
             *_REACHED,
             *_DEVICES,
             "server.autoscaling.by=lag",

@@ -7,6 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 from sensorpipe_operator.cache import Cache
+from sensorpipe_operator.generator_pod import GeneratorPod
 from sensorpipe_operator.kube_api import ApiError
 from sensorpipe_operator.metrics import OperatorMetrics
 from sensorpipe_operator.names import MANAGER, Body, Key, Kind
@@ -24,6 +25,7 @@ SETTINGS = GeneratorSettings(
     broker_secret="broker",
     broker_ca_key="",
     log_level="INFO",
+    pod=GeneratorPod(),
 )
 
 

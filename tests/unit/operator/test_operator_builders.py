@@ -104,6 +104,8 @@ def test_another_content_has_another_key_and_another_template() -> None:
 )
 def test_resources(given_: Any, requests: dict[str, str], limits: dict[str, str]) -> None:
     spec = pod_spec() if given_ is None else pod_spec(resources=given_)
+    requests = {"ephemeral-storage": "50Mi", **requests}
+    limits = {"ephemeral-storage": "2Gi", **limits}
     assert spec["containers"][0]["resources"] == {"requests": requests, "limits": limits}
 
 

@@ -73,25 +73,58 @@ strimzi.io/cluster: {{ include "sensorpipe.fullname" . }}
 strimzi.io/name: {{ include "sensorpipe.fullname" . }}-kafka
 {{- end -}}
 
-{{/* The start of each of Strimzi's pod templates: security context and placement. */}}
+{{/* The start of each of Strimzi's pod templates: metadata, security context and placement. */}}
 {{- define "sensorpipe.kafkaPod" -}}
+{{- $labels := include "sensorpipe.addedLabels" (list . "kafka") -}}
+{{- $annotations := include "sensorpipe.podAnnotations" (list . "kafka") -}}
+{{- if or $labels $annotations -}}
+metadata:
+  {{- with $labels }}
+  labels: {{- . | nindent 4 }}
+  {{- end }}
+  {{- with $annotations }}
+  annotations: {{- . | nindent 4 }}
+  {{- end }}
+{{ end -}}
 securityContext:
   runAsNonRoot: true
+  {{- if not (include "sensorpipe.platformUsers" .) }}
   fsGroup: 0
+  {{- end }}
   seccompProfile: {type: RuntimeDefault}
 enableServiceLinks: false
-{{- include "sensorpipe.placement" . }}
+{{- include "sensorpipe.placement" (list . "kafka") }}
 {{- end -}}
 
-{{/* `nodeSelector` as an affinity, which is all that Strimzi's pod templates support. */}}
-{{- define "sensorpipe.kafkaNodes" -}}
-{{- with .Values.nodeSelector -}}
-nodeAffinity:
-  requiredDuringSchedulingIgnoredDuringExecution:
-    nodeSelectorTerms:
-      - matchExpressions:
-          {{- range $label, $value := . }}
-          - {key: {{ $label }}, operator: In, values: [{{ quote $value }}]}
-          {{- end }}
+{{/*
+(list . RULES): the affinity of Strimzi's pods, with more rules under podAntiAffinity. It holds the node
+selector, too, which Strimzi's pod templates have no field for.
+*/}}
+{{- define "sensorpipe.kafkaAffinity" -}}
+{{- $values := (index . 0).Values -}}
+{{- $required := "requiredDuringSchedulingIgnoredDuringExecution" -}}
+{{- $affinity := deepCopy (default $values.affinity $values.kafka.affinity) -}}
+{{- $selected := list -}}
+{{- range $label, $value := default $values.nodeSelector $values.kafka.nodeSelector -}}
+{{- $selected = append $selected (dict "key" $label "operator" "In" "values" (list $value)) -}}
 {{- end -}}
+{{- if $selected -}}
+{{- $terms := list -}}
+{{- range dig "nodeAffinity" $required "nodeSelectorTerms" (list dict) $affinity -}}
+{{- $terms = append $terms (set . "matchExpressions" (concat (.matchExpressions | default list) $selected)) -}}
+{{- end -}}
+{{- $affinity = mergeOverwrite $affinity (dict "nodeAffinity" (dict $required (dict "nodeSelectorTerms" $terms))) -}}
+{{- end -}}
+{{- with index . 1 -}}
+{{- $rules := concat . (dig "podAntiAffinity" $required list $affinity) -}}
+{{- $affinity = mergeOverwrite $affinity (dict "podAntiAffinity" (dict $required $rules)) -}}
+{{- end -}}
+{{- with $affinity -}}{{- toYaml . -}}{{- end -}}
+{{- end -}}
+
+{{/* Two brokers on one node would fail together, and leave too few in-sync replicas. */}}
+{{- define "sensorpipe.kafkaApart" -}}
+- topologyKey: kubernetes.io/hostname
+  labelSelector:
+    matchLabels: {{- include "sensorpipe.kafkaBrokers" . | nindent 6 }}
 {{- end -}}

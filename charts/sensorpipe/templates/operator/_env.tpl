@@ -10,8 +10,11 @@
 - {name: SENSORPIPE_GENERATOR_IMAGE, value: {{ include "sensorpipe.image" (list . .Values.generator.image) | quote }}}
 - {name: SENSORPIPE_GENERATOR_PULL_POLICY, value: {{ .Values.image.pullPolicy }}}
 - {name: SENSORPIPE_GENERATOR_LOG_LEVEL, value: {{ .Values.generator.logLevel }}}
-{{- with .Values.image.pullSecrets }}
-- {name: SENSORPIPE_GENERATOR_PULL_SECRETS, value: {{ join "," . | quote }}}
+{{- with include "sensorpipe.pullSecrets" . }}
+- {name: SENSORPIPE_GENERATOR_PULL_SECRETS, value: {{ quote . }}}
+{{- end }}
+{{- with include "sensorpipe.generatorPod" . }}
+- {name: SENSORPIPE_GENERATOR_POD, value: {{ quote . }}}
 {{- end }}
 - {name: SENSORPIPE_FEEDS_CONFIG_MAP, value: {{ printf "%s/%s" .Release.Namespace (include "sensorpipe.name" (list . "feeds")) }}}
 - name: SENSORPIPE_COMPACTOR_PODS
@@ -29,6 +32,19 @@
 {{- with .Values.mosquitto.external.caKey }}
 - {name: SENSORPIPE_BROKER_CA_KEY, value: {{ quote . }}}
 {{- end }}
+{{- end -}}
+
+{{/* What generator pods have besides the operator's own, as JSON; empty if nothing. */}}
+{{- define "sensorpipe.generatorPod" -}}
+{{- $pod := dict -}}
+{{- range $name := list "podLabels" "podAnnotations" "nodeSelector" "tolerations" "affinity" "priorityClassName" "extraEnv" "extraVolumes" "extraVolumeMounts" -}}
+{{- with get $.Values.generator $name -}}{{- $_ := set $pod $name . -}}{{- end -}}
+{{- end -}}
+{{- with include "sensorpipe.serviceAccountName" (list . "generator") -}}
+{{- $_ := set $pod "serviceAccountName" . -}}
+{{- end -}}
+{{- if include "sensorpipe.platformUsers" . -}}{{- $_ := set $pod "fixedUser" false -}}{{- end -}}
+{{- with $pod -}}{{- toJson . -}}{{- end -}}
 {{- end -}}
 
 {{/* The name of the Secret with the broker's URL for generators, in each namespace with Sensors. */}}
