@@ -287,6 +287,7 @@ def operator_metrics() -> Iterator[Any]:
         _add_cluster_keys_gauge,
         _add_feed_gauges,
         _add_gauges,
+        _add_owners_gauge,
     )
     from sensorpipe_operator.metrics import OperatorMetrics  # noqa: PLC0415
 
@@ -295,6 +296,7 @@ def operator_metrics() -> Iterator[Any]:
     made = OperatorMetrics(registry, clock=lambda: 0.0)
     _add_feed_gauges(made, parts)
     _add_cluster_keys_gauge(made, parts)
+    _add_owners_gauge(made, parts, parts)
     _add_gauges(
         made,
         acts=lambda: True,

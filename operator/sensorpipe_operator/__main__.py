@@ -20,6 +20,7 @@ from sensorpipe_operator.kube_api import KubeApi
 from sensorpipe_operator.lease.election import Election
 from sensorpipe_operator.lease.lease_keeper import LeaseKeeper, new_identity
 from sensorpipe_operator.metrics import OperatorMetrics
+from sensorpipe_operator.reconcile.owners import Owners
 from sensorpipe_operator.reconcile.reconciler import Reconciler
 from sensorpipe_operator.settings import Settings
 from sensorpipe_operator.watch import resync
@@ -54,11 +55,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     )
     async with KubeApi.connect(settings.workers + 12, acts) as api:
         health = Health(api, cache, namespaces, silence=lambda: sink.silence_seconds)
+        owners = Owners(api, "/".join(settings.lease or ()))
+        _add_owners_gauge(metrics, cache, owners)
         reconciler = Reconciler(
             api,
             cache,
             queue,
             settings=settings.generator,
+            owners=owners,
             metrics=metrics,
             clock=lambda: datetime.now(UTC),
         )
@@ -157,6 +161,15 @@ def _add_cluster_keys_gauge(metrics: OperatorMetrics, keeper: ClusterKeysKeeper)
         "Seconds since issuer and keys of the cluster's tokens were last up to date in their "
         "ConfigMap, or since the start.",
         lambda: keeper.age_seconds,
+    )
+
+
+def _add_owners_gauge(metrics: OperatorMetrics, cache: Cache, owners: Owners) -> None:
+    """Add the gauge of what is another release's."""
+    metrics.add_gauge(
+        "others_sensors",
+        "Sensors in the cache that the operator of another release keeps.",
+        lambda: owners.others(cache.sensors()),
     )
 
 

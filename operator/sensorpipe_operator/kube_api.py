@@ -94,14 +94,18 @@ class KubeApi:
         path = Kind(body["kind"]).resource.path(body["metadata"]["namespace"])
         return await self._call("POST", path, {"fieldManager": MANAGER}, body)
 
-    async def apply(self, body: Body, uid: str) -> Body:
+    async def apply(self, body: Body, uid: str, version: str | None = None) -> Body:
         """Apply a child server-side, overriding changes that others made to its fields.
 
-        Raises ApiError with status 409 if the object of that name has another uid.
+        Raises ApiError with status 409 if the object of that name has another uid, or is not at
+        the resource version, where one is given.
         """
         path = _path_of(body)
         query = {"fieldManager": MANAGER, "force": "true"}
-        body = {**body, "metadata": {**body["metadata"], "uid": uid}}
+        metadata = {**body["metadata"], "uid": uid}
+        if version is not None:
+            metadata["resourceVersion"] = version
+        body = {**body, "metadata": metadata}
         return await self._call("PATCH", path, query, body, _APPLY)
 
     async def take_ownership(self, live: Body, entry: int) -> None:

@@ -19,6 +19,8 @@ SHARES_LABEL: Final = f"{GROUP}/shares"
 """Label of pods: into how many shares the devices were divided when the pod was created."""
 DESIRED_ANNOTATION: Final = f"{GROUP}/desired"
 """Annotation of every child: a digest of what was applied, which a removed field changes too."""
+OPERATOR_ANNOTATION: Final = f"{GROUP}/operator"
+"""Annotation of every child: whose it is, by the Lease of the release, `NAMESPACE/NAME`."""
 
 CREATED_ANNOTATION: Final = f"{GROUP}/created"
 """Annotation in the compactor's files: when the Feed was created."""

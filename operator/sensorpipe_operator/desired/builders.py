@@ -9,6 +9,7 @@ from sensorpipe_schema.sensor import API_VERSION, KIND, Metadata, Sensor
 from sensorpipe_operator.desired.pods import pod_template, shares
 from sensorpipe_operator.names import (
     DESIRED_ANNOTATION,
+    OPERATOR_ANNOTATION,
     SHARE_LABEL,
     Body,
     deployment_name,
@@ -19,13 +20,19 @@ from sensorpipe_operator.settings import GeneratorSettings
 
 
 def build_children(
-    sensor: Sensor, uid: str, settings: GeneratorSettings, *, paused: bool = False
+    sensor: Sensor,
+    uid: str,
+    settings: GeneratorSettings,
+    *,
+    paused: bool = False,
+    mark: str = "",
 ) -> list[Body]:
     """Return the ConfigMap and the Deployments of a Sensor in the order to apply them.
 
     Each share of the devices has a Deployment with one pod, because the pods of one Deployment
     could not tell which devices are theirs. There is always at least one Deployment, with no
-    pod if the Sensor is stopped. While `paused`, no Deployment has a pod.
+    pod if the Sensor is stopped. While `paused`, no Deployment has a pod. `mark` says which
+    release's operator they are; it is in no pod template, since another one restarts pods.
     """
     runs, data = sensor.spec.runs and not paused, _config_map(sensor)
     (content_key,) = data["data"]
@@ -35,7 +42,7 @@ def build_children(
     ]
     bodies = [(sensor.name, data)]
     bodies += [(deployment_name(sensor.name, i), body) for i, body in enumerate(deployments)]
-    return [_complete(name, body, sensor, uid) for name, body in bodies]
+    return [_complete(name, body, sensor, uid, mark) for name, body in bodies]
 
 
 def content(sensor: Sensor) -> str:
@@ -78,8 +85,8 @@ def _deployment(sensor: Sensor, share: int, template: Body, *, runs: bool) -> Bo
     }
 
 
-def _complete(name: str, body: Body, sensor: Sensor, uid: str) -> Body:
-    """Return a child with its metadata: labels, owner and digest."""
+def _complete(name: str, body: Body, sensor: Sensor, uid: str, mark: str) -> Body:
+    """Return a child with its metadata: labels, owner, digest and mark."""
     owner = {
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -94,5 +101,7 @@ def _complete(name: str, body: Body, sensor: Sensor, uid: str) -> Body:
         "ownerReferences": [owner],
     }
     digest = hashlib.sha256(json.dumps([body, metadata], sort_keys=True).encode()).hexdigest()
-    metadata["annotations"] = {DESIRED_ANNOTATION: digest[:16]}
-    return {**body, "metadata": metadata}
+    annotations = {DESIRED_ANNOTATION: digest[:16]}
+    if mark:
+        annotations[OPERATOR_ANNOTATION] = mark
+    return {**body, "metadata": {**metadata, "annotations": annotations}}

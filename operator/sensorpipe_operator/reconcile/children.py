@@ -6,6 +6,7 @@ from sensorpipe_operator.desired.drift import matches
 from sensorpipe_operator.desired.ownership import controller_of, created_entry, is_ours, is_owned
 from sensorpipe_operator.kube_api import ApiError
 from sensorpipe_operator.names import Body, Kind
+from sensorpipe_operator.reconcile.owners import mark_of
 
 _GONE: Final = 404
 
@@ -22,8 +23,8 @@ class ChildApi(Protocol):
     async def take_ownership(self, live: Body, entry: int) -> None:
         """Mark the fields that the operator set by creating an object as applied."""
 
-    async def apply(self, body: Body, uid: str) -> Body:
-        """Apply a child to the object of that uid."""
+    async def apply(self, body: Body, uid: str, version: str | None = None) -> Body:
+        """Apply a child to the object of that uid, and of that version where one is given."""
 
     async def delete(self, body: Body) -> None:
         """Delete a child; succeeds if it is already gone."""
@@ -33,12 +34,20 @@ class NameTakenError(Exception):
     """An object that does not belong to the Sensor has the name of one of its children."""
 
 
-async def write_child(api: ChildApi, child: Body, *, cached: bool) -> tuple[Body, bool]:
+class OtherOperatorError(Exception):
+    """A Sensor's ConfigMap has become that of another release's operator."""
+
+
+async def write_child(
+    api: ChildApi, child: Body, *, cached: bool, mark: str = ""
+) -> tuple[Body, bool]:
     """Bring a child to its desired state; return the stored object and whether it was written.
 
     A child that is not `cached` is created, so that an object of another owner with that name
-    is never overwritten. Raises NameTakenError if the name is taken by such an object, and
-    ApiError with status 409 if the child was deleted or replaced meanwhile: retry then.
+    is never overwritten. A ConfigMap may have the `mark` that it was seen with, the child's own,
+    or none. Raises NameTakenError if the name is taken by an object of another owner,
+    OtherOperatorError if a ConfigMap has another mark, and ApiError with status 409 if the child
+    was deleted, replaced or marked meanwhile: retry then.
     """
     if not cached:
         try:
@@ -49,13 +58,15 @@ async def write_child(api: ChildApi, child: Body, *, cached: bool) -> tuple[Body
     metadata = child["metadata"]
     try:
         live = await api.get(Kind(child["kind"]), metadata["namespace"], metadata["name"])
-        _check_owner(live, child)
+        _check_owner(live, child, mark)
         if matches(live, child):
             return live, False
         entry = created_entry(live)
         if entry is not None:
             await api.take_ownership(live, entry)
-        return await api.apply(child, live["metadata"]["uid"]), True
+        if mark_of(live) == mark_of(child):
+            return await api.apply(child, live["metadata"]["uid"]), True
+        return await _mark(api, child, mark), True
     except ApiError as error:
         if error.status != _GONE:
             raise
@@ -86,10 +97,20 @@ async def delete_surplus(api: ChildApi, live: Body, desired: Body) -> None:
     await api.delete({**live, "kind": Kind.DEPLOYMENT})
 
 
-def _check_owner(live: Body, child: Body) -> None:
+async def _mark(api: ChildApi, child: Body, mark: str) -> Body:
+    """Apply a child that has another mark or none, if nobody changes it meanwhile."""
+    metadata = child["metadata"]
+    live = await api.get(Kind(child["kind"]), metadata["namespace"], metadata["name"])
+    _check_owner(live, child, mark)
+    return await api.apply(child, live["metadata"]["uid"], live["metadata"]["resourceVersion"])
+
+
+def _check_owner(live: Body, child: Body, mark: str) -> None:
     if not is_ours(live, child):
         kind, name = child["kind"], child["metadata"]["name"]
         raise NameTakenError(
             f"{kind} {name} already exists and does not belong to this Sensor; it is left "
             f"unchanged: delete it, or give the Sensor another name"
         )
+    if child["kind"] == Kind.CONFIG_MAP and mark_of(live) not in ("", mark, mark_of(child)):
+        raise OtherOperatorError(mark_of(live))

@@ -19,13 +19,15 @@ from sensorpipe_operator.names import Body, Key, Kind, deployment_name
 from sensorpipe_operator.reconcile.children import (
     ChildApi,
     NameTakenError,
+    OtherOperatorError,
     delete_surplus,
     write_child,
 )
+from sensorpipe_operator.reconcile.owners import LOOK_SECONDS, Owners, mark_of_children
 from sensorpipe_operator.settings import GeneratorSettings
 from sensorpipe_operator.status.conditions import Verdict
 from sensorpipe_operator.status.diagnosis import REPORT_AFTER_SECONDS
-from sensorpipe_operator.status.events import events_for
+from sensorpipe_operator.status.events import events_for, left_alone
 from sensorpipe_operator.status.status import ACCEPTED, build_status, invalid, is_same, readiness
 from sensorpipe_operator.workqueue import WorkQueue
 
@@ -57,6 +59,7 @@ class Reconciler:
         queue: WorkQueue,
         *,
         settings: GeneratorSettings,
+        owners: Owners,
         metrics: OperatorMetrics,
         clock: Callable[[], datetime],
     ) -> None:
@@ -64,6 +67,7 @@ class Reconciler:
         self._cache = cache
         self._queue = queue
         self._settings = settings
+        self._owners = owners
         self._metrics = metrics
         self._clock = clock
 
@@ -74,6 +78,7 @@ class Reconciler:
         """
         body = self._cache.sensor(key)
         if body is None or "deletionTimestamp" in body["metadata"]:
+            self._owners.forget(key)
             return True  # the garbage collector deletes the children
         start = time.monotonic()
         try:
@@ -93,6 +98,26 @@ class Reconciler:
         return done
 
     async def _reconcile(self, key: Key, body: Body) -> bool:
+        mark = self._mark(key, body)
+        other = await self._owners.other(key, mark)
+        try:
+            if other is None:
+                return await self._keep(key, body, mark)
+        except OtherOperatorError as error:  # another one was quicker
+            other = str(error)
+        self._queue.add_after(key, LOOK_SECONDS)
+        if self._owners.note(key, other):
+            await self._post_event(left_alone(body, other, self._clock()))
+        return True
+
+    def _mark(self, key: Key, body: Body) -> str:
+        """Return which release's operator has made what the Sensor has; empty if that is open."""
+        config_map = self._cache.children(key, Kind.CONFIG_MAP).get(key[1])
+        deployments = self._cache.children(key, Kind.DEPLOYMENT).values()
+        return mark_of_children(body["metadata"]["uid"], config_map, deployments)
+
+    async def _keep(self, key: Key, body: Body, mark: str) -> bool:
+        """Bring a Sensor that is this operator's up to date, whose children have a mark."""
         try:
             sensor = Sensor.parse(body, strict=False)
         except SensorError as error:
@@ -101,7 +126,7 @@ class Reconciler:
             return True
         failure = None
         try:
-            await self._converge(key, body, sensor)
+            await self._converge(key, body, sensor, mark)
         except NameTakenError as error:
             failure = Verdict("NameTaken", str(error))
         except ApiError as error:
@@ -114,7 +139,7 @@ class Reconciler:
         await self._report(key, body, sensor, accepted=ACCEPTED, ready=ready)
         return failure is None
 
-    async def _converge(self, key: Key, body: Body, sensor: Sensor) -> None:
+    async def _converge(self, key: Key, body: Body, sensor: Sensor, mark: str) -> None:
         """Delete, create and apply children until they match the desired ones.
 
         While pods of another number of shares run, no new pod is started: otherwise two pods
@@ -123,7 +148,8 @@ class Reconciler:
         uid = body["metadata"]["uid"]
         pods = self._cache.children(key, Kind.POD).values()
         paused = any(has_outdated_share(pod, sensor) for pod in pods)
-        desired = build_children(sensor, uid, self._settings, paused=paused)
+        own = self._owners.own
+        desired = build_children(sensor, uid, self._settings, paused=paused, mark=own)
         names = {child["metadata"]["name"] for child in desired}
         for name, live in self._cache.children(key, Kind.DEPLOYMENT).items():
             if name not in names:
@@ -136,7 +162,8 @@ class Reconciler:
                 await self._check_exists(key, uid)
                 checked = True
             if cached is None or not matches(cached, child):
-                stored, written = await write_child(self._api, child, cached=cached is not None)
+                known = cached is not None
+                stored, written = await write_child(self._api, child, cached=known, mark=mark)
                 self._cache.put(kind, stored)
                 self._metrics.writes.labels(kind).inc(written)
 

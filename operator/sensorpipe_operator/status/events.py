@@ -50,6 +50,12 @@ def events_for(
             yield _event(body, kind, "Normal", condition, now)
 
 
+def left_alone(body: Body, other: str, now: datetime) -> Body:
+    """Return the Event about a Sensor that the operator of another release keeps."""
+    message = f"The operator of {other} keeps this Sensor; another one leaves it alone"
+    return _event(body, Kind.SENSOR, "Normal", {"reason": "OtherOperator", "message": message}, now)
+
+
 def _event(body: Body, kind: Kind, severity: str, condition: Body, now: datetime) -> Body:
     metadata = body["metadata"]
     at = now.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -89,6 +89,55 @@ def test_the_other_takes_over_from_a_killed_holder_without_a_restart(
     assert "holderIdentity" not in spec(cluster)
 
 
+def test_of_two_releases_one_keeps_the_sensor_until_it_is_uninstalled(
+    cluster: Cluster,
+    config_file: Path,
+    tmp_path: Path,
+    namespace: Namespace,
+    start: Start,
+) -> None:
+    other = Namespace(cluster, namespace.name)
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+    other.apply({**lease, "metadata": {"name": "other"}})
+    # as the chart gives it in the release's namespace
+    rule = ["--verb=get,update,create", "--resource=leases.coordination.k8s.io"]
+    other.kubectl("create", "role", "lease", *rule)
+    account = f"{operator_process.NAMESPACE}:{operator_process.ACCOUNT}"
+    other.kubectl("create", "rolebinding", "lease", "--role=lease", f"--serviceaccount={account}")
+    run = partial(
+        operator_process.running,
+        cluster,
+        tmp_path,
+        config_file,
+        GENERATOR_IMAGE="localhost/other:1",
+        WATCH_NAMESPACES=namespace.name,
+        LEASE=f"{namespace.name}/other",
+    )
+    with start() as first:
+        namespace.apply(sensor("boiler", replicas=0))
+        namespace.wait_reason("boiler", "ScaledToZero")
+        with run() as second:
+            until(lambda: second.metric(LEADING) == 1)
+            until(lambda: second.metric("sensorpipe_operator_others_sensors") == 1)
+            namespace.apply(sensor("boiler", replicas=0, seed=2))
+            until(lambda: settled(namespace, 2) == ["boiler"])
+            until(lambda: not second.metric("sensorpipe_operator_queue"))
+            assert second.metric(WRITES) == 0
+            before = namespace.get("deployment/boiler")
+            image = before["spec"]["template"]["spec"]["containers"][0]["image"]
+            assert image != "localhost/other:1"
+            mark = before["metadata"]["annotations"]["sensorpipe.dev/operator"]
+            assert mark == f"{operator_process.NAMESPACE}/{LEASE}"
+            assert first.stop() == 0
+            until(lambda: "OtherOperator" in namespace.kubectl("get", "events"))
+            assert second.metric(WRITES) == 0  # the release is down, but not gone
+            home = Namespace(cluster, operator_process.NAMESPACE)
+            home.kubectl("delete", f"lease/{LEASE}")
+            until(lambda: second.metric(WRITES) > 0, seconds=90)
+            namespace.wait_reason("boiler", "ScaledToZero")
+            until(lambda: second.metric("sensorpipe_operator_others_sensors") == 0)
+
+
 def test_a_terminated_holder_lets_the_other_act_at_once(
     cluster: Cluster, namespace: Namespace, start: Start
 ) -> None:

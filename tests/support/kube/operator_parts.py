@@ -2,6 +2,7 @@
 
 import itertools
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from sensorpipe_operator.generator_pod import GeneratorPod
 from sensorpipe_operator.kube_api import ApiError
 from sensorpipe_operator.metrics import OperatorMetrics
 from sensorpipe_operator.names import MANAGER, Body, Key, Kind
+from sensorpipe_operator.reconcile.owners import Owners
 from sensorpipe_operator.reconcile.reconciler import Reconciler
 from sensorpipe_operator.settings import GeneratorSettings
 from sensorpipe_operator.workqueue import WorkQueue
@@ -67,6 +69,9 @@ class Clock:
     def __call__(self) -> datetime:
         return self.now
 
+    def seconds(self) -> float:
+        return self.now.timestamp()
+
     def move(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
@@ -79,6 +84,8 @@ class FakeCluster:
         self.writes: list[tuple[str, str]] = []
         self.events: list[Body] = []
         self.refuse: dict[str, ApiError] = {}
+        self.leases: set[tuple[str, str]] = set()
+        """Those of the releases that are installed."""
         self._versions = itertools.count(100)
 
     async def create(self, body: Body) -> Body:
@@ -88,12 +95,14 @@ class FakeCluster:
             raise ApiError(409, "AlreadyExists", f'"{name}" already exists')
         return self._write(body, {"uid": f"u-{kind}-{name}", "generation": 1}, "Update")
 
-    async def apply(self, body: Body, uid: str) -> Body:
+    async def apply(self, body: Body, uid: str, version: str | None = None) -> Body:
         kind, name = body["kind"], body["metadata"]["name"]
         self._may("apply", kind)
         held = self.objects.get((kind, name))
         if held is None or held["metadata"]["uid"] != uid:
             raise ApiError(409, "Conflict", "uid mismatch")
+        if version not in (None, held["metadata"]["resourceVersion"]):
+            raise ApiError(409, "Conflict", "the object has been modified")
         kept = {"uid": uid, "generation": held["metadata"]["generation"] + 1}
         made = self._write(body, kept, "Apply")
         if held["metadata"]["managedFields"][0]["operation"] == "Update":
@@ -143,6 +152,10 @@ class FakeCluster:
     async def post_event(self, event: Body) -> None:
         self.events.append(event)
 
+    async def find_lease(self, namespace: str, name: str) -> Body | None:
+        self._may("find", "Lease")
+        return {} if (namespace, name) in self.leases else None
+
     async def find_sensor(self, namespace: str, name: str) -> Body | None:
         assert namespace == "plant"
         return deepcopy(self.objects.get(("Sensor", name)))
@@ -158,17 +171,21 @@ class FakeCluster:
 class Bench:
     """An operator's parts around a cluster that a test changes by hand."""
 
-    def __init__(self) -> None:
-        self.cluster = FakeCluster()
+    def __init__(
+        self, cluster: FakeCluster | None = None, *, own: str = "", image: str = ""
+    ) -> None:
+        self.cluster = cluster or FakeCluster()
         self.cache = Cache()
         self.queue = WorkQueue()
         self.clock = Clock()
         self.metrics = OperatorMetrics(CollectorRegistry())
+        self.owners = Owners(self.cluster, own, clock=self.clock.seconds)
         self.reconciler = Reconciler(
             self.cluster,
             self.cache,
             self.queue,
-            settings=SETTINGS,
+            settings=replace(SETTINGS, image=image or SETTINGS.image),
+            owners=self.owners,
             metrics=self.metrics,
             clock=self.clock,
         )

@@ -25,6 +25,10 @@
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
+# finds out whether the release of an operator that marked an object as its own is still there
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get]
 # reports problems of Sensors
 - apiGroups: [""]
   resources: [events]
