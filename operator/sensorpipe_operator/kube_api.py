@@ -17,6 +17,8 @@ from sensorpipe_operator.names import MANAGED_BY, MANAGER, Body, Kind, Resource
 
 _EVENTS: Final = Resource("", "v1", "events")
 _LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")
+_SECRETS: Final = Resource("", "v1", "secrets")
+_GONE: Final = 404
 _TIMEOUT_SECONDS: Final = 20
 """Time limit for a request."""
 _PAGE: Final = 500
@@ -180,6 +182,25 @@ class KubeApi:
         metadata = pod["metadata"]
         patch = {"metadata": {"uid": metadata["uid"], "annotations": {name: value}}}
         path = Kind.POD.resource.path(metadata["namespace"], metadata["name"])
+        await self._call("PATCH", path, {"fieldManager": MANAGER}, patch, _MERGE_PATCH)
+
+    async def find_secret(self, namespace: str, name: str) -> Body | None:
+        """Return a Secret, or None if it does not exist."""
+        try:
+            return await self._call("GET", _SECRETS.path(namespace, name))
+        except ApiError as error:
+            if error.status != _GONE:
+                raise
+            return None
+
+    async def create_secret(self, body: Body) -> None:
+        """Create a Secret; ApiError's status is 409 if the name is taken."""
+        path = _SECRETS.path(body["metadata"]["namespace"])
+        await self._call("POST", path, {"fieldManager": MANAGER}, body)
+
+    async def patch_secret(self, namespace: str, name: str, patch: Body) -> None:
+        """Merge into a Secret; ApiError's status is 409 if it is of another version."""
+        path = _SECRETS.path(namespace, name)
         await self._call("PATCH", path, {"fieldManager": MANAGER}, patch, _MERGE_PATCH)
 
     async def post_event(self, event: Body) -> None:

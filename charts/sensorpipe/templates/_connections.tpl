@@ -85,23 +85,12 @@ if none is configured and the chart creates no Secret for the broker.
 {{- ternary "client-id" "compactor-client-id" (not (empty .Values.compactor.existingSecret)) -}}
 {{- end -}}
 
-{{/*
-The generated client id. An existing Secret without one is from a release that used the compactor's
-name as client id: with another id, everything queued for its session would be lost.
-*/}}
-{{- define "sensorpipe.sessionId" -}}
-{{- $secret := include "sensorpipe.brokerSecret" . -}}
-{{- $existing := lookup "v1" "Secret" .Release.Namespace $secret -}}
-{{- $first := ternary "" .Values.compactor.clientId (empty $existing) -}}
-{{- include "sensorpipe.password" (list . $secret "compactor-client-id" $first) -}}
-{{- end -}}
-
 {{/* A text that changes with the client id. */}}
 {{- define "sensorpipe.sessionVersion" -}}
 {{- if .Values.compactor.existingSecret -}}
 {{- include "sensorpipe.secretVersion" (list $ .Values.compactor.existingSecret "") -}}
 {{- else if include "sensorpipe.sessionSecret" . -}}
-{{- printf "%s/%s" .Release.Namespace (include "sensorpipe.sessionId" .) | sha256sum -}}
+{{- include "sensorpipe.secretVersion" (list . (include "sensorpipe.sessionSecret" .) "compactor-client-id") -}}
 {{- end -}}
 {{- end -}}
 
@@ -117,14 +106,14 @@ name as client id: with another id, everything queued for its session would be l
 
 {{/*
 (list . SECRET KEY): a text that changes with the Secret and reveals nothing of it. KEY is a
-password in it that this chart generates, or empty for a Secret that was not created by the chart.
+password in it that this chart has made, or empty for a Secret of the user's.
 */}}
 {{- define "sensorpipe.secretVersion" -}}
 {{- $root := index . 0 -}}
 {{- $secret := index . 1 -}}
 {{- if not $secret -}}
 {{- else if index . 2 -}}
-{{- printf "%s/%s/%s" $root.Release.Namespace $secret (include "sensorpipe.password" .) | sha256sum -}}
+{{- include "sensorpipe.passwordVersion" . -}}
 {{- else -}}
 {{- $metadata := (lookup "v1" "Secret" $root.Release.Namespace $secret).metadata | default dict -}}
 {{- printf "%s/%s" $secret (get $metadata "resourceVersion") -}}

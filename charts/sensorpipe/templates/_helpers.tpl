@@ -79,23 +79,3 @@ global.imageRegistry replaces the host of any, or is put before a name without o
     {{- end }}
     resources: {requests: {storage: {{ $storage.size }}}}
 {{- end -}}
-
-{{/*
-(list . SECRET KEY [FIRST]): the value in the release's Secret if it exists, else FIRST if given,
-else a random one: the same value throughout one rendering.
-*/}}
-{{- define "sensorpipe.password" -}}
-{{- $root := index . 0 -}}
-{{- $secret := index . 1 -}}
-{{- $key := index . 2 -}}
-{{- if not (hasKey $root.Values "generated") -}}{{- $_ := set $root.Values "generated" dict -}}{{- end -}}
-{{- $generated := $root.Values.generated -}}
-{{- $id := printf "%s/%s" $secret $key -}}
-{{- if not (hasKey $generated $id) -}}
-{{- $existing := (lookup "v1" "Secret" $root.Release.Namespace $secret).data | default dict -}}
-{{- $first := "" -}}
-{{- if gt (len .) 3 -}}{{- $first = index . 3 -}}{{- end -}}
-{{- $_ := set $generated $id (hasKey $existing $key | ternary (get $existing $key | b64dec) ($first | default (randAlphaNum 32))) -}}
-{{- end -}}
-{{- get $generated $id -}}
-{{- end -}}

@@ -4,13 +4,6 @@
 {{- printf "%s-0.%s.%s.svc:27017" $name $name .Release.Namespace -}}
 {{- end -}}
 
-{{/* The URI of the server's database, password included. */}}
-{{- define "sensorpipe.databaseUri" -}}
-{{- $name := include "sensorpipe.name" (list . "mongodb") -}}
-{{- $password := include "sensorpipe.password" (list . $name "server-password") -}}
-{{- printf "mongodb://server:%s@%s/%s?replicaSet=rs0" $password (include "sensorpipe.databaseHost" .) .Values.mongodb.database -}}
-{{- end -}}
-
 {{/* A text that changes with the database's passwords and key. */}}
 {{- define "sensorpipe.databasePasswordsVersion" -}}
 {{- $existing := .Values.mongodb.existingSecret -}}

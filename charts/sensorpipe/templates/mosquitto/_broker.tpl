@@ -1,11 +1,3 @@
-{{/* (list . ROLE): the broker's URL for a role, password included. */}}
-{{- define "sensorpipe.brokerUrl" -}}
-{{- $root := index . 0 -}}
-{{- $name := include "sensorpipe.name" (list $root "mosquitto") -}}
-{{- $password := include "sensorpipe.password" (list $root $name (printf "%s-password" (index . 1))) -}}
-{{- printf "mqtt://%s:%s@%s.%s.svc:1883" (index . 1) $password $name $root.Release.Namespace -}}
-{{- end -}}
-
 {{/* A text that changes with the broker's passwords. */}}
 {{- define "sensorpipe.brokerPasswordsVersion" -}}
 {{- $existing := .Values.mosquitto.existingSecret -}}
