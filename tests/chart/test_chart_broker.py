@@ -2,7 +2,6 @@
 
 import asyncio
 import subprocess
-from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from sensorpipe_compactor.broker_drops import BrokerDrops
 from support import services
+from support.chart.passwords import made
 from support.chart.prepared_broker import NAME, SESSION, TOPIC, Broker, need_mosquitto
 from support.chart.render import one, render
 from support.services import running
@@ -130,21 +130,15 @@ async def test_what_waits_survives_the_broker(broker: Broker, end: str):
 
 
 def test_addresses_have_the_passwords_in_them():
-    objects = render("sensors.namespaces={plant}")
-    secret = one(objects, "Secret", NAME)["data"]
-    leads = [o for o in objects if o["metadata"]["name"] == "demo-sensorpipe-broker"]
-    urls = {"compactor": b64decode(secret["compactor-url"])}
-    for lead in leads:
-        urls["generator"] = b64decode(lead["data"]["url"])
-        assert set(lead["data"]) == {"url"}
+    secrets = made(render("sensors.namespaces={plant}"))
+    own = secrets.values("sensors", NAME)
+    leads = [secrets.values(where, "demo-sensorpipe-broker") for where in ("sensors", "plant")]
 
-    assert {lead["metadata"]["namespace"] for lead in leads} == {"sensors", "plant"}
-    for role, url in urls.items():
-        parts = urlsplit(url.decode())
-        assert (parts.username, parts.password) == (
-            role,
-            b64decode(secret[f"{role}-password"]).decode(),
-        )
+    assert leads[0] == leads[1]
+    assert set(leads[0]) == {"url"}
+    for role, url in (("compactor", own["compactor-url"]), ("generator", leads[0]["url"])):
+        parts = urlsplit(url)
+        assert (parts.username, parts.password) == (role, own[f"{role}-password"])
         assert (parts.hostname, parts.port) == (f"{NAME}.sensors.svc", 1883)
 
 

@@ -19,8 +19,8 @@ _OWNED = {
 }
 """What Helm knows a release's own objects by."""
 
-_POD = {"apiVersion": "v1", "kind": "Pod"}
-"""A cluster that does not know pods, the chart takes for none."""
+_BASE = ({"apiVersion": "v1", "kind": "Pod"}, {"apiVersion": "v1", "kind": "Secret"})
+"""What every cluster knows: one without pods, the chart takes for none."""
 
 
 def render_in(
@@ -32,7 +32,7 @@ def render_in(
 ) -> list[Object]:
     """Return what is installed where the cluster holds these objects; as `chart_render.render`."""
     known: dict[str, set[str]] = {}
-    for one in (_POD, *render(*sets, values=values)):
+    for one in (*_BASE, *render(*sets, values=values)):
         known.setdefault(one["apiVersion"], set()).add(one["kind"])
     with _api(held, known) as address:
         # a file of its own: renderings are kept by their arguments
@@ -102,7 +102,8 @@ def _answers(
     for one in held:
         metadata = one["metadata"]
         where = f"namespaces/{metadata['namespace']}/{one['kind'].lower()}s/{metadata['name']}"
-        yield f"{_root(one['apiVersion'])}/{where}", {**one, "metadata": {**metadata, **_OWNED}}
+        owned = {name: {**metadata.get(name, {}), **marks} for name, marks in _OWNED.items()}
+        yield f"{_root(one['apiVersion'])}/{where}", {**one, "metadata": {**metadata, **owned}}
 
 
 def _root(version: str) -> str:

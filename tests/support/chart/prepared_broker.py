@@ -4,13 +4,13 @@ import asyncio
 import os
 import shutil
 import subprocess
-from base64 import b64decode
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from sensorpipe_cli.runner.child import Child, free_port
 from sensorpipe_runtime.mqtt.endpoint import Endpoint
+from support.chart.passwords import made
 from support.chart.render import Object, one
 
 NAME = "demo-sensorpipe-mosquitto"
@@ -27,14 +27,14 @@ class Broker:
     def __init__(self, objects: list[Object], folder: Path) -> None:
         self._folder = folder
         self._ports = {name: free_port() for name in ("mqtt", "mqtts", "trial")}
-        self._secret = one(objects, "Secret", NAME)["data"]
+        self._secret = made(objects).values("sensors", NAME)
         self._spec = one(objects, "StatefulSet", NAME)["spec"]["template"]["spec"]
         for name in ("source/config", "source/passwords", "run", "data"):
             (folder / name).mkdir(parents=True)
         for name, text in one(objects, "ConfigMap", NAME)["data"].items():
             (folder / "source/config" / name).write_text(self._here(text))
         for name, value in self._secret.items():
-            (folder / "source/passwords" / name).write_bytes(b64decode(value))
+            (folder / "source/passwords" / name).write_text(value)
 
     @property
     def port(self) -> int:
@@ -85,7 +85,7 @@ class Broker:
 
     def password(self, role: str) -> str:
         """Return the password of generator or compactor."""
-        return b64decode(self._secret[f"{role}-password"]).decode()
+        return self._secret[f"{role}-password"]
 
     def holds(self, text: str) -> bool:
         """Whether that is on the volume."""

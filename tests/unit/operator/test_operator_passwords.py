@@ -2,7 +2,6 @@
 
 import json
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -15,6 +14,7 @@ from sensorpipe_operator.passwords.content import KEPT, MADE_ANNOTATION, Refused
 from sensorpipe_operator.passwords.keeper import PAUSES, keep, keep_patiently, password
 from sensorpipe_operator.passwords.plan import Plan
 from sensorpipe_runtime.settings import SettingsError
+from support.kube.secret_store import SecretStore, encoded
 
 OWN = {"app.kubernetes.io/part-of": "sensorpipe", "app.kubernetes.io/instance": "demo"}
 HELM = {"meta.helm.sh/release-namespace": "plant", "meta.helm.sh/release-name": "demo"}
@@ -42,56 +42,6 @@ PLAN: dict[str, Any] = {
 }
 
 
-class FakeApi:
-    """An API server that has Secrets and nothing else, and can be told to fail."""
-
-    def __init__(self, *held: Body) -> None:
-        self.held = {self._key(body["metadata"]): body for body in held}
-        self.failures: list[ApiError] = []
-        self.meanwhile: list[Body] = []
-        """What another creates between a read and the write that follows."""
-        self.writes = 0
-
-    async def find_secret(self, namespace: str, name: str) -> Body | None:
-        if self.failures:
-            raise self.failures.pop(0)
-        found = self.held.get((namespace, name))
-        return json.loads(json.dumps(found)) if found else None
-
-    async def create_secret(self, body: Body) -> None:
-        for other in self.meanwhile:
-            self.held[self._key(other["metadata"])] = other
-        self.meanwhile.clear()
-        if (key := self._key(body["metadata"])) in self.held:
-            raise ApiError(409, "AlreadyExists", "exists")
-        metadata = {**body["metadata"], "resourceVersion": "1"}
-        self.held[key] = {**body, "metadata": metadata}
-        self.writes += 1
-
-    async def patch_secret(self, namespace: str, name: str, patch: Body) -> None:
-        held = self.held[namespace, name]
-        metadata = held["metadata"]
-        if patch["metadata"]["resourceVersion"] != metadata["resourceVersion"]:
-            raise ApiError(409, "Conflict", "changed")
-        annotations = (metadata.get("annotations") or {}) | patch["metadata"]["annotations"]
-        version = str(int(metadata["resourceVersion"]) + 1)
-        held["metadata"] = metadata | {"annotations": annotations, "resourceVersion": version}
-        held["data"] = (held.get("data") or {}) | patch.get("data", {})
-        self.writes += 1
-
-    def values(self, namespace: str, name: str) -> dict[str, str]:
-        data = self.held[namespace, name]["data"]
-        return {key: b64decode(value).decode() for key, value in data.items()}
-
-    def annotations(self, namespace: str, name: str) -> dict[str, str]:
-        found: dict[str, str] = self.held[namespace, name]["metadata"]["annotations"]
-        return found
-
-    @staticmethod
-    def _key(metadata: Body) -> tuple[str, str]:
-        return metadata["namespace"], metadata["name"]
-
-
 def plan(**changes: Any) -> Plan:
     return Plan.parse(json.dumps(PLAN | changes))
 
@@ -101,24 +51,20 @@ def secret(
 ) -> Body:
     """Return a Secret as a chart before made it."""
     named = {"namespace": namespace, "name": name, "labels": OWN, "annotations": HELM}
-    raw = {key: text if isinstance(text, bytes) else text.encode() for key, text in values.items()}
-    return {
-        "metadata": {**named, "resourceVersion": "7", **metadata},
-        "data": {key: b64encode(value).decode() for key, value in raw.items()},
-    }
+    return {"metadata": {**named, "resourceVersion": "7", **metadata}, "data": encoded(values)}
 
 
 def numbered() -> Iterator[str]:
     return (f"made-{number}" for number in count(1))
 
 
-async def kept(api: FakeApi, **changes: Any) -> FakeApi:
+async def kept(api: SecretStore, **changes: Any) -> SecretStore:
     await keep(api, plan(**changes), numbered().__next__)
     return api
 
 
 async def test_a_first_run_makes_all_and_a_second_one_changes_nothing():
-    api = await kept(FakeApi())
+    api = await kept(SecretStore())
     assert api.values("plant", "broker") == {
         "generator": "made-1",
         "session": "made-2",
@@ -133,7 +79,7 @@ async def test_a_first_run_makes_all_and_a_second_one_changes_nothing():
 
 
 async def test_what_is_made_is_marked_and_belongs_to_the_release():
-    api = await kept(FakeApi())
+    api = await kept(SecretStore())
     body = api.held["plant", "broker"]
     assert body["metadata"]["labels"] == OWN
     assert body["type"] == "Opaque"
@@ -147,7 +93,7 @@ async def test_what_is_made_is_marked_and_belongs_to_the_release():
 
 async def test_passwords_of_a_chart_before_stay_and_helm_is_told_to_leave_them():
     old: dict[str, str | bytes] = {"generator": "old", "session": "s", "own-url": "mqtt://g:old@h"}
-    api = await kept(FakeApi(secret(old), secret({"url": "mqtt://old@h"}, "annex", "url")))
+    api = await kept(SecretStore(secret(old), secret({"url": "mqtt://old@h"}, "annex", "url")))
     assert api.values("plant", "broker") == old
     assert api.values("annex", "url") == {"url": "mqtt://old@h"}
     annotations = api.annotations("plant", "broker")
@@ -158,7 +104,7 @@ async def test_passwords_of_a_chart_before_stay_and_helm_is_told_to_leave_them()
 async def test_an_annotation_that_somebody_else_set_stays():
     mine = KEPT | HELM | {"argocd.argoproj.io/sync-options": "Prune=confirm"}
     api = await kept(
-        FakeApi(
+        SecretStore(
             secret({"generator": "a", "session": "b", "own-url": "mqtt://g:a@h"}, annotations=mine)
         )
     )
@@ -166,7 +112,7 @@ async def test_an_annotation_that_somebody_else_set_stays():
 
 
 async def test_a_password_that_was_removed_is_made_and_the_urls_follow_it():
-    api = await kept(FakeApi())
+    api = await kept(SecretStore())
     del api.held["plant", "broker"]["data"]["generator"]
     await keep(api, plan(token="revision 9"), iter(["new"]).__next__)
     assert api.values("plant", "broker") == {
@@ -183,12 +129,12 @@ async def test_a_password_that_was_removed_is_made_and_the_urls_follow_it():
 
 
 async def test_a_secret_from_before_there_was_a_session_inherits_it():
-    api = await kept(FakeApi(secret({"generator": "old"})))
+    api = await kept(SecretStore(secret({"generator": "old"})))
     assert api.values("plant", "broker")["session"] == "plant-7"
 
 
 async def test_a_password_of_ones_own_is_escaped_in_urls():
-    api = await kept(FakeApi(secret({"generator": "p@ss/ü", "session": "s"})))
+    api = await kept(SecretStore(secret({"generator": "p@ss/ü", "session": "s"})))
     assert api.values("annex", "url") == {"url": "mqtt://p%40ss%2F%C3%BC@h"}
     assert api.values("plant", "broker")["generator"] == "p@ss/ü"
 
@@ -203,14 +149,14 @@ async def test_a_password_of_ones_own_is_escaped_in_urls():
     ],
 )
 async def test_a_secret_of_another_owner_is_refused_and_left_alone(metadata: dict[str, Any]):
-    api = FakeApi(secret({"generator": "theirs"}, **metadata))
+    api = SecretStore(secret({"generator": "theirs"}, **metadata))
     with pytest.raises(RefusedError, match=r"Secret broker in namespace plant exists and does not"):
         await kept(api)
     assert api.writes == 0
 
 
 async def test_two_releases_of_one_name_do_not_share_a_secret_in_a_third_namespace():
-    api = await kept(FakeApi())
+    api = await kept(SecretStore())
     other = [{**BROKER, "namespace": "site"}, URL]
     with pytest.raises(RefusedError, match="Secret url in namespace annex"):
         await kept(api, namespace="site", secrets=other)
@@ -225,11 +171,11 @@ async def test_two_releases_of_one_name_do_not_share_a_secret_in_a_third_namespa
 )
 async def test_a_password_that_cannot_be_used_is_refused(values: dict[str, str | bytes], said: str):
     with pytest.raises(RefusedError, match=said):
-        await kept(FakeApi(secret(values)))
+        await kept(SecretStore(secret(values)))
 
 
 async def test_what_another_run_created_meanwhile_is_kept():
-    api = FakeApi()
+    api = SecretStore()
     theirs: dict[str, str | bytes] = {"generator": "first", "session": "s"}
     api.meanwhile.append(secret(theirs))
     await kept(api)
@@ -238,7 +184,7 @@ async def test_what_another_run_created_meanwhile_is_kept():
 
 
 async def test_a_secret_that_always_changes_is_given_up():
-    class Racing(FakeApi):
+    class Racing(SecretStore):
         async def find_secret(self, namespace: str, name: str) -> Body | None:
             found = await super().find_secret(namespace, name)
             self.held[namespace, name]["metadata"]["resourceVersion"] += "0"
@@ -249,7 +195,7 @@ async def test_a_secret_that_always_changes_is_given_up():
 
 
 async def test_an_api_server_that_does_not_answer_yet_is_asked_again():
-    api = FakeApi()
+    api = SecretStore()
     api.failures = [ApiError(0, "Unreachable", "no"), ApiError(403, "Forbidden", "not yet")]
     waited: list[float] = []
 
@@ -262,7 +208,7 @@ async def test_an_api_server_that_does_not_answer_yet_is_asked_again():
 
 
 async def test_after_two_minutes_the_last_error_is_told():
-    api = FakeApi()
+    api = SecretStore()
     api.failures = [ApiError(403, "Forbidden", f"no {number}") for number in range(20)]
     waited: list[float] = []
 

@@ -100,7 +100,7 @@ activeDeadlineSeconds: 600
 ttlSecondsAfterFinished: 600
 podFailurePolicy:
   rules:
-    - {action: Ignore, onPodConditions: [{type: DisruptionTarget}]}
+    - {action: Ignore, onPodConditions: [{type: DisruptionTarget, status: "True"}]}
     # it has tried for two minutes, or only its user can help
     - {action: FailJob, onExitCodes: {containerName: passwords, operator: In, values: [1]}}
 template:
