@@ -18,7 +18,6 @@ from sensorpipe_operator.names import MANAGED_BY, MANAGER, Body, Kind, Resource
 _EVENTS: Final = Resource("", "v1", "events")
 _LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")
 _SECRETS: Final = Resource("", "v1", "secrets")
-_GONE: Final = 404
 _TIMEOUT_SECONDS: Final = 20
 """Time limit for a request."""
 _PAGE: Final = 500
@@ -189,7 +188,7 @@ class KubeApi:
         try:
             return await self._call("GET", _SECRETS.path(namespace, name))
         except ApiError as error:
-            if error.status != _GONE:
+            if error.status != _NOT_FOUND:
                 raise
             return None
 

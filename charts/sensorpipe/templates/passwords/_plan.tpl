@@ -5,7 +5,7 @@ them in the cluster, so that a rendering is the same each time and no record of 
 
 {{/* (list . COMPONENT NAME NAMESPACE): what a Secret of the plan begins with, as JSON. */}}
 {{- define "sensorpipe.plannedSecret" -}}
-{{- $labels := include "sensorpipe.podLabels" . | fromYaml -}}
+{{- $labels := include "sensorpipe.partLabels" . | fromYaml -}}
 {{- $labels = set $labels "app.kubernetes.io/managed-by" "sensorpipe-passwords" -}}
 {{- dict "namespace" (index . 3) "name" (index . 2) "labels" $labels | toJson -}}
 {{- end -}}
@@ -106,6 +106,9 @@ podFailurePolicy:
 template:
   metadata:
     labels: {{- include "sensorpipe.podLabels" (list . "passwords") | nindent 6 }}
+    {{- with include "sensorpipe.podAnnotations" (list . "passwords") }}
+    annotations: {{- . | nindent 6 }}
+    {{- end }}
   spec:
     {{- include "sensorpipe.pod" . | nindent 4 }}
     serviceAccountName: {{ include "sensorpipe.name" (list . "passwords") }}
@@ -124,8 +127,8 @@ template:
               {{- $plan | toPrettyJson | nindent 14 }}
         terminationMessagePolicy: FallbackToLogsOnError
         resources:
-          requests: {cpu: 50m, memory: 96Mi}
-          limits: {cpu: "1", memory: 256Mi}
+          requests: {cpu: 50m, memory: 96Mi, ephemeral-storage: 50Mi}
+          limits: {cpu: "1", memory: 256Mi, ephemeral-storage: 2Gi}
         securityContext: {{- include "sensorpipe.containerSecurityContext" . | nindent 10 }}
         volumeMounts:
           - {name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
