@@ -16,7 +16,9 @@ import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parent.parent
@@ -25,6 +27,7 @@ DOCKERFILE: Final = ROOT / "images/Dockerfile"
 LABEL: Final = "dev.sensorpipe.layer"
 """Label of each layer that images/Dockerfile makes: the program's name, or `shared`."""
 
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _TOOLS: Final = {
     "docker": ("docker", "build"),
     "podman": ("podman", "build", "--layers"),
@@ -67,6 +70,7 @@ class Builder:
         *,
         arguments: Mapping[str, str],
         secrets: Mapping[str, Path],
+        labels: Mapping[str, str] = _NONE,
     ) -> frozenset[str]:
         """Build an image in the host's network; return the ids of the layers, as printed.
 
@@ -75,6 +79,7 @@ class Builder:
         command = [*_TOOLS[self.tool], "--network=host", f"--tag={image}", f"--file={dockerfile}"]
         command += [f"--build-arg={name}={value}" for name, value in arguments.items()]
         command += [f"--secret=id={name},src={path}" for name, path in secrets.items()]
+        command += [f"--label={name}={value}" for name, value in labels.items()]
         done = _run(*command, str(context), environ={"DOCKER_BUILDKIT": "1"})
         printed = re.findall(r"^--> (?:Using cache )?([0-9a-f]+)$", done, re.MULTILINE)
         return frozenset(identity[:_ID_CHARACTERS] for identity in printed)
@@ -190,12 +195,44 @@ def build_image(tool: Builder, app: str, image: str, *, base: str, archive: Path
     arguments = {"APP": app, **({"BASE_IMAGE": base} if base else {})}
     with _only_build(), tempfile.TemporaryDirectory(prefix="sensorpipe-image-") as folder:
         secrets = host_secrets(Path(folder))
-        used = tool.build(image, DOCKERFILE, ROOT, arguments=arguments, secrets=secrets)
+        said = labels(app, base or default_base())
+        used = tool.build(
+            image, DOCKERFILE, ROOT, arguments=arguments, secrets=secrets, labels=said
+        )
         if archive is not None:
             archive.parent.mkdir(parents=True, exist_ok=True)
             tool.save(image, archive)
         for label in (app, "shared"):
             tool.prune(label, used)
+
+
+def labels(app: str, base: str) -> dict[str, str]:
+    """Return the labels of OCI for a program's image; what is not known has none.
+
+    The time is the commit's, or that of SOURCE_DATE_EPOCH, so that a build can be repeated.
+    """
+    project, (name, _, digest) = _project(), base.partition("@")
+    changed = "-dirty" if _git("status", "--porcelain") else ""
+    revision = _git("rev-parse", "HEAD")
+    seconds = os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct")
+    created = datetime.fromtimestamp(int(seconds), UTC) if seconds else None
+    found = {
+        "title": f"sensorpipe-{app}",
+        "description": f"The {app} of sensorpipe. {project['description']}.",
+        "version": project["version"],
+        "licenses": project["license"],
+        "revision": f"{revision}{changed}" if revision else "",
+        "created": created.strftime("%Y-%m-%dT%H:%M:%SZ") if created else "",
+        "base.name": name,
+        "base.digest": digest,
+    }
+    return {f"org.opencontainers.image.{key}": value for key, value in found.items() if value}
+
+
+def default_base() -> str:
+    """Return the base image that images/Dockerfile names."""
+    (line,) = re.findall(r"^ARG BASE_IMAGE=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
+    return str(line)
 
 
 def builder() -> Builder:
@@ -262,6 +299,15 @@ def pip_settings(environ: Mapping[str, str]) -> str:
 def _project() -> dict[str, Any]:
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return project
+
+
+def _git(*arguments: str) -> str:
+    """Return what git says of this working tree; nothing where it is none."""
+    try:
+        done = _attempt("git", "-C", str(ROOT), *arguments)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from cluster_base import base_image
 from cluster_home import UnavailableError, home
 from cluster_lock import locked
 
-_SHARED = ("pyproject.toml", "uv.lock", "schema", "images/Dockerfile")
+_SHARED = ("pyproject.toml", "uv.lock", "schema", "images/Dockerfile", "images/sbom.py")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """images/build.py builds release images without the tests, and leaves no old layers behind."""
 
 import ast
+import re
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -12,6 +13,8 @@ from build import Builder
 from support.services import ROOT
 
 DOCKERFILE = build.DOCKERFILE.read_text().splitlines()
+
+OCI = "org.opencontainers.image."
 
 BUILT = """\
 [1/2] STEP 2/9: LABEL dev.sensorpipe.layer=shared
@@ -80,11 +83,37 @@ def test_an_image_and_its_archive_are_built_and_its_old_layers_pruned(tool: Tool
     tool.written = archive.with_suffix(".unfinished")
     build.build_image(Builder("buildah"), "server", "x:1", base="b:2", archive=archive)
     assert archive.read_text() == "image"
-    assert {"--tag=x:1", "--build-arg=APP=server", "--build-arg=BASE_IMAGE=b:2"} <= set(
-        tool.commands[0]
-    )
+    (built,) = [command for command in tool.commands if command[1] == "build"]
+    given = {"--tag=x:1", "--build-arg=APP=server", "--build-arg=BASE_IMAGE=b:2"}
+    assert given | {"--label=org.opencontainers.image.base.name=b:2"} <= set(built)
     labels = [word for command in tool.commands for word in command if "filter=label" in word]
     assert labels == [f"--filter=label={build.LABEL}={name}" for name in ("server", "shared")]
+
+
+def test_an_image_says_what_it_is(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    found = build.labels("server", build.default_base())
+    revision = found.pop("org.opencontainers.image.revision", "")
+    assert {key.removeprefix(OCI) for key in found} == {
+        "title", "description", "version", "licenses", "created", "base.name", "base.digest"
+    }  # fmt: skip
+    assert found["org.opencontainers.image.created"] == "2023-11-14T22:13:20Z"
+    assert found["org.opencontainers.image.title"] == "sensorpipe-server"
+    assert re.fullmatch(r"([0-9a-f]{40}(-dirty)?)?", revision)
+
+
+def test_what_is_not_known_has_no_label(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    monkeypatch.setattr(build, "_attempt", Tool())  # no working tree of git says anything
+    found = build.labels("server", "localhost/base:1")
+    assert found["org.opencontainers.image.base.name"] == "localhost/base:1"
+    assert not {"created", "revision", "base.digest"} & {key.removeprefix(OCI) for key in found}
+
+
+def test_the_base_is_pinned_by_digest():
+    name, _, digest = build.default_base().partition("@")
+    assert re.fullmatch(r"docker\.io/library/python:3\.13\.\d+-slim-\w+", name)
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", digest)
 
 
 def test_every_layer_has_the_label():
@@ -114,8 +143,9 @@ def test_the_context_has_what_is_copied_and_nothing_else():
     assert any(fnmatch("tests", line) for line in ignored)
 
 
-def test_it_needs_the_standard_library_only():
-    tree = ast.parse((ROOT / "images/build.py").read_text())
+@pytest.mark.parametrize("script", ["build", "sbom"])
+def test_it_needs_the_standard_library_only(script: str):
+    tree = ast.parse((ROOT / f"images/{script}.py").read_text())
     imported = {
         name.partition(".")[0]
         for node in ast.walk(tree)

@@ -44,7 +44,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end -}}
 
 {{/*
-(list . IMAGE): an image's name. image.registry is the prefix of sensorpipe's own images only;
+(list . IMAGE): an image's name; with the digest of files/digests.yaml if it has one. image.registry is the prefix of sensorpipe's own images only;
 global.imageRegistry replaces the host of any, or is put before a name without one.
 */}}
 {{- define "sensorpipe.image" -}}
@@ -54,13 +54,16 @@ global.imageRegistry replaces the host of any, or is put before a name without o
 {{- if and $root.Values.image.registry (not (contains "/" $repository)) -}}
 {{- $repository = printf "%s/%s" (trimSuffix "/" $root.Values.image.registry) $repository -}}
 {{- end -}}
+{{- $tag := coalesce $image.tag $root.Values.image.tag $root.Chart.AppVersion -}}
+{{- $pinned := get ($root.Files.Get "files/digests.yaml" | fromYaml) (printf "%s:%s" $repository $tag) -}}
 {{- with $root.Values.global.imageRegistry -}}
 {{- $repository = printf "%s/%s" (trimSuffix "/" .) (regexReplaceAll "^([^/]*[.:][^/]*|localhost)/" $repository "") -}}
 {{- end -}}
 {{- if $image.digest -}}
 {{- printf "%s@%s" $repository $image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" $repository (coalesce $image.tag $root.Values.image.tag $root.Chart.AppVersion) -}}
+{{- printf "%s:%s" $repository $tag -}}
+{{- with $pinned -}}{{- printf "@%s" . -}}{{- end -}}
 {{- end -}}
 {{- end -}}
 

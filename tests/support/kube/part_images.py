@@ -40,7 +40,7 @@ PARTS = {
     part.name: part
     for part in (
         Part("kafka", "kafka", "quay.io/strimzi/kafka:1.2.0-kafka-4.3.1"),
-        Part("mongodb", "mongodb", "docker.io/library/mongo:8.0"),
+        Part("mongodb", "mongodb", "docker.io/library/mongo:8.0.28"),
         Part("mosquitto", "mosquitto", "docker.io/library/eclipse-mosquitto:2.0.22"),
         Part("mosquitto21", "mosquitto", "docker.io/library/eclipse-mosquitto:2.1.2",
              {"SUITE": "sid"}, rare=True),
