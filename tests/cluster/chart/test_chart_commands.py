@@ -29,7 +29,10 @@ CHANGED = {
 }
 """By whose passwords are changed: what is another then, by Secret and key."""
 
-KINDS = "kafka,kafkanodepool,kafkauser,secret,service,statefulset,deployment,networkpolicy"
+KINDS = (
+    "kafka,kafkanodepool,kafkauser,secret,service,statefulset,deployment,networkpolicy,"
+    "job,serviceaccount,role,rolebinding"
+)
 
 
 def section(title: str) -> str:
