@@ -12,13 +12,8 @@ if TYPE_CHECKING:
 Url = Annotated[str, typer.Option(envvar="SENSORPIPE_URL", help="Address of the server.")]
 TokenFile = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FILE",
-        exists=True,
-        dir_okay=False,
-        allow_dash=True,
-        help="File with the token to send; - is standard input.",
-    ),
+    # checked where it is read: typer takes - for the name of a file, as its value is a Path
+    typer.Option(metavar="FILE", help="File with the token to send; - is standard input."),
 ]
 CaFile = Annotated[
     Path | None,

@@ -37,7 +37,9 @@ def release(cluster: Cluster) -> Iterator[Release]:
         cluster.apply(sensor("load", count=10), namespace=namespace)
         made.wait_facilities("load")
         yield made
-        cluster.kubectl("delete", "-f", "-", "--ignore-not-found", stdin=rendered(made))
+        # what is of no namespace, too
+        left = ("delete", "-f", "-", "--ignore-not-found", "--wait=false")
+        cluster.kubectl(*left, stdin=rendered(made))
 
 
 def rendered(release: Release, *more: str) -> str:

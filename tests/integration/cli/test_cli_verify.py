@@ -64,10 +64,13 @@ def integrity(*rows: dict[str, Any], **totals: int) -> dict[str, Any]:
     return {"data": list(rows), "totals": known | totals}
 
 
-def verify(url: str, *options: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def verify(
+    url: str, *options: str, stdin: str | None = None, **environ: str
+) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "sensorpipe_cli", "verify", "--url", url, *options]
     return subprocess.run(
         argv,
+        input=stdin,
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -375,6 +378,18 @@ def test_it_sends_the_token_of_a_file(stub, tmp_path):
     assert done.returncode == 0, done.stderr
     verify(stub.url)
     assert stub.authorizations == ["Bearer abc.def.ghi", None]
+
+
+def test_it_sends_the_token_of_standard_input(stub):
+    done = verify(stub.url, "--token-file", "-", "--facility", "a", stdin="abc.def.ghi\n")
+    assert done.returncode == 0, done.stderr
+    assert stub.authorizations == ["Bearer abc.def.ghi"]
+
+
+def test_a_token_file_that_is_not_there_is_named(stub, tmp_path):
+    done = verify(stub.url, "--token-file", str(tmp_path / "none"))
+    assert done.returncode == 2
+    assert f"--token-file {tmp_path}/none: " in done.stderr
 
 
 @pytest.mark.parametrize("wrong", ["abc\nX: y", "é"])
