@@ -104,7 +104,7 @@ def test_an_operator_of_one_namespace_needs_no_right_beyond_it(
 ) -> None:
     account = f"{namespace.name}-operator"
     settings = (f"fullnameOverride={namespace.name}", f"sensors.namespaces={{{namespace.name}}}")
-    files = ("operator/serviceaccount.yaml", "operator/rbac.yaml")
+    files = ("serviceaccounts.yaml", "operator/rbac.yaml")
     rights = yaml.safe_dump_all(operator_process.templates(*files, sets=settings))
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=rights)
     config_file = operator_process.kubeconfig(cluster, tmp_path, account)

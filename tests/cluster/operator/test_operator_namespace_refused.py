@@ -28,7 +28,7 @@ def rights(cluster: Cluster, *namespaces: Namespace) -> Iterator[tuple[str, str]
     """Install an operator's account for these namespaces; yield its name and the manifests."""
     names = [namespace.name for namespace in namespaces]
     settings = (f"fullnameOverride={names[0]}", f"sensors.namespaces={{{','.join(names)}}}")
-    files = ("operator/serviceaccount.yaml", "operator/rbac.yaml")
+    files = ("serviceaccounts.yaml", "operator/rbac.yaml")
     made = yaml.safe_dump_all(operator_process.templates(*files, sets=settings))
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=made)
     try:

@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,10 @@ from support.waiting import until
 
 NAMESPACE = "sensorpipe"
 ACCOUNT = "sensorpipe-operator"
-_RIGHTS = tuple(f"operator/{name}.yaml" for name in ("serviceaccount", "rbac", "roles", "feeds"))
+_RIGHTS = (
+    "serviceaccounts.yaml",
+    *(f"operator/{name}.yaml" for name in ("rbac", "roles", "feeds")),
+)
 
 
 @dataclass(slots=True)
@@ -109,14 +112,21 @@ def kubeconfig(cluster: Cluster, folder: Path, account: str = ACCOUNT) -> Path:
     return path
 
 
-@contextmanager
 def running(
     cluster: Cluster, folder: Path, config_file: Path, **variables: str
+) -> AbstractContextManager[Operator]:
+    """Run an operator of a cluster until the end of the block."""
+    return beside(folder, config_file, cluster.environ, **variables)
+
+
+@contextmanager
+def beside(
+    folder: Path, config_file: Path, inherited: Mapping[str, str] = os.environ, **variables: str
 ) -> Iterator[Operator]:
-    """Run an operator until the end of the block."""
+    """Run an operator beside whatever API server the kubeconfig leads to."""
     port = free_port()
     given = {f"SENSORPIPE_{name}": value for name, value in variables.items()}
-    environ = {k: v for k, v in cluster.environ.items() if not k.startswith("SENSORPIPE_")}
+    environ = {k: v for k, v in inherited.items() if not k.startswith("SENSORPIPE_")}
     environ |= {"KUBECONFIG": str(config_file), "SENSORPIPE_HTTP": f"127.0.0.1:{port}", **given}
     log = folder / f"operator-{port}.log"
     with log.open("wb") as output:
