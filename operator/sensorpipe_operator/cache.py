@@ -4,10 +4,14 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, NamedTuple
+
+import msgspec
 
 from sensorpipe_operator.names import Body, Key, Kind, key_of, owner_of
+from sensorpipe_operator.slim import slim
 from sensorpipe_operator.status.progress import relevant_fields
 from sensorpipe_operator.workqueue import WorkQueue
 
@@ -15,6 +19,23 @@ log = logging.getLogger(__name__)
 
 _Place = tuple[Kind, str]
 """Kind and name of an object, unique among those of one Sensor."""
+
+
+class _Stored(NamedTuple):
+    """An object, in a tenth of the memory that it takes as a dict."""
+
+    version: int
+    json: bytes
+    """What is read of it."""
+
+    @classmethod
+    def of(cls, kind: Kind, body: Body) -> "_Stored":
+        return cls(_version(body), msgspec.json.encode(slim(kind, body)))
+
+    @property
+    def body(self) -> Body:
+        found: Body = msgspec.json.decode(self.json)
+        return found
 
 
 class Namespaces:
@@ -62,12 +83,13 @@ class Namespaces:
 class Cache:
     """The informer cache: Sensors, their children and Feeds as the API server last reported them.
 
-    Each object is stored once, under its Sensor, and a Feed under its own key; an older version
+    Only what the operator reads is kept of them, see `slim`, and what is returned is a copy. Each
+    object is stored once, under its Sensor, and a Feed under its own key; an older version
     never replaces a newer one.
     """
 
     def __init__(self) -> None:
-        self._objects: dict[Key, dict[_Place, Body]] = defaultdict(dict)
+        self._objects: dict[Key, dict[_Place, _Stored]] = defaultdict(dict)
         self.is_filled = asyncio.Event()
         """Set once all objects were listed."""
         self.feeds_changed = asyncio.Event()
@@ -80,9 +102,9 @@ class Cache:
             return None
         place = (kind, body["metadata"]["name"])
         cached = self._objects[key].get(place)
-        if cached is not None and _version(cached) >= _version(body):
+        if cached is not None and cached.version >= _version(body):
             return None
-        self._objects[key][place] = _without_managed_fields(body)
+        self._objects[key][place] = _Stored.of(kind, body)
         if cached is not None and _is_irrelevant(kind, cached, body):
             return None
         return self._changed(kind, key)
@@ -94,12 +116,9 @@ class Cache:
             return None
         place = (kind, body["metadata"]["name"])
         cached = self._objects[key].get(place)
-        if cached is None or _version(cached) > _version(body):
+        if cached is None or cached.version > _version(body):
             return None
-        del self._objects[key][place]
-        if not self._objects[key]:
-            del self._objects[key]
-        return self._changed(kind, key)
+        return self._remove(kind, key, place)
 
     def drop_sensor(self, key: Key) -> None:
         """Remove a Sensor; its children stay cached until they are deleted too."""
@@ -108,7 +127,7 @@ class Cache:
 
     def sensor(self, key: Key) -> Body | None:
         """Return a Sensor, or None if it is not cached."""
-        return self._objects[key].get((Kind.SENSOR, key[1])) if key in self._objects else None
+        return self._body(key, Kind.SENSOR, key[1])
 
     def sensors(self) -> list[Key]:
         """Return the keys of all cached Sensors."""
@@ -116,17 +135,21 @@ class Cache:
 
     def feed(self, key: Key) -> Body | None:
         """Return a Feed, or None if it is not cached."""
-        return self._objects[key].get((Kind.FEED, key[1])) if key in self._objects else None
+        return self._body(key, Kind.FEED, key[1])
 
     def feeds(self) -> list[Body]:
         """Return all cached Feeds."""
         found = (objects.get((Kind.FEED, key[1])) for key, objects in self._objects.items())
-        return [body for body in found if body is not None]
+        return [stored.body for stored in found if stored is not None]
+
+    def child(self, key: Key, kind: Kind, name: str) -> Body | None:
+        """Return one child of a Sensor, or None if it is not cached."""
+        return self._body(key, kind, name)
 
     def children(self, key: Key, kind: Kind) -> dict[str, Body]:
         """Return a Sensor's children of one kind by their names."""
         objects = self._objects.get(key, {})
-        return {name: body for (of, name), body in objects.items() if of == kind}
+        return {name: stored.body for (of, name), stored in objects.items() if of == kind}
 
     def replace(
         self, kind: Kind, bodies: Iterable[Body], version: int, namespace: str | None = None
@@ -136,15 +159,21 @@ class Cache:
         Cached objects missing from the list are removed, unless their version is later than
         the list's. Returns the keys of the Sensors to which anything relevant changed.
         """
-        listed = list(bodies)
-        changed = {self.put(kind, body) for body in listed}
-        present = {(_place_of(kind, body), body["metadata"]["name"]) for body in listed}
+        listing = Listing(self, kind, namespace)
+        changed = {listing.put(body) for body in bodies}
+        return {key for key in changed | set(listing.end(version)) if key is not None}
+
+    def drop_missing(
+        self, kind: Kind, present: AbstractSet[tuple[Key, str]], version: int, namespace: str | None
+    ) -> Iterator[Key]:
+        """Remove the objects of a kind that a list of that version does not have."""
         for key in self._keys(namespace):
             for of, name in list(self._objects[key]):
                 cached = self._objects[key][of, name]
-                if of == kind and (key, name) not in present and _version(cached) <= version:
-                    changed.add(self.drop(kind, cached))
-        return {key for key in changed if key is not None}
+                if of == kind and (key, name) not in present and cached.version <= version:
+                    changed = self._remove(kind, key, (of, name))
+                    if changed is not None:
+                        yield changed
 
     def drop_namespace(self, namespace: str) -> None:
         """Remove all objects of a namespace that can no longer be read."""
@@ -154,8 +183,18 @@ class Cache:
 
     def version(self, key: Key) -> int | None:
         """Return the resource version of a cached Sensor, or None if it is not cached."""
-        body = self.sensor(key)
-        return None if body is None else _version(body)
+        stored = self._objects.get(key, {}).get((Kind.SENSOR, key[1]))
+        return None if stored is None else stored.version
+
+    def _body(self, key: Key, kind: Kind, name: str) -> Body | None:
+        stored = self._objects.get(key, {}).get((kind, name))
+        return None if stored is None else stored.body
+
+    def _remove(self, kind: Kind, key: Key, place: _Place) -> Key | None:
+        del self._objects[key][place]
+        if not self._objects[key]:
+            del self._objects[key]
+        return self._changed(kind, key)
 
     def _changed(self, kind: Kind, key: Key) -> Key | None:
         """Note a change of a Feed; return the key of the Sensor whose objects changed."""
@@ -166,6 +205,28 @@ class Cache:
 
     def _keys(self, namespace: str | None) -> list[Key]:
         return [key for key in self._objects if namespace in (None, key[0])]
+
+
+class Listing:
+    """Stores a complete list of one kind, object by object: of a namespace, or of all without."""
+
+    def __init__(self, cache: Cache, kind: Kind, namespace: str | None) -> None:
+        self._cache = cache
+        self._kind = kind
+        self._namespace = namespace
+        self._present: set[tuple[Key, str]] = set()
+
+    def put(self, body: Body) -> Key | None:
+        """Store an object; return the key of its Sensor if anything relevant to it changed."""
+        key = _place_of(self._kind, body)
+        if key is not None:
+            self._present.add((key, body["metadata"]["name"]))
+        return self._cache.put(self._kind, body)
+
+    def end(self, version: int) -> list[Key]:
+        """Remove what the list lacks and is not of a later version; return the Sensors' keys."""
+        missing = self._cache.drop_missing(self._kind, self._present, version, self._namespace)
+        return list(missing)
 
 
 class EventSink:
@@ -199,22 +260,17 @@ def _place_of(kind: Kind, body: Body) -> Key | None:
     return owner_of(body) if kind.is_child else key_of(body)
 
 
-def _is_irrelevant(kind: Kind, cached: Body, body: Body) -> bool:
+def _is_irrelevant(kind: Kind, cached: _Stored, body: Body) -> bool:
     """Whether the change from one version of an object to the next affects nothing else."""
     if kind is Kind.FEED:
+        before = cached.body["metadata"]
         return all(
-            cached["metadata"].get(name) == body["metadata"].get(name)
+            before.get(name) == body["metadata"].get(name)
             for name in ("uid", "generation", "deletionTimestamp")
         )
-    return kind is Kind.DEPLOYMENT and relevant_fields(cached) == relevant_fields(body)
+    return kind is Kind.DEPLOYMENT and relevant_fields(cached.body) == relevant_fields(body)
 
 
 def _version(body: Body) -> int:
     """Return the resource version, which Kubernetes lets clients compare as a number."""
     return int(body["metadata"].get("resourceVersion", 0))
-
-
-def _without_managed_fields(body: Body) -> Body:
-    """Return the object without `managedFields`, which is most of its size and never used."""
-    metadata = {k: v for k, v in body["metadata"].items() if k != "managedFields"}
-    return {**body, "metadata": metadata}

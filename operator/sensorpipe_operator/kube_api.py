@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 from urllib.parse import urlencode
@@ -206,25 +206,37 @@ class KubeApi:
         """Create an Event."""
         await self._call("POST", _EVENTS.path(event["metadata"]["namespace"]), {}, event)
 
-    async def list(
+    async def pages(
         self, kind: Kind, namespace: str | None, limit: int = _PAGE
-    ) -> tuple[list[Body], int]:
-        """Return all objects of a kind that concern the operator, and the list's version.
+    ) -> AsyncIterator[tuple[Iterator[Body], int]]:
+        """Yield all objects of a kind that concern the operator in pages, with the list's version.
 
-        Without `namespace` they are those of the whole cluster. They are read in pages of
-        `limit` objects.
+        Without `namespace` they are those of the whole cluster. A page has at most `limit`
+        objects, each decoded when it is taken: decoded together they took 20 times their text.
         """
         path = kind.resource.path(namespace)
         query = {"limit": str(limit)}
         if kind.is_child:
             query["labelSelector"] = MANAGED_BY
-        bodies: list[Body] = []
         while True:
-            page = await self._call("GET", path, query)
-            bodies += page["items"]
-            query["continue"] = page["metadata"].get("continue", "")
+            headers = {"Accept": "application/json"}
+            content = await self._send("GET", path, query, None, headers)
+            page = _decoded_page(content)
+            query["continue"] = page.metadata.continued
+            yield map(msgspec.json.decode, page.items), int(page.metadata.version)
+            del content, page
             if not query["continue"]:
-                return bodies, int(page["metadata"]["resourceVersion"])
+                return
+
+    async def list(
+        self, kind: Kind, namespace: str | None, limit: int = _PAGE
+    ) -> tuple[list[Body], int]:
+        """Return all objects of a kind that concern the operator, and the list's version."""
+        bodies: list[Body] = []
+        version = 0
+        async for page, version in self.pages(kind, namespace, limit):  # noqa: B007  the last one's
+            bodies += page
+        return bodies, version
 
     async def find_sensor(self, namespace: str, name: str) -> Body | None:
         """Return a Sensor, or None if it does not exist; needs only the right to list Sensors."""
@@ -256,7 +268,7 @@ class KubeApi:
         path = _LEASES.path(metadata["namespace"], metadata["name"] if replaces else None)
         method, query = "PUT" if replaces else "POST", {"fieldManager": MANAGER}
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        return await self._send(method, path, query, body, headers)
+        return _decode(await self._send(method, path, query, body, headers))
 
     async def _call(
         self,
@@ -272,7 +284,7 @@ class KubeApi:
             # a worker that is about to be cancelled, after the process was suspended for example
             raise ApiError(0, "NotHolder", "another operator may act: the Lease was not renewed")
         headers = {"Accept": accept, "Content-Type": content_type}
-        return await self._send(method, path, query or {}, body, headers)
+        return _decode(await self._send(method, path, query or {}, body, headers))
 
     async def _send(
         self,
@@ -281,7 +293,8 @@ class KubeApi:
         query: dict[str, str],
         body: Body | Sequence[Body] | None,
         headers: dict[str, str],
-    ) -> Body:
+    ) -> bytes:
+        """Return the content of a successful response; raise ApiError for any other."""
         url = f"{self._api.configuration.host}{path}?{urlencode(query)}"
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
@@ -293,7 +306,9 @@ class KubeApi:
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             text = str(error) or type(error).__name__
             raise ApiError(0, "Unreachable", f"no response to {method} {path}: {text}") from error
-        return _decode(response.status, content)
+        if response.status >= 400:  # noqa: PLR2004  the first HTTP status of an error
+            raise _error(response.status, content)
+        return bytes(content)
 
 
 def _path_of(body: Body) -> str:
@@ -301,13 +316,34 @@ def _path_of(body: Body) -> str:
     return Kind(body["kind"]).resource.path(metadata["namespace"], metadata["name"])
 
 
-def _decode(status: int, content: bytes) -> Body:
-    """Return the object in a response, or raise ApiError as its Status describes it."""
+def _decode(content: bytes) -> Body:
+    """Return the object in a response; text that is no JSON becomes its `message`."""
     try:
         body: Body = msgspec.json.decode(content)
     except ValueError:
         body = {"message": content[:200].decode(errors="replace")}
-    if status >= 400:  # noqa: PLR2004  the first HTTP status of an error
-        reason, message = str(body.get("reason", "Error")), str(body.get("message", ""))
-        raise ApiError(status, reason, message)
     return body
+
+
+def _error(status: int, content: bytes) -> ApiError:
+    """Return the error that the Status object in a response describes."""
+    body = _decode(content)
+    return ApiError(status, str(body.get("reason", "Error")), str(body.get("message", "")))
+
+
+class _ListMetadata(msgspec.Struct):
+    version: str = msgspec.field(name="resourceVersion")
+    continued: str = msgspec.field(name="continue", default="")
+
+
+class _Page(msgspec.Struct):
+    metadata: _ListMetadata
+    items: list[msgspec.Raw]
+
+
+def _decoded_page(content: bytes) -> _Page:
+    """Return a page whose items are text still; raise ApiError if it is none."""
+    try:
+        return msgspec.json.decode(content, type=_Page)
+    except msgspec.DecodeError as error:
+        raise ApiError(0, "Malformed", f"a list is not understood: {error}") from error

@@ -112,7 +112,7 @@ class Reconciler:
 
     def _mark(self, key: Key, body: Body) -> str:
         """Return which release's operator has made what the Sensor has; empty if that is open."""
-        config_map = self._cache.children(key, Kind.CONFIG_MAP).get(key[1])
+        config_map = self._cache.child(key, Kind.CONFIG_MAP, key[1])
         deployments = self._cache.children(key, Kind.DEPLOYMENT).values()
         return mark_of_children(body["metadata"]["uid"], config_map, deployments)
 
@@ -157,7 +157,7 @@ class Reconciler:
         checked = "observedGeneration" not in body.get("status", {})
         for child in desired:
             kind, name = Kind(child["kind"]), child["metadata"]["name"]
-            cached = self._cache.children(key, kind).get(name)
+            cached = self._cache.child(key, kind, name)
             if cached is None and not checked:
                 await self._check_exists(key, uid)
                 checked = True

@@ -40,7 +40,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     # kopf has a worker for each object with an event, until the idle time is over: a limit would
     # be on objects in that time. The handler only updates the cache; the work queue is limited.
     settings.queueing.worker_limit = None
-    settings.queueing.idle_timeout = 0.5
+    settings.queueing.idle_timeout = 0.1  # a worker keeps the object until then
+    settings.watching.chunk_size = 100  # otherwise it lists all objects at once, as dicts
     settings.process.ultimate_exiting_timeout = None  # it would kill a run that was restarted
     settings.posting.enabled = False
     settings.persistence.diffbase_storage = NoDiffBase()

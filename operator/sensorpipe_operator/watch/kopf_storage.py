@@ -7,6 +7,7 @@ than half of the operator's work when many Sensors are created at once.
 from typing import Any
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
@@ -42,3 +43,11 @@ class NoProgress(kopf.ProgressStorage):
     def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
         """Return the state unchanged: it holds no progress."""
         return essence
+
+
+class NoMemories(ResourceMemories):
+    """Remembers no object: kopf would keep 2 KB of each that there is."""
+
+    async def recall(self, *_: Any, memobase: Any = None, **__: Any) -> ResourceMemory:
+        """Return what is forgotten after the event."""
+        return ResourceMemory(memo=memobase)

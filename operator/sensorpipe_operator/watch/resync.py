@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from sensorpipe_operator.cache import Cache, Namespaces
+from sensorpipe_operator.cache import Cache, Listing, Namespaces
 from sensorpipe_operator.kube_api import ApiError
 from sensorpipe_operator.metrics import OperatorMetrics
 from sensorpipe_operator.names import Body, Key, Kind
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 class ObjectLister(Protocol):
     """The request to the API server that this module needs."""
 
-    async def list(self, kind: Kind, namespace: str | None) -> tuple[list[Body], int]:
-        """Return all objects of a kind and the list's version; raises ApiError."""
+    def pages(self, kind: Kind, namespace: str | None) -> AsyncIterator[tuple[Iterable[Body], int]]:
+        """Yield all objects of a kind page by page, and the list's version; raises ApiError."""
 
 
 async def fill(api: ObjectLister, cache: Cache, queue: WorkQueue, namespaces: Namespaces) -> None:
@@ -80,11 +80,16 @@ async def _refresh_namespace(
     """Update the cache from lists of one namespace or the cluster; return changed Sensors."""
     all_changed: set[Key] = set()
     for kind in Kind:
-        bodies, version = await api.list(kind, namespace)
-        changed = cache.replace(kind, bodies, version, namespace)
-        for key in changed:
+        listing, version = Listing(cache, kind, namespace), 0
+        async for bodies, version in api.pages(kind, namespace):  # noqa: B007  of the last one
+            for body in bodies:
+                key = listing.put(body)
+                if key is not None:  # at once: the next page may fail
+                    queue.add(key)
+                    all_changed.add(key)
+        for key in listing.end(version):
             queue.add(key)
-        all_changed |= changed
+            all_changed.add(key)
     return all_changed
 
 

@@ -16,6 +16,7 @@ from sensorpipe_runtime.service import supervise
 from sensorpipe_operator.cache import EventSink, Namespaces
 from sensorpipe_operator.names import MANAGER, Kind
 from sensorpipe_operator.watch import handlers
+from sensorpipe_operator.watch.kopf_storage import NoMemories
 
 _RESTART_SECONDS: Final = 2.0
 """Time after which watches that ended are restarted."""
@@ -69,6 +70,7 @@ async def _watch(sink: EventSink, namespaces: Namespaces, stop: asyncio.Event) -
         namespaces=[name for name in namespaces.accessible if name is not None],
         settings=handlers.kopf_settings(),
         memo=kopf.Memo(sink=sink),
+        memories=NoMemories(),
         stop_flag=stop,
         ready_flag=running,
         insights=insights,

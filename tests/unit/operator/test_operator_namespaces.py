@@ -1,6 +1,7 @@
 """One of several namespaces without access stops nothing in the others."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from copy import deepcopy
 from typing import Any
 
@@ -25,12 +26,14 @@ class Api:
         self.refusing = set(refusing)
         self.status = status
 
-    async def list(self, kind: Kind, namespace: str | None) -> tuple[list[Body], int]:
+    async def pages(
+        self, kind: Kind, namespace: str | None
+    ) -> AsyncIterator[tuple[list[Body], int]]:
         if namespace in self.refusing:
             raise ApiError(self.status, "Forbidden", "sensors is forbidden")
         body = deepcopy(sensor_body())
         body["metadata"]["namespace"] = namespace
-        return ([body] if kind is Kind.SENSOR else []), 7
+        yield ([body] if kind is Kind.SENSOR else []), 7
 
     async def find_sensor(self, namespace: str, name: str) -> Body | None:
         return None if namespace else sensor_body(name=name)
@@ -69,8 +72,12 @@ async def test_any_other_failure_is_not_the_namespaces(status: int) -> None:
 
 async def test_an_operator_of_the_whole_cluster_needs_the_right_to_it() -> None:
     class Nowhere(Api):
-        async def list(self, kind: Kind, namespace: str | None) -> tuple[list[Body], int]:
-            raise ApiError(403, "Forbidden", f"{kind} is forbidden in {namespace}")
+        async def pages(
+            self, kind: Kind, namespace: str | None
+        ) -> AsyncIterator[tuple[list[Body], int]]:
+            if namespace is None:
+                raise ApiError(403, "Forbidden", f"{kind} is forbidden")
+            yield [], 0
 
     with pytest.raises(ApiError):
         await resync.refresh(Nowhere(), Cache(), WorkQueue(), Namespaces(()))

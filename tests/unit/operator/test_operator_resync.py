@@ -1,6 +1,7 @@
 """Resync finds changes that no watch reported: on request, and again after a failure."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -20,12 +21,14 @@ class Api:
     def __init__(self, failures: int, error: Exception) -> None:
         self.failures, self.error = failures, error
 
-    async def list(self, kind: Kind, namespace: str | None) -> tuple[list[Body], int]:
+    async def pages(
+        self, kind: Kind, namespace: str | None
+    ) -> AsyncIterator[tuple[list[Body], int]]:
         assert namespace is None
         if self.failures:
             self.failures -= 1
             raise self.error
-        return ([sensor_body()] if kind is Kind.SENSOR else []), 1
+        yield ([sensor_body()] if kind is Kind.SENSOR else []), 1
 
 
 EXPIRED = ApiError(410, "Expired", "the list went on for too long")
