@@ -9,7 +9,10 @@ from typing import Any, Final
 
 import yaml
 from joserfc import jwk, jws
+from sensorpipe_server.access.grants import Principal
 from sensorpipe_server.access.keys import VerifyingKey, parse_keys
+from sensorpipe_server.access.rules import Issuer
+from sensorpipe_server.access.tokens import accept, check_times, peek
 
 NOW: Final = 1_795_773_600.0
 """The time of unit tests, in unix seconds."""
@@ -53,6 +56,13 @@ def verifying(*keys: jwk.Key) -> tuple[VerifyingKey, ...]:
     return parse_keys(jwks(*keys))
 
 
+def verified(text: str, issuer: Issuer, keys: Sequence[VerifyingKey], now: float) -> Principal:
+    """Return whose a token is, as the server finds it; raise RefusedError."""
+    found = accept(text, peek(text), issuer, keys)
+    check_times(found.times, now)
+    return found.principal
+
+
 def claims(**changed: Any) -> dict[str, Any]:
     """Return claims of a good token at NOW; None leaves one out."""
     good = {
@@ -88,7 +98,9 @@ def forged(header: Mapping[str, Any], content: Mapping[str, Any], signature: byt
 
 def secret_token(secret: bytes = SECRET.encode(), **changed: Any) -> str:
     """Return a token that is signed with a shared secret."""
-    return signed(claims(iss="sensorpipe", **changed), jwk.OctKey.import_key(secret), alg="HS256")
+    return signed(
+        claims(**{"iss": "sensorpipe", **changed}), jwk.OctKey.import_key(secret), alg="HS256"
+    )
 
 
 def grant(scopes: Sequence[str], facilities: Sequence[str], **who: str) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from sensorpipe_server.access.grants import Grants
 from sensorpipe_server.access.keys import secret_key
 from sensorpipe_server.access.rules import SCOPES as KNOWN
 from sensorpipe_server.access.rules import parse
-from sensorpipe_server.access.tokens import RefusedError, peek, verify
-from support.tokens import NOW, SECRET
+from sensorpipe_server.access.tokens import RefusedError
+from support.tokens import NOW, SECRET, verified
 
 RULES = parse(
     {
@@ -33,7 +33,7 @@ def printed(tmp_path, capsys, claims, secret=SECRET):
 
 def reads(text, now=NOW):
     """Return by scope the facilities that the server lets a token read."""
-    who = verify(text, peek(text), RULES.issuers[0], secret_key(SECRET.encode()), now)
+    who = verified(text, RULES.issuers[0], secret_key(SECRET.encode()), now)
     found = Grants(RULES).permissions(who).by_scope
     return {name: list(each.patterns) for name, each in found.items()}
 

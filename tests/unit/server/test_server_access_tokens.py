@@ -8,7 +8,7 @@ import json
 import pytest
 from sensorpipe_server.access.keys import secret_key
 from sensorpipe_server.access.rules import parse
-from sensorpipe_server.access.tokens import MAX_TOKEN_BYTES, RefusedError, bearer, peek, verify
+from sensorpipe_server.access.tokens import MAX_TOKEN_BYTES, RefusedError, bearer
 from support.tokens import (
     AUDIENCE,
     ISSUER,
@@ -22,6 +22,7 @@ from support.tokens import (
     secret_token,
     signed,
     token,
+    verified,
     verifying,
 )
 
@@ -36,7 +37,7 @@ def issuer(name=ISSUER, **where):
 def checked(text, keys=None, now=NOW, **where):
     """Return whose a token is."""
     keys = verifying(private_key()) if keys is None else keys
-    return verify(text, peek(text), issuer(**where), keys, now)
+    return verified(text, issuer(**where), keys, now)
 
 
 def refusal(text, keys=None, now=NOW, **where):

@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 from joserfc import jws
@@ -67,6 +67,24 @@ class Claimed:
     kid: str | None
 
 
+class Times(NamedTuple):
+    """When a token is valid, as it says itself, in unix seconds."""
+
+    exp: float
+    nbf: float | None
+    iat: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A token that is right whenever its times are and its key is one of its issuer's."""
+
+    principal: Principal
+    times: Times
+    key: VerifyingKey
+    """The key that has signed it."""
+
+
 class _Registry(jws.JWSRegistry):
     """Verifies with the algorithms of a key, and no others.
 
@@ -114,30 +132,38 @@ def peek(token: str) -> Claimed:
     return Claimed(issuer, algorithm, kid)
 
 
-def verify(
-    token: str, claimed: Claimed, issuer: Issuer, keys: Sequence[VerifyingKey], now: float
-) -> Principal:
-    """Return whose a token of an issuer is, or raise RefusedError; `now` is in unix seconds."""
+def accept(token: str, claimed: Claimed, issuer: Issuer, keys: Sequence[VerifyingKey]) -> Accepted:
+    """Check all of a token of an issuer but its times, or raise RefusedError."""
     _check_algorithm(claimed, keys)
     candidates = fitting(keys, claimed.algorithm, claimed.kid)
     if not candidates:
         _refuse("key", "The issuer of the token has no key with its kid")
-    claims = _signed_claims(token, candidates)
+    claims, key = _signed_claims(token, candidates)
     if claims.get("iss") != issuer.issuer:
         _refuse("issuer", "The token is of another issuer")
     _check_audience(claims.get("aud"), issuer.audiences)
-    expires_at = _check_times(claims, now)
+    times = _times(claims)
     subject = value_at(claims, issuer.claims.subject)
     if not isinstance(subject, str) or not 0 < len(subject) <= _MAX_SUBJECT:
         _refuse("claims", "The token has no subject that is text")
-    return Principal(
+    principal = Principal(
         issuer.issuer,
         subject,
-        expires_at + LEEWAY_SECONDS,
+        times.exp + LEEWAY_SECONDS,
         frozenset(_texts(claims, issuer.claims.groups, "groups")),
         frozenset(_texts(claims, issuer.claims.scopes, "scopes")).intersection(SCOPES),
         tuple(_texts(claims, issuer.claims.facilities, "facilities")),
     )
+    return Accepted(principal, times, key)
+
+
+def check_times(times: Times, now: float) -> None:
+    """Raise RefusedError unless a token is valid at `now`, in unix seconds."""
+    if now >= times.exp + LEEWAY_SECONDS:
+        _refuse("expired", "The token has expired")
+    latest = now + LEEWAY_SECONDS
+    if any(each is not None and each > latest for each in (times.nbf, times.iat)):
+        _refuse("not_yet", "The token is not valid yet, or one of the clocks is wrong")
 
 
 def value_at(claims: Any, pointer: Sequence[str]) -> Any:
@@ -156,12 +182,14 @@ def _check_algorithm(claimed: Claimed, keys: Sequence[VerifyingKey]) -> None:
         )
 
 
-def _signed_claims(token: str, candidates: Sequence[VerifyingKey]) -> dict[str, Any]:
-    """Return the claims of a token that one of the keys has signed, or raise RefusedError."""
-    payload = next(filter(None, (_signed_payload(token, each) for each in candidates)), None)
-    if payload is None:
-        _refuse("signature", "The token's signature does not match a key of its issuer")
-    return _decoded(payload, "claims")
+def _signed_claims(
+    token: str, candidates: Sequence[VerifyingKey]
+) -> tuple[dict[str, Any], VerifyingKey]:
+    """Return the claims of a token and the key that has signed it, or raise RefusedError."""
+    for key in candidates:
+        if payload := _signed_payload(token, key):
+            return _decoded(payload, "claims"), key
+    raise RefusedError("signature", "The token's signature does not match a key of its issuer")
 
 
 def _signed_payload(token: str, key: VerifyingKey) -> bytes | None:
@@ -180,8 +208,8 @@ def _check_audience(given: Any, audiences: Sequence[str]) -> None:
         )
 
 
-def _check_times(claims: Mapping[str, Any], now: float) -> float:
-    """Return when the token expires, in unix seconds, or raise RefusedError."""
+def _times(claims: Mapping[str, Any]) -> Times:
+    """Return when the token is valid, or raise RefusedError if it does not say so."""
     times: dict[str, float] = {}
     for name in ("exp", "nbf", "iat"):
         value: Any = claims.get(name)
@@ -189,11 +217,7 @@ def _check_times(claims: Mapping[str, Any], now: float) -> float:
             if type(value) not in (int, float) or abs(value) > _LAST_SECOND:
                 _refuse("claims", f"The token has no claim {name} that is a time in seconds")
             times[name] = float(value)
-    if now >= times["exp"] + LEEWAY_SECONDS:
-        _refuse("expired", "The token has expired")
-    if any(times.get(name, now) > now + LEEWAY_SECONDS for name in ("nbf", "iat")):
-        _refuse("not_yet", "The token is not valid yet, or one of the clocks is wrong")
-    return times["exp"]
+    return Times(times["exp"], times.get("nbf"), times.get("iat"))
 
 
 def _texts(claims: Mapping[str, Any], pointer: Sequence[str] | None, what: str) -> list[str]:

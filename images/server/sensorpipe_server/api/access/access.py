@@ -14,6 +14,7 @@ from sensorpipe_server.access.files import AccessFiles, read_access
 from sensorpipe_server.access.grants import Grants, Permissions
 from sensorpipe_server.access.rules import AccessError, Issuer
 from sensorpipe_server.access.tokens import RefusedError
+from sensorpipe_server.access.verified import Known, VerifiedTokens
 from sensorpipe_server.api.access.discovery import fetch_keys
 from sensorpipe_server.api.access.sources import Fetch, FetchedKeys, FileKeys, Source
 
@@ -59,13 +60,22 @@ class Access:
         token = tokens.bearer(authorization)
         if token is None:
             return self._grants.permissions(None)
-        claimed = tokens.peek(token)
-        issuer = self._files.rules.issuer(claimed.issuer)
+        # what is taken meanwhile, while keys are fetched, is for later requests
+        rules, grants, verified = self._files.rules, self._grants, self._verified
+        known = verified.find(token)
+        claimed = known.claimed if known else tokens.peek(token)
+        issuer = rules.issuer(claimed.issuer)
         if issuer is None:
             raise RefusedError("issuer", "The token's issuer is not one of this API")
         keys = await self._sources[issuer.issuer].keys_for(claimed)
-        principal = tokens.verify(token, claimed, issuer, keys, self._clock())
-        return self._grants.permissions(principal)
+        if known and known.is_of(keys):
+            tokens.check_times(known.accepted.times, self._clock())
+            return known.permissions
+        accepted = tokens.accept(token, claimed, issuer, keys)
+        tokens.check_times(accepted.times, self._clock())
+        known = Known(claimed, accepted, grants.permissions(accepted.principal))
+        verified.keep(token, known)
+        return known.permissions
 
     async def run(self) -> None:
         """Look after files and keys until cancelled."""
@@ -101,6 +111,7 @@ class Access:
         self._watched = files.watched
         self._files = files
         self._grants = Grants(files.rules)
+        self._verified = VerifiedTokens()
         self._sources = {each.issuer: self._source(each) for each in files.rules.issuers}
 
     def _source(self, issuer: Issuer) -> Source:
