@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import bench_access
 import bench_api
 import bench_drain
 import bench_feeds
@@ -33,6 +34,7 @@ PARTS: dict[str, Callable[[Path], Awaitable[list[Part]]]] = {
     "size": bench_size.run,
     "api": bench_api.run,
     "live": bench_live.run,
+    "access": bench_access.run,
 }
 
 
