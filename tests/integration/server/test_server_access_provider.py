@@ -92,7 +92,7 @@ class Crowd:
         self._api = api
         self.kid = OLD
         """The key that tokens are signed with now."""
-        self.answers = Counter()
+        self.answers: Counter[tuple[str, int]] = Counter()
         """By key, how often there was which status."""
         self._tokens = {
             kid: [api.token(kid, sub=f"client-{number}") for number in range(CLIENTS)]
