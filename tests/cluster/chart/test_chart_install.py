@@ -28,6 +28,9 @@ from support.services import ROOT
 from support.strimzi.stand_in import StandIn, strimzi
 from support.waiting import until
 
+AUDIENCE = "sensorpipe"
+"""Of tokens for the API, which Kubernetes itself refuses."""
+
 FACILITIES = ("facility_1", "facility_2", "facility_3")
 LOAD = {
     "apiVersion": API_VERSION,
@@ -95,7 +98,8 @@ def test_every_pod_is_restricted_and_of_ours_only_the_operator_has_a_token(insta
             for volume in volumes
             for source in volume.get("projected", {}).get("sources", [])
         ]
-        if any("serviceAccountToken" in source for source in sources):
+        tokens = [one["serviceAccountToken"] for one in sources if "serviceAccountToken" in one]
+        if any(token.get("audience") != AUDIENCE for token in tokens):
             labels = pod["metadata"]["labels"]
             with_token.add(labels.get("app.kubernetes.io/component") or labels["strimzi.io/name"])
     # Strimzi's own pods are as Strimzi makes them; its brokers may have a token as well

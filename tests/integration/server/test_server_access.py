@@ -12,13 +12,12 @@ from sensorpipe_server.api.http.metrics import REGISTRY
 from sensorpipe_server.api.routes import application
 from support.issuers import HttpsIssuer
 from support.live_streams import listening, served
+from support.openapi_operations import needed, operations_of, path_of
 from support.server_parts import T0, fresh_database, one, store
 from support.tokens import access_file, grant, private_key, signed
 
 ORIGIN = "https://dash.example.com"
 OURS, OTHERS = "hall_1", "hall_2"
-EXAMPLES = {"facility": OURS, "sensors": "temperature"}
-"""Values for the parameters that an operation requires."""
 
 
 class Letters:
@@ -103,25 +102,7 @@ async def described(api):
     """Return by path the operations of the OpenAPI document, which needs no token."""
     answer = await api.get("/openapi.json")
     assert answer.status_code == 200
-    return {path: item["get"] for path, item in answer.json()["paths"].items()}
-
-
-def path_of(template, operation, facility=OURS, *, named=False):
-    """Return a path with all that the operation requires, naming a facility if it can be."""
-    path, query = template.replace("{facility}", facility), []
-    for each in operation.get("parameters", ()):
-        if each["in"] == "query" and (
-            each.get("required") or (named and each["name"] == "facility")
-        ):
-            value = facility if each["name"] == "facility" else EXAMPLES[each["name"]]
-            query.append(f"{each['name']}={value}")
-    return f"{path}?{'&'.join(query)}" if query else path
-
-
-def needed(operation):
-    """Return the scope that the document says an operation needs; None if it is open."""
-    (scopes,) = [each["token"] for each in operation.get("security", ())] or [[None]]
-    return scopes[0]
+    return operations_of(answer.json())
 
 
 def refused(reason):
@@ -138,7 +119,7 @@ async def test_each_operation_needs_a_token_and_says_so(api):
     for path, operation in operations.items():
         if needed(operation) is not None:
             for method in ("GET", "HEAD", "POST"):
-                answer = await api.get(path_of(path, operation), method=method)
+                answer = await api.get(path_of(path, operation, OURS), method=method)
                 assert answer.status_code == 401, path
                 assert answer.headers["www-authenticate"] == 'Bearer realm="sensorpipe"'
                 assert answer.headers["content-type"] == "application/problem+json"
@@ -156,7 +137,7 @@ async def test_each_operation_answers_a_token_with_its_scope_and_no_other(api):
     for path, operation in (await described(api)).items():
         scope = needed(operation)
         for subject, scopes in everything.items():
-            answer = await api.get(path_of(path, operation), api.token(subject))
+            answer = await api.get(path_of(path, operation, OURS), api.token(subject))
             if scope is None or scope in scopes:
                 assert answer.status_code == 200, (path, subject)
             else:
@@ -193,7 +174,7 @@ async def test_no_answer_over_all_facilities_shows_another_one(api):
     for path, operation in (await described(api)).items():
         scope = needed(operation)
         if scope in ("read", "metrics") and "{" not in path and path != "/api/live":
-            asked = path_of(path, operation)
+            asked = path_of(path, operation, OURS)
             subject = {"read": "reader", "metrics": "prometheus"}[scope]
             theirs = (await api.get(asked, api.token("admin"))).text
             ours = (await api.get(asked, api.token(subject))).text
