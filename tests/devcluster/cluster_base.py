@@ -5,11 +5,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from build import Builder
+from build import Builder, default_base
 from cluster_command import run
 from cluster_home import UnavailableError
 
-PUBLIC = "docker.io/library/python:3.13-slim"
+PUBLIC = default_base()
 _PACKAGES = "ca-certificates,python3,python3-venv"
 _NOT_NEEDED = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man",
                "usr/share/locale", "usr/share/info")  # fmt: skip
