@@ -8,6 +8,7 @@ STRIMZI := .cache/strimzi
 LIBRARIES := .cache/bench/libraries
 CONNECT_LIBS := .cache/connect/libs
 TELEGRAF := .cache/telegraf/telegraf
+CHECKOV := .cache/checkov
 CLUSTER := PYTHONPATH=images python tests/devcluster/cluster_run.py
 CHART_GO := PYTHONPATH=images:tests:tests/devcluster python -m support.chart.go
 ACTIONLINT := v1.7.8
@@ -56,6 +57,10 @@ test-helm3: $(VENV)/.dev ## build Helm 3 for the tests of the chart (Go; minutes
 .PHONY: test-promtool
 test-promtool: $(VENV)/.dev ## build promtool for the tests of the alerts (Go; minutes)
 	@$(CHART_GO) promtool
+
+.PHONY: test-scanners
+test-scanners: $(CHECKOV)/.complete ## bring kube-score and checkov for the chart (Go; checkov is about 190 MB from PyPI)
+	@$(CHART_GO) kube-score
 
 .PHONY: test-cluster
 test-cluster: $(VENV)/.dev ## run the cluster tests: a cluster given, kind's, or one of our own
@@ -209,6 +214,16 @@ $(LIBRARIES)/.complete: pyproject.toml uv.lock tests/bench/libraries/requirement
 	$(call SYNC,,--inexact) && \
 	$(UV) pip install --quiet $${index:+--default-index "$$index"} \
 		-r tests/bench/libraries/requirements.txt
+	@touch $@
+
+# beside .venv, since it wants other versions of what is there
+$(CHECKOV)/.complete: tests/support/chart/checkov.txt | $(VENV)/.dev
+	@echo 'Setting up $(CHECKOV): about 190 MB from PyPI, once'
+	@$(BIN)/python -m venv --clear --without-pip $(CHECKOV)
+	@index=$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$${PIP_INDEX_URL:-$$(cat $(VENV)/.uv/index)}}}; \
+	[ -n "$$SSL_CERT_FILE" ] || [ -z "$$PIP_CERT" ] || export SSL_CERT_FILE="$$PIP_CERT"; \
+	VIRTUAL_ENV=$(CURDIR)/$(CHECKOV) $(UV) pip install --quiet \
+		$${index:+--default-index "$$index"} --requirement tests/support/chart/checkov.txt
 	@touch $@
 
 $(KAFKA_LIBS)/.complete: tests/support/kafka/pom.xml

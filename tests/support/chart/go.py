@@ -1,4 +1,4 @@
-"""What the chart's checks take from the Go module proxy: schemas, Helm 3 and helm-docs."""
+"""What the chart's checks take from the Go module proxy: schemas and programs."""
 
 import json
 import os
@@ -39,6 +39,7 @@ SOURCES = {
 PROGRAMS = {
     "helm3": ("helm.sh/helm/v3/cmd/helm@v3.18.6", "make test-helm3"),
     "helm-docs": ("github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2", "make chart-docs"),
+    "kube-score": ("github.com/zegl/kube-score/cmd/kube-score@v1.20.0", "make test-scanners"),
     "promtool": ("github.com/prometheus/prometheus/cmd/promtool@v0.316.0", "make test-promtool"),
 }
 """By name: a program's package, and the command that brings it."""
