@@ -294,7 +294,7 @@ def operator_metrics() -> Iterator[Any]:
     registry, parts = CollectorRegistry(), MagicMock()
     parts.__len__.return_value = 0
     made = OperatorMetrics(registry, clock=lambda: 0.0)
-    _add_feed_gauges(made, parts)
+    _add_feed_gauges(made, parts, parts, parts)
     _add_cluster_keys_gauge(made, parts)
     _add_owners_gauge(made, parts, parts)
     _add_gauges(

@@ -20,7 +20,8 @@ from sensorpipe_operator.kube_api import KubeApi
 from sensorpipe_operator.lease.election import Election
 from sensorpipe_operator.lease.lease_keeper import LeaseKeeper, new_identity
 from sensorpipe_operator.metrics import OperatorMetrics
-from sensorpipe_operator.reconcile.owners import Owners
+from sensorpipe_operator.names import Kind, key_of
+from sensorpipe_operator.owners import Owners
 from sensorpipe_operator.reconcile.reconciler import Reconciler
 from sensorpipe_operator.settings import Settings
 from sensorpipe_operator.watch import resync
@@ -130,15 +131,17 @@ def _keeper(
     metrics: OperatorMetrics,
 ) -> FeedKeeper:
     """Return what keeps the compactor's Feeds, with its gauges."""
+    owners = Owners(api, "/".join(settings.lease or ()), Kind.FEED)
     keeper = FeedKeeper(
         api,
         cache,
         namespaces,
         settings=settings.feeds,
+        owners=owners,
         metrics=metrics,
         clock=lambda: datetime.now(UTC),
     )
-    _add_feed_gauges(metrics, keeper)
+    _add_feed_gauges(metrics, keeper, cache, owners)
     return keeper
 
 
@@ -173,8 +176,15 @@ def _add_owners_gauge(metrics: OperatorMetrics, cache: Cache, owners: Owners) ->
     )
 
 
-def _add_feed_gauges(metrics: OperatorMetrics, keeper: FeedKeeper) -> None:
+def _add_feed_gauges(
+    metrics: OperatorMetrics, keeper: FeedKeeper, cache: Cache, owners: Owners
+) -> None:
     """Add the gauges of what the keeper of the Feeds knows."""
+    metrics.add_gauge(
+        "others_feeds",
+        "Feeds in the cache that the operator of another release keeps.",
+        lambda: owners.others(map(key_of, cache.feeds())),
+    )
     metrics.add_gauge(
         "feeds_refused", "Feeds in the cache that are not accepted.", lambda: keeper.refused
     )

@@ -147,13 +147,20 @@ class KubeApi:
                 raise
 
     async def apply_status(
-        self, body: Body, status: dict[str, Any], kind: Kind = Kind.SENSOR
+        self,
+        body: Body,
+        status: dict[str, Any],
+        kind: Kind = Kind.SENSOR,
+        *,
+        unchanged: bool = False,
     ) -> Body:
         """Apply the operator's fields of an object's status; other managers' fields are kept.
 
-        Raises ApiError with status 409 if the object of that name has another uid.
+        Raises ApiError with status 409 if the object of that name has another uid, or is to be
+        `unchanged` and has another version than the body.
         """
-        metadata = {name: body["metadata"][name] for name in ("namespace", "name", "uid")}
+        names = ("namespace", "name", "uid", *(["resourceVersion"] if unchanged else []))
+        metadata = {name: body["metadata"][name] for name in names}
         body = {
             "apiVersion": API_VERSION,
             "kind": str(kind),

@@ -26,10 +26,13 @@ def build_feed_status(
     report: FeedReport | None,
     rate: float | None,
     now: datetime,
+    *,
+    mark: str = "",
 ) -> dict[str, Any]:
     """Return a Feed's status: its conditions by their types, and the compactor's numbers.
 
-    Without a report the old numbers stay; so does an old rate if there is none yet.
+    `mark` says which release's operator writes it; empty for none. Without a report the old
+    numbers stay; so does an old rate if there is none yet.
     """
     old = body.get("status", {})
     generation: int = body["metadata"]["generation"]
@@ -50,6 +53,7 @@ def build_feed_status(
             }
     return {
         "observedGeneration": generation,
+        **({"operator": mark} if mark else {}),
         **numbers,
         "conditions": [
             condition(old.get("conditions", []), kind, verdict, generation=generation, now=at)

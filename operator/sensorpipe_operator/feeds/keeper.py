@@ -25,6 +25,7 @@ from sensorpipe_operator.feeds.verdicts import Answer, readiness
 from sensorpipe_operator.kube_api import ApiError
 from sensorpipe_operator.metrics import OperatorMetrics
 from sensorpipe_operator.names import FEEDS_ANNOTATION, Body, Key, Kind, key_of
+from sensorpipe_operator.owners import Owners
 from sensorpipe_operator.settings import FeedSettings
 from sensorpipe_operator.status.events import events_for
 from sensorpipe_operator.status.status import is_same
@@ -58,8 +59,13 @@ class FeedApi(Protocol):
     async def annotate_pod(self, pod: Body, name: str, value: str) -> None:
         """Set an annotation of a pod."""
 
-    async def apply_status(self, body: Body, status: dict[str, Any], kind: Kind) -> Body:
-        """Apply the operator's fields of an object's status; return the object."""
+    async def apply_status(
+        self, body: Body, status: dict[str, Any], kind: Kind, *, unchanged: bool
+    ) -> Body:
+        """Apply the operator's fields of an object's status; return the object.
+
+        If it is to be `unchanged`, ApiError has status 409 where it has another version.
+        """
 
     async def post_event(self, event: Body) -> None:
         """Create an Event."""
@@ -79,6 +85,7 @@ class FeedKeeper:
         namespaces: Namespaces,
         *,
         settings: FeedSettings,
+        owners: Owners,
         metrics: OperatorMetrics,
         clock: Callable[[], datetime],
         steady: Callable[[], float] = time.monotonic,
@@ -87,6 +94,9 @@ class FeedKeeper:
         self._cache = cache
         self._namespaces = namespaces
         self._settings = settings
+        self._owners = owners
+        self._own: set[Key] = set()
+        """The Feeds that are not another release's, as of the last look."""
         self._metrics = metrics
         self._clock = clock
         self._steady = steady
@@ -149,7 +159,7 @@ class FeedKeeper:
     async def _look(self, asking: Ask) -> None:
         assert self._settings.config_map is not None  # noqa: S101  else there is no keeper
         namespace, name = self._settings.config_map
-        bodies = self._cache.feeds()
+        bodies = await self._own_feeds()
         unreadable = self._namespaces.refused
         if self._written is None or self._is_stale or unreadable != self._unreadable:
             self._unreadable = unreadable
@@ -167,6 +177,20 @@ class FeedKeeper:
         else:
             self._nudge.done()
         await self._report(bodies, answer)
+
+    async def _own_feeds(self) -> list[Body]:
+        """Return the Feeds that are not another release's, and note whether others are now."""
+        found = []
+        for body in self._cache.feeds():
+            other = await self._owners.other(key_of(body), _mark(body))
+            if other is None:
+                found.append(body)
+            else:
+                self._owners.note(key_of(body), other)
+        own = {key_of(body) for body in found}
+        self._is_stale |= own != self._own
+        self._own = own
+        return found
 
     async def _ask(self, asking: Ask) -> tuple[Body | None, Answer]:
         """Return the compactor's pod, and what it answers."""
@@ -226,7 +250,8 @@ class FeedKeeper:
         rate = None if report is None else self._rates.note(key, report.readings, now)
         ready = readiness(body, self._merged, answer, self._settings.readable)
         verdicts = {"Accepted": self._merged.accepted[key], "Ready": ready}
-        new = build_feed_status(body, verdicts, report, rate, self._clock())
+        own = self._owners.own
+        new = build_feed_status(body, verdicts, report, rate, self._clock(), mark=own)
         old = body.get("status", {})
         if is_same(old, new):
             return
@@ -235,7 +260,9 @@ class FeedKeeper:
             return
         self._numbers_at[key] = now
         try:
-            self._cache.put(Kind.FEED, await self._api.apply_status(body, new, Kind.FEED))
+            claims = bool(own) and _mark(body) != own  # of two that do, one must fail
+            stored = await self._api.apply_status(body, new, Kind.FEED, unchanged=claims)
+            self._cache.put(Kind.FEED, stored)
             self._metrics.writes.labels("Status").inc()
             for event in events_for(body, old, new, self._clock(), Kind.FEED):
                 await self._api.post_event(event)
@@ -243,3 +270,8 @@ class FeedKeeper:
             if error.status not in _GONE:  # the Feed was deleted meanwhile
                 self._metrics.errors.labels(error.reason).inc()
                 self._trouble.warning("A Feed's status cannot be written", error=str(error))
+
+
+def _mark(body: Body) -> str:
+    """Return which release's operator has written a Feed's status; empty for none."""
+    return str(body.get("status", {}).get("operator", ""))

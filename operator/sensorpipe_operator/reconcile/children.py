@@ -6,7 +6,7 @@ from sensorpipe_operator.desired.drift import matches
 from sensorpipe_operator.desired.ownership import controller_of, created_entry, is_ours, is_owned
 from sensorpipe_operator.kube_api import ApiError
 from sensorpipe_operator.names import Body, Kind
-from sensorpipe_operator.reconcile.owners import mark_of
+from sensorpipe_operator.owners import mark_of
 
 _GONE: Final = 404
 

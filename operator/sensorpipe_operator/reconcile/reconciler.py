@@ -16,6 +16,7 @@ from sensorpipe_operator.desired.pods import has_outdated_share, shares
 from sensorpipe_operator.kube_api import ApiError
 from sensorpipe_operator.metrics import OperatorMetrics
 from sensorpipe_operator.names import Body, Key, Kind, deployment_name
+from sensorpipe_operator.owners import LOOK_SECONDS, Owners, mark_of_children
 from sensorpipe_operator.reconcile.children import (
     ChildApi,
     NameTakenError,
@@ -23,7 +24,6 @@ from sensorpipe_operator.reconcile.children import (
     delete_surplus,
     write_child,
 )
-from sensorpipe_operator.reconcile.owners import LOOK_SECONDS, Owners, mark_of_children
 from sensorpipe_operator.settings import GeneratorSettings
 from sensorpipe_operator.status.conditions import Verdict
 from sensorpipe_operator.status.diagnosis import REPORT_AFTER_SECONDS

@@ -12,7 +12,7 @@ from sensorpipe_operator.generator_pod import GeneratorPod
 from sensorpipe_operator.kube_api import ApiError
 from sensorpipe_operator.metrics import OperatorMetrics
 from sensorpipe_operator.names import MANAGER, Body, Key, Kind
-from sensorpipe_operator.reconcile.owners import Owners
+from sensorpipe_operator.owners import Owners
 from sensorpipe_operator.reconcile.reconciler import Reconciler
 from sensorpipe_operator.settings import GeneratorSettings
 from sensorpipe_operator.workqueue import WorkQueue

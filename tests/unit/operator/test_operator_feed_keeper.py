@@ -14,7 +14,8 @@ from sensorpipe_operator.feeds.merge import Merged
 from sensorpipe_operator.feeds.verdicts import Answer
 from sensorpipe_operator.kube_api import ApiError
 from sensorpipe_operator.metrics import OperatorMetrics
-from sensorpipe_operator.names import FEEDS_ANNOTATION, Body, Kind
+from sensorpipe_operator.names import FEEDS_ANNOTATION, Body, Kind, key_of
+from sensorpipe_operator.owners import LOOK_SECONDS, Owners
 from sensorpipe_operator.settings import FeedSettings
 from sensorpipe_schema.feed.report import (
     CompactorReport,
@@ -34,7 +35,8 @@ POD: Body = {
 class Site:
     """An API server with a ConfigMap, a pod with a compactor, and the keeper."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: Cache | None = None, own: str = "") -> None:
+        self.leases: set[tuple[str, str]] = set()
         self.data: dict[str, str] | None = {}
         self.applied = 0
         self.annotations: list[str] = []
@@ -47,12 +49,13 @@ class Site:
         self.readings = 0
         self.now = 1_000.0
         self.version = 100
-        self.cache, self.namespaces = Cache(), Namespaces(["plant", "yard"])
+        self.cache, self.namespaces = cache or Cache(), Namespaces(["plant", "yard"])
         self.keeper = FeedKeeper(
             self,
             self.cache,
             self.namespaces,
             settings=FeedSettings(("release", "feeds"), "app=compactor", ()),
+            owners=Owners(self, own, Kind.FEED, clock=lambda: self.now),
             metrics=OperatorMetrics(CollectorRegistry()),
             clock=lambda: datetime(2026, 11, 24, 9, tzinfo=UTC),
             steady=lambda: self.now,
@@ -84,9 +87,17 @@ class Site:
         pod["metadata"].setdefault("annotations", {})[name] = value
         self.annotations.append(value)
 
-    async def apply_status(self, body: Body, status: dict[str, Any], kind: Kind) -> Body:
+    async def find_lease(self, namespace: str, name: str) -> Body | None:
+        return {} if (namespace, name) in self.leases else None
+
+    async def apply_status(
+        self, body: Body, status: dict[str, Any], kind: Kind, *, unchanged: bool
+    ) -> Body:
         assert kind is Kind.FEED
         self._may("status")
+        version = self.cache.child(key_of(body), kind, body["metadata"]["name"])
+        if unchanged and version != body:
+            raise ApiError(409, "Conflict", "the object has been modified")
         self.version += 1
         made = deepcopy({**body, "status": status})
         made["metadata"]["resourceVersion"] = str(self.version)
@@ -322,3 +333,46 @@ async def test_without_a_compactor_nothing_is_hurried(site: Site) -> None:
     assert (site.annotations, site.keeper.is_behind) == ([], False)
     assert site.reason("a") == "CompactorUnreachable"
     assert site.keeper.refused == 0
+
+
+async def test_a_feed_belongs_to_the_release_that_came_first_until_it_is_gone() -> None:
+    east = Site(own="east/operator")
+    west = Site(east.cache, own="west/operator")
+    west.leases = {("east", "operator"), ("west", "operator")}
+    east.see(feed_body("a"))
+    await east.look()
+    assert list(east.data or {}) == ["plant.a.json"]
+    assert east.statuses[-1][1]["operator"] == "east/operator"
+    for _ in range(round(3600 / LOOK_SECONDS)):
+        await west.look(LOOK_SECONDS)
+    assert (west.data, west.statuses, west.events) == ({}, [], [])
+    west.see(feed_body("b"))  # a Feed of nobody's
+    await west.look()
+    assert list(west.data or {}) == ["plant.b.json"]
+    west.leases.discard(("east", "operator"))
+    await west.look(LOOK_SECONDS)
+    assert list(west.data or {}) == ["plant.a.json", "plant.b.json"]
+    assert {name: status["operator"] for name, status in west.statuses} == {
+        "a": "west/operator",
+        "b": "west/operator",
+    }
+    east.leases = {("west", "operator")}
+    await east.look(LOOK_SECONDS)
+    assert list(east.data or {}) == []
+
+
+async def test_a_feed_that_another_release_has_just_claimed_is_left_to_it() -> None:
+    east = Site(own="east/operator")
+    west = Site(east.cache, own="west/operator")
+    west.leases = {("east", "operator")}
+    east.see(feed_body("a"))
+    answer = west.answer
+
+    async def late(pod: Body | None) -> Answer:
+        await east.look()
+        return await answer(pod)
+
+    await west.keeper.look(late)
+    assert west.statuses == []
+    await west.look(LOOK_SECONDS)
+    assert (west.statuses, west.data) == ([], {})

@@ -5,7 +5,7 @@ from typing import Any
 
 from sensorpipe_operator.kube_api import ApiError
 from sensorpipe_operator.names import OPERATOR_ANNOTATION, Body, Kind
-from sensorpipe_operator.reconcile.owners import LOOK_SECONDS
+from sensorpipe_operator.owners import LOOK_SECONDS
 from support.kube.operator_parts import KEY, Bench, FakeCluster, sensor_body
 
 EAST, WEST = "east/operator", "west/operator"

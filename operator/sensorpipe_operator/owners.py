@@ -1,4 +1,4 @@
-"""Tells which release's operator a Sensor belongs to: that of the mark on what was made for it."""
+"""Tells which release's operator a Sensor or Feed belongs to, by a mark on what was written."""
 
 import logging
 import time
@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from sensorpipe_operator.desired.ownership import is_owned
 from sensorpipe_operator.kube_api import ApiError
-from sensorpipe_operator.names import OPERATOR_ANNOTATION, Body, Key
+from sensorpipe_operator.names import OPERATOR_ANNOTATION, Body, Key, Kind
 
 LOOK_SECONDS: Final = 30.0
 """Seconds after which a Lease of another release, and a Sensor of its own, is looked at again."""
@@ -25,7 +25,7 @@ class LeaseReader(Protocol):
 
 
 class Owners:
-    """Knows which Sensors are another release's, and whether that release is still there.
+    """Knows which objects of a kind are another release's, and whether that is still there.
 
     A release is named by its Lease, `NAMESPACE/NAME`, which goes where it is uninstalled. One whose
     operator is down or cannot be asked for keeps what is marked as its own: to take it over would
@@ -33,15 +33,21 @@ class Owners:
     """
 
     def __init__(
-        self, api: LeaseReader, own: str, *, clock: Callable[[], float] = time.monotonic
+        self,
+        api: LeaseReader,
+        own: str,
+        kind: Kind = Kind.SENSOR,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
+        self._kind = kind
         self._own = own
         self._clock = clock
         self._gone: dict[str, tuple[float, bool]] = {}
         """Of each other release: when its Lease was looked at, and whether it is gone."""
         self._others: dict[Key, str] = {}
-        """Sensors of other releases, and whose they are."""
+        """Objects of other releases, and whose they are."""
         self._logged: set[tuple[str, str]] = set()
 
     @property
@@ -50,13 +56,13 @@ class Owners:
         return self._own
 
     def others(self, keys: Iterable[Key]) -> int:
-        """Return how many of these Sensors are another release's."""
+        """Return how many of these objects are another release's."""
         return sum(key in self._others for key in list(keys))
 
     async def other(self, key: Key, mark: str) -> str | None:
-        """Return the other release whose Sensor this is; None where this one is to keep it.
+        """Return the other release whose object this is; None where this one is to keep it.
 
-        `mark` is that of what was made for the Sensor, empty for none. Raises ApiError.
+        `mark` is that of what was written for it, empty for none. Raises ApiError.
         """
         if self._own and mark not in ("", self._own) and not await self._is_gone(mark):
             return mark
@@ -64,19 +70,19 @@ class Owners:
         return None
 
     def note(self, key: Key, other: str) -> bool:
-        """Note that a Sensor is another release's; return whether that was not known."""
+        """Note that an object is another release's; return whether that was not known."""
         is_new = self._others.get(key) != other
         self._others[key] = other
         if (key[0], other) not in self._logged and len(self._logged) < _MAX_KNOWN:
             self._logged.add((key[0], other))
             log.warning(
-                "Sensors of a namespace are another operator's, and are left to it",
-                extra={"namespace": key[0], "operator": other},
+                "Objects of a namespace are another operator's, and are left to it",
+                extra={"kind": str(self._kind), "namespace": key[0], "operator": other},
             )
         return is_new
 
     def forget(self, key: Key) -> None:
-        """Forget a Sensor that is gone."""
+        """Forget an object that is gone."""
         self._others.pop(key, None)
 
     async def _is_gone(self, mark: str) -> bool:
