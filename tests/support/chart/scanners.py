@@ -33,7 +33,8 @@ _OPTIONAL = ("container-seccomp-profile", "container-ports-check")
 _OK = 10
 """kube-score's grade for what it has nothing to say against."""
 
-_OTHERS = ("images/Dockerfile", ".github/workflows/ci.yml", ".github/workflows/release.yml")
+_WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+_OTHERS = ("images/Dockerfile", *(str(file.relative_to(ROOT)) for file in _WORKFLOWS))
 
 
 def renderings(folder: Path) -> list[Path]:
