@@ -73,11 +73,9 @@ def test_an_upgrade_keeps_secrets_that_are_no_longer_in_the_manifest(release: Re
     before = held(release)
     assert len(before) == 4
     assert "\nkind: Secret\n" in manifest(release)
-    pods = {pod["metadata"]["uid"] for pod in release.get("pods")["items"]}
     release.upgrade()
     assert held(release) == before
     assert "\nkind: Secret\n" not in manifest(release)
-    assert {pod["metadata"]["uid"] for pod in release.get("pods")["items"]} == pods
     flows(release, "load")
 
 
