@@ -143,7 +143,7 @@ def test_a_foreign_secret_is_named_and_left_alone(release: Release):
             sync(release)
         pods = release.get("pods", "-l", "app.kubernetes.io/component=passwords")["items"]
         states = [one["state"] for pod in pods for one in pod["status"]["containerStatuses"]]
-        said = [state["terminated"]["message"] for state in states if "terminated" in state]
+        said = [state.get("terminated", {}).get("message", "") for state in states]
         assert f"Secret {name} in namespace {release.namespace} exists" in "".join(said)
     finally:
         release.kubectl("label", "secret", name, f"{labels}={NAME}", "--overwrite")
