@@ -112,6 +112,15 @@ PROFILES = {
         sets=("mosquitto.existingSecret=broker", "mongodb.existingSecret=database")
     ),
     "with devices of their own": Profile(sets=_DEVICES),
+    "behind an Ingress": Profile(
+        sets=(
+            "server.ingress.enabled=true",
+            "server.ingress.className=nginx",
+            "server.ingress.hosts={sensors.example.com}",
+            "server.ingress.tls[0].secretName=sensors-tls",
+            "server.ingress.tls[0].hosts={sensors.example.com}",
+        )
+    ),
     "without the rest": Profile(
         sets=(
             "crds.enabled=false",

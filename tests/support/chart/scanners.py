@@ -19,7 +19,10 @@ from support.chart.render import manifest
 from support.kube.operator_parts import SETTINGS, sensor_body
 from support.services import ROOT
 
-SCANNED = ("defaults", "production", "external", "everything")
+SCANNED = (
+    *("defaults", "production", "external", "everything"),
+    *("scaled by cpu", "in the whole cluster", "in several namespaces", "behind an Ingress"),
+)
 """The profiles that are scanned, each with what the operator makes of a Sensor there."""
 
 CHECKOV = Path(os.environ.get("SENSORPIPE_TEST_CHECKOV", ROOT / ".cache/checkov/bin/checkov"))
