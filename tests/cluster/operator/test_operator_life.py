@@ -125,7 +125,8 @@ def test_the_operator_runs_as_a_pod(
     settings = ["sensors.clusterWide=true"]
     for app in ("operator", "generator"):
         settings += chart_render.image(app, cluster.load_image(app))
-    made = operator_process.templates("operator/deployment.yaml", sets=settings)
+    files = ("operator/lease.yaml", "operator/deployment.yaml")
+    made = operator_process.templates(*files, sets=settings)
     home = operator_process.NAMESPACE
     with frozen(operator):
         cluster.apply(*made, namespace=home)
