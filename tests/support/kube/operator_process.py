@@ -25,7 +25,7 @@ NAMESPACE = "sensorpipe"
 ACCOUNT = "sensorpipe-operator"
 _RIGHTS = (
     "serviceaccounts.yaml",
-    *(f"operator/{name}.yaml" for name in ("rbac", "roles", "feeds")),
+    *(f"operator/{name}.yaml" for name in ("rbac", "roles", "feeds", "lease")),
 )
 
 
