@@ -44,6 +44,7 @@ _ADDED = (
     r"podAnnotations.example\.com/scrape=yes",
     f"{_PREFERRED}.weight=1",
     f"{_PREFERRED}.podAffinityTerm.topologyKey=rack",
+    f"{_PREFERRED}.podAffinityTerm.labelSelector.matchLabels.team=water",
     *(
         f"{part}.{setting}"
         for part in ("operator", "generator", "compactor", "server", "mosquitto", "mongodb")
