@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
@@ -150,18 +150,6 @@ class Cache:
         """Return a Sensor's children of one kind by their names."""
         objects = self._objects.get(key, {})
         return {name: stored.body for (of, name), stored in objects.items() if of == kind}
-
-    def replace(
-        self, kind: Kind, bodies: Iterable[Body], version: int, namespace: str | None = None
-    ) -> set[Key]:
-        """Store a complete list of one kind: of one namespace, or of all without `namespace`.
-
-        Cached objects missing from the list are removed, unless their version is later than
-        the list's. Returns the keys of the Sensors to which anything relevant changed.
-        """
-        listing = Listing(self, kind, namespace)
-        changed = {listing.put(body) for body in bodies}
-        return {key for key in changed | set(listing.end(version)) if key is not None}
 
     def drop_missing(
         self, kind: Kind, present: AbstractSet[tuple[Key, str]], version: int, namespace: str | None

@@ -192,12 +192,7 @@ class KubeApi:
 
     async def find_secret(self, namespace: str, name: str) -> Body | None:
         """Return a Secret, or None if it does not exist."""
-        try:
-            return await self._call("GET", _SECRETS.path(namespace, name))
-        except ApiError as error:
-            if error.status != _NOT_FOUND:
-                raise
-            return None
+        return await self._find(_SECRETS.path(namespace, name))
 
     async def create_secret(self, body: Body) -> None:
         """Create a Secret; ApiError's status is 409 if the name is taken."""
@@ -235,16 +230,6 @@ class KubeApi:
             if not query["continue"]:
                 return
 
-    async def list(
-        self, kind: Kind, namespace: str | None, limit: int = _PAGE
-    ) -> tuple[list[Body], int]:
-        """Return all objects of a kind that concern the operator, and the list's version."""
-        bodies: list[Body] = []
-        version = 0
-        async for page, version in self.pages(kind, namespace, limit):  # noqa: B007  the last one's
-            bodies += page
-        return bodies, version
-
     async def find_sensor(self, namespace: str, name: str) -> Body | None:
         """Return a Sensor, or None if it does not exist; needs only the right to list Sensors."""
         query = {"fieldSelector": f"metadata.name={name}", "limit": "1"}
@@ -258,12 +243,7 @@ class KubeApi:
 
     async def find_lease(self, namespace: str, name: str) -> Body | None:
         """Return a Lease, or None if it does not exist."""
-        try:
-            return await self._call("GET", _LEASES.path(namespace, name))
-        except ApiError as error:
-            if error.status != _NOT_FOUND:
-                raise
-            return None
+        return await self._find(_LEASES.path(namespace, name))
 
     async def write_lease(self, body: Body) -> Body:
         """Create a Lease, or replace exactly the version that has the body's resource version.
@@ -276,6 +256,15 @@ class KubeApi:
         method, query = "PUT" if replaces else "POST", {"fieldManager": MANAGER}
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         return _decode(await self._send(method, path, query, body, headers))
+
+    async def _find(self, path: str) -> Body | None:
+        """Return the object at a path, or None if it does not exist."""
+        try:
+            return await self._call("GET", path)
+        except ApiError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return None
 
     async def _call(
         self,

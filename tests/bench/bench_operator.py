@@ -21,6 +21,7 @@ from sensorpipe_operator.names import Kind
 from sensorpipe_operator.settings import Settings
 from sensorpipe_schema.sensor import API_VERSION, Sensor
 from support.kube import operator_process
+from support.kube.operator_parts import listed
 from support.kube.operator_process import Namespace, Operator
 from support.kube.operator_proxy import spoilable
 from support.waiting import eventually, until
@@ -187,8 +188,8 @@ async def _complete(api: KubeApi, namespace: str, operator: Operator) -> None:
         await asyncio.sleep(_POLL)
         if await asyncio.to_thread(_status_writes, operator) < SENSORS_EACH:
             continue
-        deployments, _ = await api.list(Kind.DEPLOYMENT, namespace)
-        sensors, _ = await api.list(Kind.SENSOR, namespace)
+        deployments = await listed(api, Kind.DEPLOYMENT, namespace)
+        sensors = await listed(api, Kind.SENSOR, namespace)
         told = sum("observedGeneration" in body.get("status", {}) for body in sensors)
         if len(deployments) == told == SENSORS_EACH:
             return

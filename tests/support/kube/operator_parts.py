@@ -1,15 +1,16 @@
 """What the operator's tests share: Sensors as an API server hands them out, and a cluster."""
 
 import itertools
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from sensorpipe_operator.cache import Cache
+from sensorpipe_operator.cache import Cache, Listing
 from sensorpipe_operator.generator_pod import GeneratorPod
-from sensorpipe_operator.kube_api import ApiError
+from sensorpipe_operator.kube_api import ApiError, KubeApi
 from sensorpipe_operator.metrics import OperatorMetrics
 from sensorpipe_operator.names import MANAGER, Body, Key, Kind
 from sensorpipe_operator.owners import Owners
@@ -54,6 +55,20 @@ def sensor_body(**spec: Any) -> Body:
             **spec,
         },
     }
+
+
+async def listed(api: KubeApi, kind: Kind, namespace: str | None) -> list[Body]:
+    """Return all objects of a kind that concern the operator."""
+    return [body async for page, _ in api.pages(kind, namespace) for body in page]
+
+
+def replace_all(
+    cache: Cache, kind: Kind, bodies: Iterable[Body], version: int, namespace: str | None = None
+) -> set[Key]:
+    """Store a complete list of a kind, as a resync does; return the keys of what has changed."""
+    listing = Listing(cache, kind, namespace)
+    changed = {listing.put(body) for body in bodies}
+    return {key for key in changed | set(listing.end(version)) if key is not None}
 
 
 def sensor(**spec: Any) -> Sensor:

@@ -10,7 +10,7 @@ from sensorpipe_operator.kube_api import ApiError, KubeApi
 from sensorpipe_operator.lease.election import Claim, Election
 from sensorpipe_operator.names import Key, Kind
 from sensorpipe_operator.workqueue import WorkQueue
-from support.kube.operator_parts import sensor_body
+from support.kube.operator_parts import listed, sensor_body
 from support.waiting import eventually
 
 OTHERS = Claim("other", 15, "t0", "t0", 3)
@@ -137,7 +137,7 @@ async def test_an_operator_that_waits_reads_and_writes_only_its_lease() -> None:
             await write
         assert not error.value.is_final  # a Sensor is not to be blamed for it
     assert client.requests == []
-    await api.list(Kind.SENSOR, "plant")
+    await listed(api, Kind.SENSOR, "plant")
     await api.write_lease({"metadata": {"namespace": "release", "name": "operator"}})
     leases = "/apis/coordination.k8s.io/v1/namespaces/release/leases"
     sensors = "/apis/sensorpipe.dev/v1alpha1/namespaces/plant/sensors"

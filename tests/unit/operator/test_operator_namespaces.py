@@ -14,7 +14,7 @@ from sensorpipe_operator.names import Body, Kind
 from sensorpipe_operator.watch import resync, run_kopf
 from sensorpipe_operator.workqueue import WorkQueue
 from support.kube.fake_kopf import replace_kopf
-from support.kube.operator_parts import KEY, sensor_body
+from support.kube.operator_parts import KEY, replace_all, sensor_body
 
 BOTH = ("plant", "yard")
 
@@ -56,9 +56,9 @@ async def test_the_others_are_listed_and_the_probe_names_the_one() -> None:
 async def test_a_list_of_one_namespace_says_nothing_of_another() -> None:
     cache, namespaces = Cache(), Namespaces(BOTH)
     await resync.refresh(Api(), cache, WorkQueue(), namespaces)
-    cache.replace(Kind.SENSOR, [], 8, "yard")
+    replace_all(cache, Kind.SENSOR, [], 8, "yard")
     assert cache.sensors() == [KEY]
-    cache.replace(Kind.SENSOR, [], 8)
+    replace_all(cache, Kind.SENSOR, [], 8)
     assert cache.sensors() == []
 
 

@@ -10,7 +10,7 @@ from sensorpipe_operator.cache import Cache, Listing
 from sensorpipe_operator.kube_api import ApiError, KubeApi
 from sensorpipe_operator.names import SENSOR_LABEL, Body, Kind
 from sensorpipe_operator.slim import slim
-from support.kube.operator_parts import KEY, Bench, sensor_body
+from support.kube.operator_parts import KEY, Bench, listed, sensor_body
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -175,4 +175,4 @@ async def test_a_list_is_read_in_pages() -> None:
 async def test_a_page_that_is_none_is_an_error_of_the_api(content: str) -> None:
     client: Any = Pages(content)
     with pytest.raises(ApiError, match="a list is not understood"):
-        await KubeApi(client).list(Kind.POD, "plant")
+        await listed(KubeApi(client), Kind.POD, "plant")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sensorpipe_operator.cache import Cache, EventSink
 from sensorpipe_operator.names import Body, Key, Kind
 from sensorpipe_operator.workqueue import WorkQueue
-from support.kube.operator_parts import sensor_body
+from support.kube.operator_parts import replace_all, sensor_body
 from support.waiting import eventually
 
 A: Key = ("n", "a")
@@ -101,16 +101,19 @@ def test_a_list_reports_what_no_watch_did() -> None:
     cache = Cache()
     cache.put(Kind.SENSOR, body("a", 1))
     cache.put(Kind.SENSOR, body("b", 2))
-    assert cache.replace(Kind.SENSOR, [body("a", 1), body("c", 5)], 5) == {("n", "b"), ("n", "c")}
-    assert cache.replace(Kind.SENSOR, [body("a", 1), body("c", 4)], 6) == set()
+    assert replace_all(cache, Kind.SENSOR, [body("a", 1), body("c", 5)], 5) == {
+        ("n", "b"),
+        ("n", "c"),
+    }
+    assert replace_all(cache, Kind.SENSOR, [body("a", 1), body("c", 4)], 6) == set()
     assert len(cache.sensors()) == 2
 
 
 def test_what_came_after_a_list_is_not_forgotten_for_it() -> None:
     cache = Cache()
     cache.put(Kind.SENSOR, body("a", 9))
-    assert cache.replace(Kind.SENSOR, [], 8) == set()
-    assert cache.replace(Kind.SENSOR, [], 9) == {("n", "a")}
+    assert replace_all(cache, Kind.SENSOR, [], 8) == set()
+    assert replace_all(cache, Kind.SENSOR, [], 9) == {("n", "a")}
 
 
 async def test_work_that_waits_while_no_worker_moves_is_no_progress() -> None:
