@@ -1,83 +1,19 @@
 """`sensorpipe verify` against a stand-in for the server."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
+from support.integrity_stub import answering, integrity, row, verify
 
 LONG = "a-source-with-a-name-as-long-as-one-can-be-" + "x" * 40
 
 
-class Stub(ThreadingHTTPServer):
-    """Answers `/api/integrity` with whatever `answer` is."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.status = 200
-        self.answer: Any = integrity()
-        self.by_query: dict[str, Any] = {}
-        self.authorizations: list[str | None] = []
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-
-class Answer(BaseHTTPRequestHandler):
-    server: Stub
-
-    def do_GET(self):
-        path, _, query = self.path.partition("?")
-        self.send_response(self.server.status if path == "/api/integrity" else 404)
-        self.end_headers()
-        self.server.authorizations.append(self.headers["Authorization"])
-        answer = self.server.by_query.get(query, self.server.answer)
-        self.wfile.write(json.dumps(answer).encode())
-
-    def log_message(self, format, *args):  # noqa: A002  inherited name
-        pass
-
-
 @pytest.fixture
-def stub() -> Iterator[Stub]:
-    with Stub() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def row(lost: int = 0, duplicates: int = 0, src: str | None = "gen-1") -> dict[str, Any]:
-    names = {"facility": "facility_1", "sensor": "humidity", "src": src}
-    counts = {"first": 1, "last": 100, "count": 100 - lost + duplicates}
-    return names | counts | {"lost": lost, "duplicates": duplicates}
-
-
-def integrity(*rows: dict[str, Any], **totals: int) -> dict[str, Any]:
-    sums = {key: sum(row[key] or 0 for row in rows) for key in ("count", "lost", "duplicates")}
-    known = sums | {"unidentified": 0, "sources": len(rows)}
-    return {"data": list(rows), "totals": known | totals}
-
-
-def verify(
-    url: str, *options: str, stdin: str | None = None, **environ: str
-) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "sensorpipe_cli", "verify", "--url", url, *options]
-    return subprocess.run(
-        argv,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=240,
-        env=os.environ | environ,
-        check=False,
-    )
+def stub():
+    with answering() as made:
+        yield made
 
 
 def test_intact_is_a_table_and_exit_code_0(stub):
@@ -370,32 +306,3 @@ def test_it_says_from_when_on_it_checks_where_older_readings_were_removed(stub):
         f"checked from {first} to 2026-02-01T00:00:00Z (by facility) on: "
         "10 older readings were removed by retention\n"
     )
-
-
-def test_it_sends_the_token_of_a_file(stub, tmp_path):
-    (tmp_path / "token").write_text("abc.def.ghi\n")
-    done = verify(stub.url, "--token-file", str(tmp_path / "token"), "--facility", "a")
-    assert done.returncode == 0, done.stderr
-    verify(stub.url)
-    assert stub.authorizations == ["Bearer abc.def.ghi", None]
-
-
-def test_it_sends_the_token_of_standard_input(stub):
-    done = verify(stub.url, "--token-file", "-", "--facility", "a", stdin="abc.def.ghi\n")
-    assert done.returncode == 0, done.stderr
-    assert stub.authorizations == ["Bearer abc.def.ghi"]
-
-
-def test_a_token_file_that_is_not_there_is_named(stub, tmp_path):
-    done = verify(stub.url, "--token-file", str(tmp_path / "none"))
-    assert done.returncode == 2
-    assert f"--token-file {tmp_path}/none: " in done.stderr
-
-
-@pytest.mark.parametrize("wrong", ["abc\nX: y", "é"])
-def test_a_file_without_a_token_is_named(stub, tmp_path, wrong):
-    (tmp_path / "token").write_text(wrong)
-    done = verify(stub.url, "--token-file", str(tmp_path / "token"))
-    assert done.returncode == 2
-    assert f"--token-file {tmp_path}/token" in done.stderr
-    assert stub.authorizations == []
