@@ -14,6 +14,7 @@ from sensorpipe_cli.runner.child import Child
 from sensorpipe_cli.runner.ports import free_port, free_ports
 from sensorpipe_runtime.kafka.client import PARTITIONS
 from sensorpipe_schema.names import COMPACTED, SERVER_GROUP
+from support.services import running
 from support.waiting import eventually
 
 
@@ -71,6 +72,21 @@ class Server:
         """Return once the program is ready."""
         async with httpx2.AsyncClient(base_url=self.watched) as client:
             await eventually(lambda: answered(client, "/readyz", lambda _: True))
+
+    @asynccontextmanager
+    async def restricted(
+        self, access: Path
+    ) -> AsyncIterator[tuple[httpx2.AsyncClient, httpx2.AsyncClient]]:
+        """Run it and its services with an access file; yield clients of API and monitoring."""
+        async with (
+            running(self.kafka),
+            running(self.mongod),
+            running(self.child(SENSORPIPE_AUTH_FILE=str(access))),
+            self.client() as client,
+            httpx2.AsyncClient(base_url=self.watched) as probes,
+        ):
+            await self.ready()
+            yield client, probes
 
     async def committed(self) -> int:
         """Return how many records are committed."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from cluster_client import Cluster
-from support.chart.release import NAME, Release, chart_images, forget_definitions
+from support.chart.release import NAME, Release
+from support.chart.release_site import uninstalled
 from support.openapi_operations import needed, operations_of, path_of
 from support.services import ROOT
-from support.strimzi.stand_in import strimzi
 from support.waiting import until
 
 OURS, OTHERS = "facility_1", "facility_2"
@@ -42,13 +42,10 @@ class Api:
 @pytest.fixture(scope="module")
 def release(cluster: Cluster) -> Iterator[Release]:
     """The release with the samples, and a grant for an account of one facility."""
-    forget_definitions(cluster)
-    images = chart_images(cluster)
-    with cluster.namespace() as namespace, strimzi(cluster, namespace):
-        made = Release(cluster, namespace, images)
+    with uninstalled(cluster) as made:
         grant = {
             "issuer": "cluster",
-            "subject": f"system:serviceaccount:{namespace}:dash",
+            "subject": f"system:serviceaccount:{made.namespace}:dash",
             "scopes": ["read", "metrics"],
             "facilities": [OURS],
         }

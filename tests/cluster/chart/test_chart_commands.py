@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 from cluster_client import Cluster
 from support.chart import broker as chart_broker
-from support.chart.release import NAME, Release, chart_images, flows, forget_definitions, rest
+from support.chart.release import NAME, Release, flows, rest
+from support.chart.release_site import uninstalled
 from support.chart.render import CHART
 from support.kube.operator_sensors import sensor
 from support.services import ROOT
-from support.strimzi.stand_in import strimzi
 
 README = (CHART / "README.md").read_text()
 CHANGED = {
@@ -57,12 +57,9 @@ _INSTALL, UPGRADE, RAISE, UNINSTALL, REMOVE = blocks(
 @pytest.fixture(scope="module")
 def release(cluster: Cluster) -> Iterator[Release]:
     """The chart, with Strimzi or who plays its part, and 200 readings a second."""
-    forget_definitions(cluster)
-    images = chart_images(cluster)
-    with cluster.namespace() as namespace, strimzi(cluster, namespace):
-        made = Release(cluster, namespace, images)
+    with uninstalled(cluster) as made:
         made.install()
-        cluster.apply(sensor("load", count=100), namespace=namespace)
+        cluster.apply(sensor("load", count=100), namespace=made.namespace)
         made.wait_facilities("load")
         yield made
 

@@ -10,10 +10,10 @@ import pytest
 from cluster_client import Cluster
 from sensorpipe_schema.sensor import API_VERSION
 from support.chart import broker as chart_broker
-from support.chart.release import NAME, Release, chart_images, flows, forget_definitions
+from support.chart.release import NAME, Release, flows
+from support.chart.release_site import uninstalled
 from support.kube import restricted_pod
 from support.strimzi import certificates
-from support.strimzi.stand_in import strimzi
 from support.waiting import until
 
 DEVICES = f"{NAME}-mosquitto-devices"
@@ -69,10 +69,8 @@ class Site:
 @pytest.fixture(scope="module")
 def site(cluster: Cluster) -> Iterator[Site]:
     """The chart, with Strimzi or who plays its part, and a device that publishes with TLS."""
-    forget_definitions(cluster)
-    images = chart_images(cluster)
-    with cluster.namespace() as namespace, strimzi(cluster, namespace):
-        made = Site(Release(cluster, namespace, images))
+    with uninstalled(cluster) as release:
+        made = Site(release)
         made.certify()
         made.secret("meter-1", {"password": "first"})
         made.secret("yard", {"passwords": "yard-1:plain\n"})

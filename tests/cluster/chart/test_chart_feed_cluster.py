@@ -10,9 +10,9 @@ from cluster_client import Cluster
 from sensorpipe_cli.client.http import get
 from sensorpipe_schema.sensor import API_VERSION
 from support.chart import broker as chart_broker
-from support.chart.release import NAME, Release, ask, chart_images, forget_definitions
+from support.chart.release import NAME, Release, ask
+from support.chart.release_site import uninstalled
 from support.strimzi import certificates
-from support.strimzi.stand_in import strimzi
 from support.waiting import until
 
 DEVICES = f"{NAME}-mosquitto-devices"
@@ -100,10 +100,8 @@ class Site:
 @pytest.fixture(scope="module")
 def site(cluster: Cluster) -> Iterator[Site]:
     """The chart, with Strimzi or who plays its part."""
-    forget_definitions(cluster)
-    images = chart_images(cluster)
-    with cluster.namespace() as namespace, strimzi(cluster, namespace):
-        made = Site(Release(cluster, namespace, images))
+    with uninstalled(cluster) as release:
+        made = Site(release)
         made.prepare()
         made.release.install(*VALUES)
         yield made

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 from cluster_client import Cluster
-from support.chart.release import NAME, Release, chart_images, flows, forget_definitions, rest
+from support.chart.release import NAME, Release, flows, rest
+from support.chart.release_site import uninstalled
 from support.chart.render import CHART
 from support.kube.operator_sensors import sensor
-from support.strimzi.stand_in import strimzi
 from support.waiting import until
 
 SYNCS = 5
@@ -27,14 +27,11 @@ class SyncFailedError(Exception):
 @pytest.fixture(scope="module")
 def release(cluster: Cluster) -> Iterator[Release]:
     """A restricted namespace in which the chart was applied, and readings flow."""
-    forget_definitions(cluster)
-    images = chart_images(cluster)
-    with cluster.namespace() as namespace, strimzi(cluster, namespace):
-        made = Release(cluster, namespace, images)
+    with uninstalled(cluster) as made:
         apply(made, rendered(made))
         for component in ("mosquitto", "mongodb", "compactor", "server", "operator"):
             made.settle(component)
-        cluster.apply(sensor("load", count=10), namespace=namespace)
+        cluster.apply(sensor("load", count=10), namespace=made.namespace)
         made.wait_facilities("load")
         yield made
         # what is of no namespace, too

@@ -9,15 +9,13 @@ from support.chart.older import older
 from support.chart.release import (
     NAME,
     Release,
-    chart_images,
     flows,
-    forget_definitions,
     rest,
     resume,
     windows,
 )
+from support.chart.release_site import uninstalled
 from support.kube.operator_sensors import sensor
-from support.strimzi.stand_in import strimzi
 
 BROKER = {"generator-password": "g1", "compactor-password": "c1", "compactor-client-id": "session1"}
 KAFKA = {"compactor-password": "kc1" + "x" * 29, "server-password": "ks1" + "x" * 29}
@@ -39,13 +37,10 @@ def former(namespace: str) -> dict[str, dict[str, str]]:
 @pytest.fixture(scope="module")
 def release(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     """The older chart's release, while readings flow."""
-    forget_definitions(cluster)
-    images = chart_images(cluster)
-    with cluster.namespace() as namespace, strimzi(cluster, namespace):
-        made = Release(cluster, namespace, images)
-        chart = older(tmp_path_factory.mktemp("older"), former(namespace))
+    with uninstalled(cluster) as made:
+        chart = older(tmp_path_factory.mktemp("older"), former(made.namespace))
         install(made, chart)
-        cluster.apply(sensor("load", count=10), namespace=namespace)
+        cluster.apply(sensor("load", count=10), namespace=made.namespace)
         made.wait_facilities("load")
         yield made
 

@@ -1,7 +1,7 @@
 """Two operators of one release on a real API server: one acts, the other takes over."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -24,11 +24,8 @@ WRITES = "sensorpipe_operator_writes_total"
 
 
 @pytest.fixture
-def namespace(cluster: Cluster) -> Iterator[Namespace]:
-    with cluster.namespace() as name:
-        made = Namespace(cluster, name)
-        made.apply(broker_pod.secret(name))
-        yield made
+def namespace(with_broker: Namespace) -> Namespace:
+    return with_broker
 
 
 @pytest.fixture

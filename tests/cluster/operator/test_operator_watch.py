@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from cluster_client import Cluster
-from support.kube import broker_pod, operator_process
+from support.kube import operator_process
 from support.kube.operator_process import Namespace, Operator
 from support.kube.operator_proxy import Proxy, spoilable
 from support.kube.operator_sensors import sensor, settled
@@ -15,11 +15,8 @@ pytest_plugins = ["support.kube.operator_fixtures"]
 
 
 @pytest.fixture
-def namespace(cluster: Cluster) -> Iterator[Namespace]:
-    with cluster.namespace() as name:
-        made = Namespace(cluster, name)
-        made.apply(broker_pod.secret(name))
-        yield made
+def namespace(with_broker: Namespace) -> Namespace:
+    return with_broker
 
 
 @pytest.fixture

@@ -5,12 +5,10 @@ import base64
 import hmac
 import time
 
-import httpx2
 import pytest
 import pytest_asyncio
 from support.issuers import HttpsIssuer
 from support.server_process import Server
-from support.services import running
 from support.tokens import (
     SECRET,
     access_file,
@@ -68,14 +66,7 @@ async def program(tmp_path_factory):
             grant(["read"], ["*"], subject="somebody", issuer=each) for each in (issuer.url, LOCAL)
         ]
         path = access_file(folder, *grants, issuers=[issuer.entry(), local])
-        async with (
-            running(server.kafka),
-            running(server.mongod),
-            running(server.child(SENSORPIPE_AUTH_FILE=str(path))),
-            server.client() as client,
-            httpx2.AsyncClient(base_url=server.watched) as probes,
-        ):
-            await server.ready()
+        async with server.restricted(path) as (client, probes):
             made = Program(issuer, client, probes)
             assert (await made.get(signed(made.claims()))).status_code == 200
             yield made

@@ -2,11 +2,9 @@
 
 import time
 
-import httpx2
 import pytest
 from support.issuers import HttpsIssuer
 from support.server_process import Server, answered
-from support.services import running
 from support.tokens import access_file, grant, private_key
 from support.waiting import eventually
 
@@ -28,14 +26,7 @@ async def test_a_running_server_lets_tokens_in_and_takes_new_files_and_keys(tmp_
     path = access_file(
         tmp_path, grant(["read"], ["*"], subject="somebody"), issuers=[issuer.entry()]
     )
-    async with (
-        running(server.kafka),
-        running(server.mongod),
-        running(server.child(SENSORPIPE_AUTH_FILE=str(path))),
-        server.client() as client,
-        httpx2.AsyncClient(base_url=server.watched) as probes,
-    ):
-        await server.ready()
+    async with server.restricted(path) as (client, probes):
         assert (await client.get(PATH)).status_code == 401
         assert (await client.get(PATH, headers=token(issuer))).json() == {"data": []}
         assert (await client.get("/")).status_code == 200

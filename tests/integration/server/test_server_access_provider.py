@@ -10,10 +10,10 @@ import pytest
 from sensorpipe_server.api.access.access import Access
 from sensorpipe_server.api.http.metrics import REGISTRY
 from sensorpipe_server.api.routes import application
+from support.hand_clock import HandClock
 from support.issuers import HttpsIssuer
 from support.live_streams import served
 from support.server_process import Server
-from support.services import running
 from support.tokens import access_file, grant, private_key
 from support.waiting import eventually
 
@@ -43,19 +43,9 @@ class Api:
         return answer.status_code
 
 
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return HandClock(1000.0)
 
 
 @pytest.fixture
@@ -192,14 +182,7 @@ async def test_a_program_whose_issuer_is_away_says_so_and_finds_it_again(tmp_pat
     now = time.time()
     good = {"Authorization": f"Bearer {issuer.token(exp=now + 3600, iat=now)}"}
     other = issuer.token(KEYS[NEW], exp=now + 3600, iat=now)
-    async with (
-        running(server.kafka),
-        running(server.mongod),
-        running(server.child(SENSORPIPE_AUTH_FILE=str(path))),
-        server.client() as client,
-        httpx2.AsyncClient(base_url=server.watched) as probes,
-    ):
-        await server.ready()
+    async with server.restricted(path) as (client, probes):
         answer = await client.get(PATH, headers=good)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert "keys of the token's issuer cannot be fetched" in answer.json()["detail"]

@@ -10,6 +10,7 @@ from sensorpipe_server.storage.facilities import Facilities
 from sensorpipe_server.storage.mongodb import database
 from sensorpipe_server.storage.pending import RefusedRecord
 from sensorpipe_server.storage.store import Store
+from support.hand_clock import HandClock
 from support.server_parts import NOW, T0, batch_of, counts, one
 
 pytest_plugins = ["support.server_fixtures"]
@@ -150,17 +151,8 @@ async def test_a_facility_lists_a_bounded_number_of_sensors_and_stores_them_all(
     assert (said.facility, said.listed) == ("facility_1", 3)
 
 
-class Clock:
-    """A clock that stands until it is set."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 async def test_first_windows_are_recorded_at_once_and_last_ones_now_and_then(db):
-    clock, listed = Clock(), database.facilities(db)
+    clock, listed = HandClock(), database.facilities(db)
     noting = Facilities(listed, clock)
 
     async def note(window):
@@ -190,7 +182,7 @@ async def test_first_windows_are_recorded_at_once_and_last_ones_now_and_then(db)
 async def test_times_that_cannot_be_recorded_hold_up_nothing_and_are_recorded_later(
     db, monkeypatch, caplog
 ):
-    clock, listed = Clock(), database.facilities(db)
+    clock, listed = HandClock(), database.facilities(db)
     noting, partials = Facilities(listed, clock), batch_of(one([(1, 1.0)])).partials
     await noting.note(partials)
 

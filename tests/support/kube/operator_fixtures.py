@@ -28,13 +28,19 @@ def operator(
 
 
 @pytest.fixture
-def namespace(cluster: Cluster, operator: Operator) -> Iterator[Namespace]:
+def with_broker(cluster: Cluster) -> Iterator[Namespace]:
     """A namespace with a broker's Secret in it."""
-    del operator
     with cluster.namespace() as name:
         made = Namespace(cluster, name)
         made.apply(broker_pod.secret(name))
         yield made
+
+
+@pytest.fixture
+def namespace(operator: Operator, with_broker: Namespace) -> Namespace:
+    """Such a namespace of the one operator's."""
+    del operator
+    return with_broker
 
 
 @pytest.fixture

@@ -3,19 +3,13 @@
 import logging
 
 from sensorpipe_runtime.throttled_log import ThrottledLogger
+from support.hand_clock import HandClock
 
 log = logging.getLogger(__name__)
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_the_same_is_logged_once_and_again_after_a_minute(caplog):
-    clock = Clock()
+    clock = HandClock()
     throttled = ThrottledLogger(log, clock=clock)
     shown = []
     for clock.now in (0.0, 1.0, 59.0, 60.0, 61.0):
@@ -28,7 +22,7 @@ def test_the_same_is_logged_once_and_again_after_a_minute(caplog):
 
 
 def test_another_reason_is_logged_at_once(caplog):
-    throttled = ThrottledLogger(log, clock=Clock())
+    throttled = ThrottledLogger(log, clock=HandClock())
     for error in ("refused", "unreachable", "unreachable", "refused"):
         throttled.warning("no Kafka", error=error)
     assert [record.error for record in caplog.records] == ["refused", "unreachable", "refused"]
@@ -36,7 +30,7 @@ def test_another_reason_is_logged_at_once(caplog):
 
 def test_reasons_that_always_differ_are_logged_once_a_minute(caplog):
     caplog.set_level(logging.INFO)
-    clock = Clock()
+    clock = HandClock()
     throttled = ThrottledLogger(log, on_change=False, clock=clock)
     throttled.resolved("again")
     for at in range(0, 150, 5):
@@ -57,7 +51,7 @@ def test_reasons_that_always_differ_are_logged_once_a_minute(caplog):
 
 def test_after_a_reset_the_same_is_new_and_nothing_is_over(caplog):
     caplog.set_level(logging.INFO)
-    throttled = ThrottledLogger(log, clock=Clock())
+    throttled = ThrottledLogger(log, clock=HandClock())
     throttled.warning("no Kafka")
     throttled.reset()
     throttled.resolved("Kafka is back")

@@ -3,21 +3,14 @@
 import pytest
 from aiokafka import TopicPartition
 from sensorpipe_server.ingest.fetch_watch import FAILED_AFTER, FetchesFailedError, FetchWatch
+from support.hand_clock import HandClock
 
 ZERO, ONE = TopicPartition("topic", 0), TopicPartition("topic", 1)
 
 
-class Clock:
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return HandClock(1000.0)
 
 
 @pytest.fixture

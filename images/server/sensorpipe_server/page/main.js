@@ -25,7 +25,6 @@ const access = new Access(() => Promise.all([resume(), readFacilities(running.si
 const dead = new DeadLetters();
 const integrity = new Integrity((aside) => dead.know(aside));
 
-
 /** Show a facility. */
 function go(next) {
   if (link(next) === link(state)) return;
