@@ -1,37 +1,43 @@
 """Sets of sequence numbers, as sorted closed intervals `(first, last)`."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
 Interval = tuple[int, int]
 
 
 class IntervalSet:
-    """A set of integers, whose size in memory depends on its gaps, not on its members."""
+    """A set of integers, whose size in memory depends on its gaps, not on its members.
 
-    __slots__ = ("_firsts", "_lasts")
+    One sorted list holds `first, last + 1, first, last + 1, …`. A number is a member where an odd
+    number of these bounds is not above it:
+
+        {3, 4, 5, 9}   bounds  3     6        9    10
+                       inside  |=====|        |====|
+    """
+
+    __slots__ = ("_bounds",)
 
     def __init__(self, intervals: Iterable[Interval] = ()) -> None:
-        self._firsts: list[int] = []
-        self._lasts: list[int] = []
+        self._bounds: list[int] = []
         for first, last in intervals:
             self.add_range(first, last)
 
     @property
     def top(self) -> int:
         """The highest member; 0 for an empty set."""
-        return self._lasts[-1] if self._lasts else 0
+        return self._bounds[-1] - 1 if self._bounds else 0
 
     def __contains__(self, number: int) -> bool:
-        at = bisect_right(self._firsts, number) - 1
-        return at >= 0 and number <= self._lasts[at]
+        return bisect_right(self._bounds, number) % 2 == 1
 
     def __len__(self) -> int:
         """Return the number of intervals, not of members."""
-        return len(self._firsts)
+        return len(self._bounds) // 2
 
     def __iter__(self) -> Iterator[Interval]:
-        return zip(self._firsts, self._lasts, strict=True)
+        bounds = iter(self._bounds)
+        return ((first, end - 1) for first, end in zip(bounds, bounds, strict=True))
 
     def __repr__(self) -> str:
         return f"IntervalSet({list(self)})"
@@ -45,25 +51,21 @@ class IntervalSet:
 
     def add_range(self, first: int, last: int) -> None:
         """Add all numbers from `first` to `last`."""
-        if not self._lasts or first > self._lasts[-1] + 1:
-            self._firsts.append(first)
-            self._lasts.append(last)
-            return
-        if first == self._lasts[-1] + 1:
-            self._lasts[-1] = last
-            return
-        low = bisect_right(self._lasts, first - 2)
-        high = bisect_right(self._firsts, last + 1)
-        if low < high:
-            first = min(first, self._firsts[low])
-            last = max(last, self._lasts[high - 1])
-        self._firsts[low:high] = [first]
-        self._lasts[low:high] = [last]
+        bounds, end = self._bounds, last + 1
+        if not bounds:
+            self._bounds = [first, end]  # of this size exactly: most sets have no gap
+        elif first > bounds[-1]:
+            bounds += (first, end)
+        elif first == bounds[-1]:
+            bounds[-1] = end
+        else:  # what lies between is replaced; where it begins or ends inside, that bound goes, too
+            low, high = bisect_left(bounds, first), bisect_right(bounds, end)
+            bounds[low:high] = [first] * (low % 2 == 0) + [end] * (high % 2 == 0)
 
     def forget_lowest(self, count: int) -> int:
         """Remove the `count` lowest intervals; return the highest member of them, 0 if none."""
-        highest = max(self._lasts[:count], default=0)
-        del self._firsts[:count], self._lasts[:count]
+        highest = max(self._bounds[: 2 * count], default=1) - 1
+        del self._bounds[: 2 * count]
         return highest
 
 
