@@ -10,6 +10,7 @@ import campaign_parts
 import campaign_topic
 from campaign_schedule import LASTING
 from sensorpipe_cli.runner.child import ChildError
+from sensorpipe_compactor.sources import SOURCE_BYTES
 from support import services
 from support.stepped_clock import FAKETIME
 
@@ -246,7 +247,7 @@ class Faults:
 
     async def _forget(self, fault: "Fault") -> None:
         """Have a compactor of little memory see many sources, and then all of them again."""
-        self._parts.max_sources.write_text(f"{_REMEMBERED}\n")
+        self._parts.source_bytes.write_text(f"{_REMEMBERED * SOURCE_BYTES}\n")
         async with self._down("compactor"):
             self._publisher.crowd(_CROWD)
         await asyncio.sleep(fault.seconds)  # how long the fault lasts

@@ -18,6 +18,7 @@ from campaign_schedule import TARGETS
 from pymongo.errors import PyMongoError
 from sensorpipe_cli.runner import embedded
 from sensorpipe_cli.runner.child import Child, free_port
+from sensorpipe_compactor.sources import DEFAULT_BYTES
 from support import services
 from support.pipeline import addresses, ask, ask_status, monitoring_url
 from support.stepped_clock import FAKETIME
@@ -49,9 +50,9 @@ class Parts:
         return self.folder / f"{name}.clock"
 
     @property
-    def max_sources(self) -> Path:
-        """The file that holds how many sources a compactor remembers from its next start on."""
-        return self.folder / "max-sources"
+    def source_bytes(self) -> Path:
+        """The file that holds how much memory a compactor has for sources from its next start."""
+        return self.folder / "source-bytes"
 
     @property
     def bootstrap(self) -> str:
@@ -66,7 +67,7 @@ class Parts:
     async def start(self) -> None:
         """Start everything, and wait until it is ready."""
         self._mount()
-        self.max_sources.write_text("100000\n")
+        self.source_bytes.write_text(f"{DEFAULT_BYTES}\n")
         folder = self.folder / "mosquitto"
         mosquitto = services.mosquitto(folder, f"{_PERSISTENT}persistence_location {folder}/\n")
         mongodb = embedded.mongod(free_port(), self.disks["mongodb"], self.folder)
@@ -118,7 +119,7 @@ class Parts:
                 "FAKETIME_NO_CACHE": "1",
                 "DONT_FAKE_MONOTONIC": "1",
             }
-        environ["SENSORPIPE_MAX_SOURCES_FILE"] = str(self.max_sources)
+        environ["SENSORPIPE_SOURCE_BYTES_FILE"] = str(self.source_bytes)
         if name == "compactor":
             environ["SENSORPIPE_FEEDS"] = str(self.feeds)
         argv = [sys.executable, "-m", f"sensorpipe_{name}"]

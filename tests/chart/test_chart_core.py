@@ -186,10 +186,10 @@ def test_a_plain_kafka_needs_no_secret():
     assert set(files(objects, SERVER)) == {"mongodb-uri"}
 
 
-@pytest.mark.parametrize("count", [100_000, 20_000_000])  # Helm prints the latter as 2e+07
-def test_the_compactor_remembers_as_many_sources_as_are_set(count):
-    variables = environ(render(f"compactor.maxSources={count}"), COMPACTOR)
-    assert variables["SENSORPIPE_MAX_SOURCES"] == str(count)
+@pytest.mark.parametrize("size", [100_000, 20_000_000])  # Helm prints the latter as 2e+07
+def test_sources_take_as_much_memory_as_is_set(size):
+    variables = environ(render(f"compactor.sourceBytes={size}"), COMPACTOR)
+    assert variables["SENSORPIPE_SOURCE_BYTES"] == str(size)
 
 
 def test_two_compactors_never_run_at_a_time():

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sensorpipe_compactor.settings import MAX_SOURCES, _client_id, _topic_filter
+from sensorpipe_compactor.settings import MAX_SOURCE_BYTES, _client_id, _topic_filter
 from sensorpipe_operator.settings import _data_key, _namespaces, _object_name
 from sensorpipe_runtime import duration
 from sensorpipe_runtime.kafka.client import _MECHANISMS, _PROTOCOLS
@@ -173,6 +173,6 @@ def test_words_and_limits_are_those_of_the_programs() -> None:
     external = external["properties"]["external"]["properties"]
     compactor = SCHEMA["properties"]["compactor"]["properties"]
     assert server["properties"]["pageLimit"]["maximum"] == MAX_PAGE
-    assert compactor["maxSources"]["maximum"] == MAX_SOURCES
+    assert compactor["sourceBytes"]["maximum"] == MAX_SOURCE_BYTES
     assert tuple(external["security"]["enum"]) == _PROTOCOLS
     assert tuple(external["mechanism"]["enum"]) == _MECHANISMS

@@ -44,7 +44,7 @@ WRONG: dict[str, tuple[str, Any, str]] = {
     "too large a page": ("server.pageLimit", 20000, "maximum: got 20,000, want 10,000"),
     "an origin with a path": ("server.corsOrigins", ["https://a/b"], "without_a_path"),
     "all origins and one": ("server.corsOrigins", ["*", "https://a"], "maxItems: got 2, want 1"),
-    "no sources": ("compactor.maxSources", 0, "minimum: got 0, want 1"),
+    "no sources": ("compactor.sourceBytes", 0, "minimum: got 0, want 1,024"),
     "a retention in minutes": ("server.retention.windows", "90m", "such_as_36h_30d_or_5y"),
     "a level of retention that is none": ("server.retention.2d", "1y", "properties '2d' not all"),
     "no workers": ("operator.workers", 0, "minimum: got 0, want 1"),

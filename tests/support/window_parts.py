@@ -1,8 +1,9 @@
 """What tests of the windows share: messages, and windows as they are by default."""
 
 import mqtt5
+from sensorpipe_compactor.buffers import Window
 from sensorpipe_compactor.clock_check import Instant
-from sensorpipe_compactor.sources import Sources
+from sensorpipe_compactor.sources import MAX_INTERVALS, SOURCE_BYTES, Sources
 from sensorpipe_compactor.windows import Windows
 from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.reading import Reading, encode
@@ -29,3 +30,16 @@ def when(ms: int, stepped: int = 0) -> Instant:
 
 def windows(sources: Sources | None = None) -> Windows:
     return Windows(WINDOW, LATENESS, sources)
+
+
+def remembering(sources: int, max_intervals: int = MAX_INTERVALS) -> Sources:
+    """Return sources of which so many are remembered, if they have no gaps, and short names."""
+    return Sources(sources * (SOURCE_BYTES + 30), max_intervals)
+
+
+def take_all(windows: Windows) -> list[Window]:
+    """Take all windows out, as a compactor does before time."""
+    found: list[Window] = []
+    while taken := windows.take_oldest(2**63):
+        found += taken
+    return found

@@ -1,38 +1,34 @@
 """What the compactor keeps in memory: readings in windows, dead letters, messages ahead."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final, Never
 
+import msgspec
 from mqtt5 import PublishPacket
 from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.intervals import Interval, IntervalSet
 
+_FEW_PORTIONS: Final = 4
+"""Portions of a window that are searched one by one."""
 
-class Arrivals:
+
+class Arrivals(list[Interval]):
     """The `seq` of readings as intervals, in the order in which they came."""
 
-    def __init__(self, intervals: Iterable[Interval] = ()) -> None:
-        self._intervals = list(intervals)
-
-    def __iter__(self) -> Iterator[Interval]:
-        return iter(self._intervals)
-
-    def __len__(self) -> int:
-        """Return the number of intervals, not of readings."""
-        return len(self._intervals)
+    __slots__ = ()
 
     def add_range(self, first: int, last: int) -> None:
         """Append the interval `first … last`."""
-        if self._intervals and self._intervals[-1][1] + 1 == first:
-            self._intervals[-1] = (self._intervals[-1][0], last)
+        if self and self[-1][1] + 1 == first:
+            self[-1] = (self[-1][0], last)
         else:
-            self._intervals.append((first, last))
+            self.append((first, last))
 
     def split(self, count: int) -> tuple["Arrivals", "Arrivals"]:
         """Return the first `count` readings, and all others."""
         one, other = Arrivals(), Arrivals()
-        for first, last in self._intervals:
+        for first, last in self:
             end = min(last, first + count - 1)
             if end >= first:
                 one.add_range(first, end)
@@ -42,27 +38,29 @@ class Arrivals:
         return one, other
 
 
-@dataclass(slots=True)
-class Portion:
-    """The readings of one source in a bucket, so that a bucket can be divided by sources."""
+class Portion(msgspec.Struct, gc=False, eq=False):
+    """The readings of one sensor and source in one window."""
 
-    values: list[float] = field(default_factory=list)
-    intervals: Arrivals = field(default_factory=Arrivals)
-    """The `seq` of the readings, in the order of the values; none where they have no identity."""
+    sensor: str
+    src: str | None
+    """None for readings without identity."""
     sparse: bool = False
     """Whether gaps between its `seq` mean nothing."""
+    values: list[float] = msgspec.field(default_factory=list)
+    intervals: Arrivals = msgspec.field(default_factory=Arrivals)
+    """The `seq` of the readings, in the order of the values, as far as their run has ended; none
+    where they have no identity."""
+    unit: str = ""
+    """The unit of the values; empty if it is not known."""
+    source: "Source | None" = None
+    """The source whose run goes on in it, if one does."""
 
 
-@dataclass(slots=True)
-class Bucket:
+class Bucket(msgspec.Struct, gc=False, eq=False):
     """The readings of one sensor in one window, not yet reduced."""
 
-    portions: dict[str | None, Portion] = field(default_factory=dict)
-    """By `src`; None for readings without identity."""
-    running: set["Source"] = field(default_factory=set)
-    """Sources whose next readings go to it without further checks."""
-    unit: str = ""
-    """The unit of the values, as the newest source names it; empty if none does."""
+    portions: dict[str | None, Portion]
+    """By `src`."""
 
     @property
     def count(self) -> int:
@@ -95,16 +93,13 @@ class Bucket:
         """The `src` whose `seq` do not count without gaps."""
         return [src for src, one in self.portions.items() if one.sparse and src is not None]
 
-    def portion(self, src: str | None, *, sparse: bool = False) -> Portion:
-        """Return the portion of a source, which may be a new one."""
-        found = self.portions.get(src)
-        if found is None:
-            found = self.portions[src] = Portion(sparse=sparse)
-        return found
+    @property
+    def unit(self) -> str:
+        """The unit of the values, as the last source names it that names one."""
+        return next((one.unit for one in reversed(self.portions.values()) if one.unit), "")
 
 
-@dataclass(slots=True)
-class Window:
+class Window(msgspec.Struct, gc=False, eq=False):
     """The readings of one facility and one window that came since the last flush."""
 
     facility: str
@@ -118,31 +113,64 @@ class Window:
     """Whether the window had been closed before: these readings came late."""
     itemized: bool = False
     """Whether it holds readings that may be durable already, each to be written with its `seq`."""
-    buckets: dict[str, Bucket] = field(default_factory=dict)
-    """By sensor."""
+    portions: list[Portion] = msgspec.field(default_factory=list)
+    """One for each sensor and source: most windows have few."""
+    index: dict[tuple[str, str | None], Portion] | None = None
+    """By sensor and source, where there are many."""
+    place: int = 0
+    """Where it is among all open windows, see `OpenWindows`; -1 if it is handed out."""
 
     @property
     def count(self) -> int:
         """Number of readings held."""
-        return sum(bucket.count for bucket in self.buckets.values())
+        return sum(len(portion.values) for portion in self.portions)
+
+    @property
+    def buckets(self) -> dict[str, Bucket]:
+        """The readings by sensor."""
+        buckets: dict[str, Bucket] = {}
+        for portion in self.portions:
+            buckets.setdefault(portion.sensor, Bucket({})).portions[portion.src] = portion
+        return buckets
+
+    def portion(self, source: "Source") -> Portion:
+        """Return the portion of a source, which may be a new one."""
+        sensor, src = source.sensor, source.src
+        if self.index is not None:
+            found = self.index.get((sensor, src))
+            if found is not None:
+                return found
+        else:
+            for each in self.portions:
+                if each.src == src and each.sensor == sensor:
+                    return each
+        made = Portion(sensor, src, source.kind is not SeqKind.COUNT)
+        self.portions.append(made)
+        if self.index is not None:
+            self.index[sensor, src] = made
+        elif len(self.portions) > _FEW_PORTIONS:
+            self.index = {(each.sensor, each.src): each for each in self.portions}
+        return made
 
 
-@dataclass(slots=True)
-class Facility:
+class Facility(msgspec.Struct, gc=False, eq=False):
     """A facility's event time and open windows, which no other facility's clock affects."""
 
     name: str
+    lateness_ms: int
+    """How long its windows wait after their end, in ms."""
     newest_ms: int = 0
-    """The highest `ts` seen, in ms."""
+    """A `ts` in ms that it has reached. It may be behind within a run, which ends where a window
+    is to close."""
     closed_ms: int = 0
     """The end of the latest window closed, in ms of event time."""
     active_ms: int = 0
-    """Time of the flush that found its latest reading, in ms of the monotonic clock."""
-    is_active: bool = False
-    """Whether a reading came since the last flush."""
+    """Time of its latest reading, in ms of the monotonic clock."""
+    step: int = 0
+    """When its windows are looked at next, see `TimingWheel`."""
     source_count: int = 0
     """Number of its sources that are remembered."""
-    windows: dict[int, Window] = field(default_factory=dict)
+    windows: dict[int, Window] = msgspec.field(default_factory=dict)
     """By start; itemized ones by its complement, `~start`."""
 
 
@@ -157,52 +185,80 @@ class SeqKind(Enum):
     """The `ts` of each reading."""
 
 
-class Source:
+class _Nowhere(list[float]):
+    """Where a source without a run would put values; its `start` and `end` let none through."""
+
+    def append(self, value: float) -> Never:
+        raise AssertionError(f"the reading {value} has no window")
+
+
+_NOWHERE: Final = _Nowhere()
+
+
+_NO_OTHERS: Final[dict[str | None, "Source"]] = {}
+
+
+class Source(msgspec.Struct, gc=False, eq=False):
     """The readings of one publisher's run in one topic.
 
-    While they come in order and fall into one window, a reading costs the hot
-    path four comparisons and an `append`: the run `first … next - 1` since the
-    last detour is written down as one interval when the run ends.
-    A source without identity (`src` is None) has `step` 0 and takes every
-    reading as new.
+    While they come in order and fall into one window, a reading costs the hot path four
+    comparisons and an `append`: the run `first … next - 1` is written down as one interval when
+    it ends. A source without identity (`src` is None) has `step` 0 and takes every reading as
+    new.
+
+    There may be hundreds of thousands: that is why this and what it refers to are structs that
+    the garbage collector does not visit. What refers to each other is taken apart by `stop` and
+    `Sources`.
     """
 
-    __slots__ = (
-        "append", "bucket", "end", "facility", "first", "horizon_ms", "kind", "next",
-        "portion", "seen", "sensor", "src", "start", "step", "until_ms",
-    )  # fmt: skip
+    facility: Facility
+    topic: str
+    sensor: str
+    src: str | None
+    kind: SeqKind = SeqKind.COUNT
+    seen: IntervalSet = msgspec.field(default_factory=IntervalSet)
+    """The `seq` that were taken, but for those of the run."""
+    step: int = 1
+    first: int = 0
+    next: int = 0
+    """Behind the highest `seq` that was taken."""
+    start: int = 0
+    end: int = 0
+    """The run goes on with readings of `start <= ts < end`."""
+    values: list[float] = msgspec.field(default_factory=lambda: _NOWHERE)
+    """Where the run puts its values: those of its portion."""
+    portion: Portion | None = None
+    """Where its run goes on, if one does."""
+    horizon_ms: int = 0
+    """Readings with an earlier `ts`, in ms, may be durable though `seen` lacks their `seq`."""
+    until_ms: int = 0
+    """The end of its newest window, in ms of event time."""
+    others: dict[str | None, "Source"] = msgspec.field(default_factory=lambda: _NO_OTHERS)
+    """Of the first source of a topic: the others, by `src`."""
+    bytes: int = 0
+    """Bytes that it was last counted with, see `Sources`."""
+    used_ms: int = 0
+    """The event time in ms from which on its use is noted again."""
+    before: "Source | None" = None
+    """The source whose use was noted before."""
+    after: "Source | None" = None
+    """The one whose use was noted after."""
 
-    def __init__(
-        self, facility: Facility, sensor: str, src: str | None, kind: SeqKind = SeqKind.COUNT
-    ) -> None:
-        self.kind = kind
-        self.facility = facility
-        self.sensor = sensor
-        self.src = src
-        self.seen = IntervalSet()
-        self.step = 1 if src is not None else 0
-        self.next = 0
-        self.first = 0
-        self.start = 0
-        self.end = 0
-        self.horizon_ms = 0
-        """Readings with an earlier `ts`, in ms, may be durable though `seen` lacks their `seq`."""
-        self.until_ms = 0
-        """The end of its newest window, in ms of event time."""
-        self.bucket: Bucket | None = None
-        self.portion: Portion | None = None
-        self.append: Callable[[float], None] = _nowhere
-
-    def run_in(self, bucket: Bucket, portion: Portion, start: int, end: int, seq: int) -> None:
-        """Begin a run at `seq` that goes to a portion of `bucket` while `start <= ts < end`."""
-        self.bucket, self.portion = bucket, portion
-        self.append = portion.values.append
+    def run_in(self, portion: Portion, start: int, end: int, seq: int) -> None:
+        """Begin a run with the reading `seq` of a portion; it goes on while `start <= ts < end`."""
+        if portion is not self.portion:
+            self.stop()
+            if portion.source is not None:
+                portion.source.stop()  # of another topic, which a Feed gives the same names
+            self.portion, portion.source = portion, self
+            self.values = portion.values
+        else:
+            self.settle()
         self.start, self.end = start, end
-        self.first = self.next = seq
-        bucket.running.add(self)
+        self.first, self.next = seq, seq + self.step
 
     def settle(self) -> None:
-        """Write the run down, in the set of what was seen and in its bucket."""
+        """Write the run down, in the set of what was seen and in its portion."""
         if self.portion is not None and self.next > self.first:
             self.portion.intervals.add_range(self.first, self.next - 1)
             self.seen.add_range(self.first, self.next - 1)
@@ -210,14 +266,12 @@ class Source:
 
     def stop(self) -> None:
         """End the run."""
-        self.settle()
-        self.bucket = self.portion = None
-        self.append = _nowhere
-        self.start = self.end = 0
-
-
-def _nowhere(value: float) -> None:
-    raise AssertionError(f"the reading {value} has no window")
+        portion = self.portion
+        if portion is not None:
+            self.settle()
+            portion.source = self.portion = None
+            self.values = _NOWHERE
+            self.start = self.end = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
+import msgspec
 from sensorpipe_schema.reading import MAX_AHEAD_MS
 
 _MAX_SOURCES: Final = 1_000
@@ -50,7 +51,7 @@ _UNKNOWN_MS: Final = 90_000
 has decided."""
 
 
-class Instant(NamedTuple):
+class Instant(msgspec.Struct, frozen=True):
     """One point in time, in milliseconds on two clocks.
 
     Readings are compared with the wall clock, which can be stepped; how long something
@@ -123,13 +124,17 @@ class ClockCheck:
         entry.is_replaced = False
         self._sources[source] = entry  # the last in order
         if ts - now.wall_ms > MAX_AHEAD_MS:
-            if self._ahead_since_ms is None or steady - self._ahead_at_ms >= _KNOWN_MS:
-                self._ahead_since_ms = steady
-            self._ahead_at_ms = steady
+            self.note_ahead(now)
         if len(self._sources) > _MAX_SOURCES:
             del self._sources[next(iter(self._sources))]
         if _is_near(ts - now.wall_ms) and not self._outvoted(now):
             self._agreed_ms = now.wall_ms - steady
+
+    def note_ahead(self, now: Instant) -> None:
+        """Note that a reading came that is ahead of our clock, of whichever source."""
+        if self._ahead_since_ms is None or now.steady_ms - self._ahead_at_ms >= _KNOWN_MS:
+            self._ahead_since_ms = now.steady_ms
+        self._ahead_at_ms = now.steady_ms
 
     def _note_topic(self, source: str, topic: str) -> None:
         before = self._sources.get(self._of_topic.pop(topic, source))

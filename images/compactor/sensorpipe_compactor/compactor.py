@@ -15,7 +15,7 @@ from sensorpipe_runtime.throttled_log import ThrottledLogger
 from sensorpipe_schema.feed.report import CompactorReport, encode_report
 from sensorpipe_schema.reading import MAX_AHEAD_MS
 
-from sensorpipe_compactor.buffers import DeadLetter
+from sensorpipe_compactor.buffers import DeadLetter, Window
 from sensorpipe_compactor.clock_check import Instant
 from sensorpipe_compactor.feeds.feed_set import FeedSet
 from sensorpipe_compactor.feeds.folder import FeedFolder
@@ -63,7 +63,7 @@ class Compactor:
 
     def __init__(self, settings: Settings, journal: Journal) -> None:
         self.journal = journal
-        sources = Sources(settings.max_sources)
+        sources = Sources(settings.source_bytes)
         self.windows = Windows(settings.window_ms, settings.lateness_ms, sources)
         self._writer = Writer(journal, self.windows, settings.name)
         self.in_flight_limit = InFlightLimit()
@@ -98,6 +98,7 @@ class Compactor:
         self._dead_at_once = _MAX_DEAD_AT_ONCE
         self._dead_under_way = 0
         self._settled = 0
+        self._has_acknowledged = False
         self._had_session = False
         self._stopping = False
         self._wake = asyncio.Event()
@@ -174,7 +175,8 @@ class Compactor:
         self.windows.add(messages, before, read_clocks())
         now, unacknowledged = time.monotonic(), self.subscriber.inbox.unacknowledged
         self.in_flight_limit.received(unacknowledged, now)
-        if self.in_flight_limit.wants_flush(unacknowledged, now) or self.windows.dead_letters:
+        pressed = self.in_flight_limit.wants_flush(unacknowledged, len(self.windows.open), now)
+        if pressed or self.windows.dead_letters:
             self._wake.set()
         if self._is_full:
             self.subscriber.pause()
@@ -228,31 +230,46 @@ class Compactor:
 
     def _is_pressed(self) -> bool:
         """Whether to flush before time: the broker waits for us, or memory fills up."""
-        unacknowledged = self.subscriber.inbox.unacknowledged
-        return self._is_full or self.in_flight_limit.wants_flush(unacknowledged, time.monotonic())
+        return self._is_full or self.in_flight_limit.wants_flush(
+            self.subscriber.inbox.unacknowledged, len(self.windows.open), time.monotonic()
+        )
 
     async def flush(self, *, everything: bool) -> None:
-        """Make the windows that are due (or all) durable, then acknowledge what that allows."""
-        windows, now = self.windows, read_clocks()
+        """Make the windows that are due (or all) durable, then acknowledge what that allows.
+
+        In slices, so that neither the event loop nor an acknowledgement waits for all of them.
+        What comes meanwhile is for the next flush.
+        """
+        windows, now, self._has_acknowledged = self.windows, read_clocks(), False
         self._compare_clocks(now)
         self._itemizing_log.update(windows.horizon, now, self.itemized)
         windows.reused.warn_if_due(now.steady_ms)
-        if everything:
-            due = windows.take_all()
-            self.early_flushes += bool(due)
-        else:
-            due = windows.take_due(now)
+        while due := windows.take_due(now):
+            await self._write(due)
+        received, is_early = self.subscriber.inbox.received, False
+        while everything and (oldest := windows.take_oldest(received)):
+            is_early = True
+            await self._write(oldest)
+        self.early_flushes += is_early
+        await self._flush_dead_letters(now)
+
+    async def _write(self, windows: list[Window]) -> None:
+        """Make windows durable that were taken out, and acknowledge what that allows."""
+        through = self._durable_through()
+        await self._writer.write(windows, self.journal.subscriptions.header())
+        if self.windows.dead_letters:  # one may be a reading of these windows
+            through = min(through, self.windows.dead_letters[0].number - 1)
+        self._settle(through)
+        self.progress.moved()
+
+    async def _flush_dead_letters(self, now: Instant) -> None:
+        """Make an attempt at dead letters, and acknowledge what that allows."""
+        windows = self.windows
         dead = (
             windows.take_dead_letters(self._dead_at_once) if self._may_write_dead_letters() else []
         )
         self._refusal_log.note(dead, now.steady_ms)
-        lowest = windows.lowest_number()
-        through = self.subscriber.inbox.received if lowest is None else lowest - 1
-        if due:
-            filters = self.journal.subscriptions.header()
-            await self._writer.write(due, filters)
-            if windows.dead_letters:  # one may be a reading of these windows
-                through = min(through, windows.dead_letters[0].number - 1)
+        through = self._durable_through()
         if dead:
             self.subscriber.acknowledge(min(through, dead[0].number - 1))
             self._dead_under_way = len(dead)
@@ -264,6 +281,11 @@ class Compactor:
             elif windows.dead_letters:
                 self._wake.set()  # for the rest
         self._settle(through)
+
+    def _durable_through(self) -> int:
+        """Return up to which number all messages are durable, or are written just now."""
+        lowest = self.windows.lowest_number()
+        return self.subscriber.inbox.received if lowest is None else lowest - 1
 
     def _compare_clocks(self, now: Instant) -> None:
         """Take out what waited for our clock; say so while most sources are ahead of it."""
@@ -302,7 +324,8 @@ class Compactor:
         inbox = self.subscriber.inbox
         unacknowledged = inbox.unacknowledged
         self.subscriber.acknowledge(through)
-        if inbox.unacknowledged < unacknowledged:
+        if inbox.unacknowledged < unacknowledged and not self._has_acknowledged:
+            self._has_acknowledged = True  # the level of which the limit learns is that before it
             self.in_flight_limit.acknowledged(unacknowledged, time.monotonic())
         if not self._stopping and not self._is_full:
             self.subscriber.resume()

@@ -20,6 +20,13 @@ from sensorpipe_runtime.mqtt.frames import MAX_IN_FLIGHT
 _NEAR: Final = 0.75
 """Share of the limit at which a flush begins; the rest flows in while Kafka answers."""
 
+_FEW_READINGS: Final = 100
+"""Messages for each open window below which its partial is small. Then it waits for more of them,
+until no more than `_ROOM` are granted."""
+
+_ROOM: Final = 3_000
+"""Messages that flow in while a slice of the flush is written."""
+
 _SILENCE: Final = 0.2
 """Seconds without a message below which nothing is suspicious."""
 
@@ -108,9 +115,15 @@ class InFlightLimit:
             self.messages = min(2 * self.messages, MAX_IN_FLIGHT)
             self._learnt_at = now
 
-    def wants_flush(self, unacknowledged: int, now: float) -> bool:
-        """Return whether to flush everything now, so that the broker can go on sending."""
-        return unacknowledged >= self.messages * _NEAR or self._is_silent(unacknowledged, now)
+    def wants_flush(self, unacknowledged: int, windows: int, now: float) -> bool:
+        """Return whether to flush before time, so that the broker can go on sending.
+
+        `windows` is the number of those that are open: each becomes a partial.
+        """
+        near = self.messages * _NEAR
+        if unacknowledged < windows * _FEW_READINGS:
+            near = max(near, self.messages - _ROOM)
+        return unacknowledged >= near or self._is_silent(unacknowledged, now)
 
     def acknowledged(self, unacknowledged: int, now: float) -> None:
         """Note that messages were acknowledged at `now`; `unacknowledged` were not before."""

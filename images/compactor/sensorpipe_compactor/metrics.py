@@ -35,6 +35,8 @@ _GAUGES: Final = {
     "clock_behind_seconds": "Seconds that the compactor's clock is behind most sources, or 0",
     "budget": "In-flight limit of the MQTT broker as learned, in messages",
     "streams": "Sources remembered",
+    "source_bytes": "Bytes of memory that the remembered sources take, about",
+    "source_bytes_limit": "Bytes of memory that they may take",
     "connected": "1 while connected to the MQTT broker, else 0",
     "kafka_connected": "1 while connected to Kafka, else 0",
 }
@@ -115,14 +117,16 @@ class CompactorMetrics(Collector):
         }
 
     def _gauges(self) -> dict[str, int]:
-        compactor = self._compactor
+        compactor, sources = self._compactor, self._compactor.windows.sources
         return {
             "held": compactor.subscriber.inbox.unacknowledged,
             "dead_letters_waiting": compactor.dead_letters_waiting,
             "held_ahead": len(compactor.windows.ahead),
             "clock_behind_seconds": compactor.clock_behind_s or 0,
             "budget": compactor.in_flight_limit.messages,
-            "streams": len(compactor.windows.sources),
+            "streams": len(sources),
+            "source_bytes": sources.bytes,
+            "source_bytes_limit": sources.max_bytes,
             "connected": int(compactor.subscriber.ready),
             "kafka_connected": int(compactor.journal.connected),
         }

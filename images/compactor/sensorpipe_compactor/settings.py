@@ -10,10 +10,10 @@ from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from sensorpipe_runtime.settings import Environment
 from sensorpipe_schema.names import READINGS_FILTER
 
-from sensorpipe_compactor.sources import DEFAULT_SOURCES
+from sensorpipe_compactor.sources import DEFAULT_BYTES, LEAST_BYTES
 
-MAX_SOURCES: Final = 100_000_000
-"""Largest number of sources that the setting `SENSORPIPE_MAX_SOURCES` takes."""
+MAX_SOURCE_BYTES: Final = 2**40
+"""Largest number that the setting `SENSORPIPE_SOURCE_BYTES` takes."""
 
 _MAX_NAME: Final = 128
 
@@ -37,8 +37,9 @@ class Settings:
     """Length of a window of event time."""
     lateness_ms: int
     """How long, in event time, a window waits after its end for late readings."""
-    max_sources: int
-    """Largest number of sources remembered; what others send again is itemized."""
+    source_bytes: int
+    """Memory for sources that are remembered, in bytes, about 900 for each; what others send again
+    is itemized."""
     http: tuple[str, int]
     """Where metrics and health listen, `HOST:PORT`."""
     feeds: Path | None
@@ -59,7 +60,9 @@ class Settings:
             kafka=KafkaSettings.read(env),
             window_ms=env.milliseconds("SENSORPIPE_WINDOW", "10s"),
             lateness_ms=env.milliseconds("SENSORPIPE_LATENESS", "2s"),
-            max_sources=env.whole("SENSORPIPE_MAX_SOURCES", DEFAULT_SOURCES, 1, MAX_SOURCES),
+            source_bytes=env.whole(
+                "SENSORPIPE_SOURCE_BYTES", DEFAULT_BYTES, LEAST_BYTES, MAX_SOURCE_BYTES
+            ),
             http=env.address("SENSORPIPE_HTTP", "0.0.0.0:9090"),
             feeds=env.parse("SENSORPIPE_FEEDS", _folder, ""),
             log_level=env.log_level(),

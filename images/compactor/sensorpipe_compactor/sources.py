@@ -3,10 +3,23 @@
 from typing import Final
 
 from sensorpipe_compactor.buffers import SeqKind, Source
+from sensorpipe_compactor.linked_list import LinkedList
 
-DEFAULT_SOURCES: Final = 100_000
-"""Default for the largest number of sources remembered; beyond it the one that has been idle
-longest is forgotten."""
+DEFAULT_BYTES: Final = 256 * 1024 * 1024
+"""Default for the bytes that sources may take; beyond them the one that has been idle longest is
+forgotten."""
+
+LEAST_BYTES: Final = 1_024
+"""Least that the setting for it may be: a single source."""
+
+SOURCE_BYTES: Final = 880
+"""Bytes that a source takes beside its names, with one interval and a share of its facility."""
+
+INTERVAL_BYTES: Final = 80
+"""Bytes that each further interval of `seq` takes: two numbers, and their places in a list."""
+
+_NOTED_EVERY_MS: Final = 60_000
+"""Milliseconds of event time after which the use of a source is noted again."""
 
 MAX_INTERVALS: Final = 4_096
 """Largest number of intervals of `seq` remembered of one source; beyond it the lower half is
@@ -23,37 +36,52 @@ class Sources:
     What is forgotten may be sent again: readings that are no newer become uncertain.
     """
 
-    def __init__(
-        self, max_sources: int = DEFAULT_SOURCES, max_intervals: int = MAX_INTERVALS
-    ) -> None:
-        self.by_topic: dict[str, dict[str | None, Source]] = {}
+    def __init__(self, max_bytes: int = DEFAULT_BYTES, max_intervals: int = MAX_INTERVALS) -> None:
+        self.by_topic: dict[str, Source] = {}
+        """The first source of each topic, which has the others."""
+        self.bytes = 0
+        """Bytes that they take, about."""
+        self.max_bytes = max_bytes
         self.forgotten = 0
         """Number of sources, and of intervals, forgotten because there were too many."""
         self.new_source_horizon_ms = 0
         """A reading of a new source with an earlier `ts` may have been forgotten."""
         self.horizon_ms = 0
         """A reading of any source with an earlier `ts` may be durable already."""
-        self._order: dict[tuple[str, str | None], None] = {}
-        self._max_sources = max_sources
+        self._count = 0
+        self._by_use: LinkedList[Source] = LinkedList()
         self._max_intervals = max_intervals
 
     def __len__(self) -> int:
-        return len(self._order)
+        return self._count
 
-    def add(self, topic: str, source: Source) -> Source | None:
-        """Remember a new source; return the oldest one if that had to be forgotten for it."""
+    def find(self, topic: str, src: str | None) -> Source | None:
+        """Return a source that is remembered."""
+        first = self.by_topic.get(topic)
+        if first is None or first.src == src:
+            return first
+        return first.others.get(src)
+
+    def add(self, source: Source) -> None:
+        """Remember a new source."""
         source.horizon_ms = self.new_source_horizon_ms
-        self.by_topic.setdefault(topic, {})[source.src] = source
-        self._order[topic, source.src] = None
-        if len(self._order) <= self._max_sources:
+        first = self.by_topic.setdefault(source.topic, source)
+        if first is not source:
+            if not first.others:
+                first.others = {}  # of its own, not the one that all without others share
+            first.others[source.src] = source
+        self._by_use.append(source)
+        self._count += 1
+        self._recount(source)
+
+    def excess(self) -> Source | None:
+        """Forget the source that has been idle longest if they take too much; return it."""
+        old = self._by_use.first
+        if self.bytes <= self.max_bytes or old is None or old is self._by_use.last:
             return None
-        old_topic, old_src = next(iter(self._order))
-        del self._order[old_topic, old_src]
-        old = self.by_topic[old_topic].pop(old_src)
-        if not self.by_topic[old_topic]:
-            del self.by_topic[old_topic]
+        self._remove(old)
         old.stop()
-        if old_src is not None:
+        if old.src is not None:
             self.new_source_horizon_ms = max(self.new_source_horizon_ms, old.until_ms)
         self.forgotten += 1
         return old
@@ -61,14 +89,16 @@ class Sources:
     def move_horizon(self, horizon_ms: int) -> None:
         """Set `horizon_ms`; where that rises, runs are ended that would cross it."""
         if horizon_ms > self.horizon_ms:
-            for sources in self.by_topic.values():
-                for source in sources.values():
-                    source.stop()
+            for source in self._by_use:
+                source.stop()
         self.horizon_ms = horizon_ms
 
-    def touch(self, topic: str, source: Source) -> None:
-        """Take note that a source goes on."""
-        self._order[topic, source.src] = self._order.pop((topic, source.src))
+    def note_use(self, source: Source, end_ms: int) -> None:
+        """Take note that a source has a reading in a window that ends then; once a minute."""
+        source.used_ms = end_ms + _NOTED_EVERY_MS
+        if source.after is not None:
+            self._by_use.remove(source)
+            self._by_use.append(source)
 
     def bound(self, source: Source) -> None:
         """Forget the lower half of the intervals of a source that has too many.
@@ -76,10 +106,33 @@ class Sources:
         Readings that are no newer than those become uncertain, also where only their `seq` tell.
         """
         most = self._max_intervals if source.kind is SeqKind.COUNT else MAX_SPARSE
-        if len(source.seen) > most:
-            count = len(source.seen) - most // 2
+        intervals = len(source.seen) + (source.portion is not None)  # that of its run
+        if intervals > most:
+            count = intervals - most // 2
             forgotten = source.seen.forget_lowest(count)
             horizon_ms = forgotten + 1 if source.kind is SeqKind.TIME else source.until_ms
             source.horizon_ms = max(source.horizon_ms, horizon_ms)
             if source.kind is SeqKind.COUNT:
                 self.forgotten += count
+        self._recount(source)
+
+    def _recount(self, source: Source) -> None:
+        names = len(source.topic) + len(source.src or "")
+        now = SOURCE_BYTES + names + INTERVAL_BYTES * max(0, len(source.seen) - 1)
+        self.bytes += now - source.bytes
+        source.bytes = now
+
+    def _remove(self, source: Source) -> None:
+        self._by_use.remove(source)
+        self._count -= 1
+        self.bytes -= source.bytes
+        first = self.by_topic[source.topic]
+        if first is not source:
+            del first.others[source.src]
+        elif first.others:
+            (src, second), *_ = first.others.items()
+            del first.others[src]
+            second.others = first.others
+            self.by_topic[source.topic] = second
+        else:
+            del self.by_topic[source.topic]

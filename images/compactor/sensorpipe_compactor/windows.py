@@ -2,7 +2,7 @@
 
 import json
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from sensorpipe_runtime.mqtt.frames import Message, Refused
@@ -21,9 +21,8 @@ from sensorpipe_schema.reading import (
 
 from sensorpipe_compactor.buffers import (
     AheadMessage,
-    Bucket,
     DeadLetter,
-    Facility,
+    Portion,
     SeqKind,
     Source,
     Window,
@@ -33,19 +32,22 @@ from sensorpipe_compactor.buffers import (
 from sensorpipe_compactor.clock_check import ClockCheck, Instant, WrongClock
 from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_compactor.feeds.intake import FeedIntake, is_native
+from sensorpipe_compactor.open_windows import OpenWindows
 from sensorpipe_compactor.reused import ReusedSources
 from sensorpipe_compactor.sources import Sources
 
 _NEARLY_TOO_OLD_MS: Final = 3_600_000
 """Milliseconds before a window becomes too old within which each of its readings is checked."""
 
-_LONGEST: Final = 2
-"""Longest time that a window stays open, as a multiple of window and lateness. Otherwise a facility
-whose event time stands still would keep it, and every PUBACK behind it, back."""
-
 _NOTED_STEP_MS: Final = 1_000
 """Of each source in a batch, the first reading is compared with our clock, and those that are
 younger by so many milliseconds of event time."""
+
+MOST_AT_ONCE: Final = 500
+"""Windows that are handed out together, about: what reducing them takes holds up nothing else."""
+
+_NOTED_SOURCES: Final = 1_000
+"""Sources that are compared with our clock, about; of more, a part that their hashes choose."""
 
 
 class Windows:
@@ -62,14 +64,12 @@ class Windows:
         self.duplicates = 0
         """Readings dropped because their `seq` is durable or held already."""
         self.reused = ReusedSources()
-        self.late = 0
-        """Readings of windows that had been closed before."""
         self.feeds: FeedIntake | None = None
         """Takes messages of other topics; None if there are no Feeds."""
         self.sources = sources if sources is not None else Sources()
-        self._window_ms = window_ms
-        self._lateness_ms = lateness_ms
-        self._facilities: dict[str, Facility] = {}
+        self.open = OpenWindows(window_ms, lateness_ms)
+        self._noted_part = 1
+        """Of so many sources, one is compared with our clock."""
         self._noted_at = 0
         self._noted_ts: dict[str, int] = {}
 
@@ -80,31 +80,40 @@ class Windows:
         self.horizon.notice_step(now)  # before readings are taken that it lets in
         self._move_horizon()
         of_topic, decode_payload, longest = self.sources.by_topic.get, decode_fast, MAX_PAYLOAD
-        number = before
+        number, steady_ms = before, now.steady_ms
         for message in messages:
             number += 1
-            by_src = of_topic(message.topic)
-            if by_src is not None:
+            source = of_topic(message.topic)
+            if source is not None:
                 payload = message.payload
                 try:
                     reading = decode_payload(payload)
-                    source = by_src[reading.src]
-                    ts = reading.ts
-                    if (
-                        source.start <= ts < source.end
-                        and reading.seq == source.next
-                        and len(payload) <= longest
-                    ):
-                        source.next += source.step
-                        source.append(reading.val)
-                        facility = source.facility
-                        facility.is_active = True
-                        if ts > facility.newest_ms:  # noqa: PLR1730  max() costs four times this
-                            facility.newest_ms = ts
-                        continue
+                    if source.src != reading.src:
+                        source = source.others[reading.src]
+                    if reading.seq == source.next and len(payload) <= longest:
+                        ts = reading.ts
+                        if source.start <= ts < source.end:
+                            source.next += source.step
+                            source.values.append(reading.val)
+                            source.facility.active_ms = steady_ms
+                            continue
+                        if self._goes_on(source, reading, number, now):
+                            continue
                 except (KeyError, ValueError, RecursionError):
                     pass  # a new source, or no reading: the slow path finds out
             self._add_slow_path(message, number, now)
+
+    def _goes_on(self, source: Source, reading: Reading, number: int, now: Instant) -> bool:
+        """Begin the next run of a source with the `seq` that follows; False if its `ts` is wrong.
+
+        That is what most sources do in each window, and the only thing where there are many.
+        """
+        if not now.wall_ms - MAX_AGE_MS <= reading.ts <= now.wall_ms + MAX_AHEAD_MS:
+            return False
+        if not hash(source.src) % self._noted_part:
+            self.note(source.topic, source.facility.name, reading, now)
+        self._place(source, reading, number, now)
+        return True
 
     def judge_ahead(self, now: Instant) -> int | None:
         """Decide what becomes of the messages that are ahead of our clock.
@@ -181,33 +190,34 @@ class Windows:
             if reading.ts >= source.until_ms:  # a repeat is no newer than what was counted
                 self.reused.note(names[0], src)
             return
-        if source.bucket is None:
-            self.sources.touch(topic, source)
-        bucket = self._place(source, reading, number, now)
+        portion = self._place(source, reading, number, now)
         if unit:
-            bucket.unit = unit
+            portion.unit = unit
 
     def note(self, topic: str, facility: str, reading: Reading, now: Instant) -> None:
         """Compare a source's clock with ours, not with every reading of a batch."""
         if now.steady_ms != self._noted_at:
             self._noted_at, self._noted_ts = now.steady_ms, {}
         source = _src_or_facility(facility, reading)
+        if hash(source) % self._noted_part:
+            if reading.ts > now.wall_ms + MAX_AHEAD_MS:
+                self.clock.note_ahead(now)
+            return
         if reading.ts >= self._noted_ts.get(source, 0) + _NOTED_STEP_MS:
             self._noted_ts[source] = reading.ts
             self.clock.note(source, topic, reading.ts, now)
 
     def dead_letter_window(self, window: Window, reason: str, detail: str) -> None:
         """Make a dead letter of the one reading of a window whose partial is too large."""
-        (sensor, bucket), *_ = window.buckets.items()
-        (src, portion), *_ = bucket.portions.items()
+        portion = window.portions[0]
         described: dict[str, object] = {
             "window_start_ms": window.start_ms,
-            "src": src,
+            "src": portion.src,
             "count": window.count,
             "first_seq": min((first for first, _ in portion.intervals), default=None),
             "last_seq": max((last for _, last in portion.intervals), default=None),
         }
-        topic = reading_topic(window.facility, sensor)
+        topic = reading_topic(window.facility, portion.sensor)
         payload = json.dumps(described).encode()
         letter = DeadLetter(window.first_number, topic, payload, reason, detail)
         self.kept_bytes += memory_bytes(letter)
@@ -224,103 +234,78 @@ class Windows:
         insort(self.dead_letters, letter, key=_number)
 
     def _source(self, topic: str, names: tuple[str, str], src: str | None, kind: SeqKind) -> Source:
-        source = self.sources.by_topic.get(topic, {}).get(src)
+        source = self.sources.find(topic, src)
         if source is None:
-            facility, sensor = names
-            home = self._facilities.setdefault(facility, Facility(facility))
-            home.source_count += 1
-            source = Source(home, sensor, src, kind)
-            forgotten = self.sources.add(topic, source)
-            if forgotten is not None:
-                forgotten.facility.source_count -= 1
-                self._forget_if_idle(forgotten.facility)
+            home = self.open.add_source(names[0])
+            source = Source(home, topic, names[1], src, kind, step=1 if src is not None else 0)
+            self.sources.add(source)
+            self._noted_part = 1 + len(self.sources) // _NOTED_SOURCES
+            self._forget_excess()
         return source
 
-    def _place(self, source: Source, reading: Reading, number: int, now: Instant) -> Bucket:
-        """Put a new reading into its window and, where that is safe, begin a run behind it."""
-        horizon_ms = max(source.horizon_ms, self.sources.horizon_ms)
-        itemized = source.src is not None and reading.ts < horizon_ms
-        window = self._window(source, reading.ts, number, now.steady_ms, itemized=itemized)
-        bucket = window.buckets.get(source.sensor)
-        if bucket is None:
-            bucket = window.buckets[source.sensor] = Bucket()
-        source.until_ms = max(source.until_ms, window.end_ms)
-        portion = bucket.portion(source.src, sparse=source.kind is not SeqKind.COUNT)
+    def _place(self, source: Source, reading: Reading, number: int, now: Instant) -> Portion:
+        """Put a new reading into its window and, where that is safe, begin a run with it."""
+        facility, ts, seq, sources = source.facility, reading.ts, reading.seq, self.sources
+        horizon_ms = source.horizon_ms
+        horizon_ms = max(horizon_ms, sources.horizon_ms)
+        itemized = source.src is not None and ts < horizon_ms
+        window = self.open.window(facility, ts, number, now, itemized=itemized)
+        portion = window.portion(source)
         portion.values.append(reading.val)
-        facility = source.facility
-        facility.is_active = True
-        facility.newest_ms = max(facility.newest_ms, reading.ts)
-        start, until = window.start_ms, _checked_until(window, now.wall_ms)
-        if source.src is None:
-            if source.bucket is not bucket:
-                source.run_in(bucket, portion, start, until, 0)
-        else:
-            portion.intervals.add_range(reading.seq, reading.seq)
-            source.seen.add_range(reading.seq, reading.seq)
-            self.sources.bound(source)
-            if reading.seq == source.seen.top:
-                if itemized:  # a run stays on one side of the horizon
-                    until = min(until, horizon_ms)
-                elif start < horizon_ms:
-                    start = horizon_ms
-                source.run_in(bucket, portion, start, until, reading.seq + 1)
-            else:
+        facility.active_ms = now.steady_ms
+        start = window.start_ms
+        end = min(_checked_until(window, now.wall_ms), self.open.reached(facility, ts))
+        source.until_ms = max(source.until_ms, window.end_ms)
+        if source.src is not None:
+            if seq < source.next:  # it fills a gap
                 source.stop()
-        return bucket
+                portion.intervals.add_range(seq, seq)
+                source.seen.add_range(seq, seq)
+                self._bound(source)
+                return portion
+            if itemized:  # a run stays on one side of the horizon
+                end = min(end, horizon_ms)
+            elif start < horizon_ms:
+                start = horizon_ms
+        has_gap = seq != source.next
+        if window.end_ms > source.used_ms:
+            sources.note_use(source, window.end_ms)
+        source.run_in(portion, start, end, seq)
+        if has_gap:
+            self._bound(source)
+        return portion
 
-    def _window(
-        self, source: Source, ts: int, number: int, steady_ms: int, *, itemized: bool
-    ) -> Window:
-        facility = source.facility
-        start = ts - ts % self._window_ms
-        key = ~start if itemized else start
-        window = facility.windows.get(key)
-        if window is not None:
-            window.first_number = min(window.first_number, number)  # it may have been ahead
-        else:
-            end = start + self._window_ms
-            late = end <= facility.closed_ms
-            window = Window(facility.name, start, end, number, steady_ms, late, itemized)
-            facility.windows[key] = window
-            facility.active_ms = steady_ms
-        return window
+    def _bound(self, source: Source) -> None:
+        """Forget intervals of a source, and other sources, where they take too much memory."""
+        self.sources.bound(source)
+        self._forget_excess()
+
+    def _forget_excess(self) -> None:
+        while (forgotten := self.sources.excess()) is not None:
+            self.open.remove_source(forgotten.facility)
 
     # Handing out windows.
 
     @property
-    def open(self) -> int:
-        """How many windows hold readings."""
-        return sum(len(facility.windows) for facility in self._facilities.values())
+    def late(self) -> int:
+        """Readings of windows that had been closed before."""
+        return self.open.late
+
+    def take_due(self, now: Instant, most: int = MOST_AT_ONCE) -> list[Window]:
+        """Remove and return windows that time has closed, some `most` of them; none if no more."""
+        return self.open.take_due(now, most)
+
+    def take_oldest(self, through: int, most: int = MOST_AT_ONCE) -> list[Window]:
+        """Remove and return windows that hold messages up to the number `through`, some `most`."""
+        return self.open.take_oldest(most, through)
 
     def lowest_number(self) -> int | None:
         """Return the lowest number of a message that is not handed out; None if there is none."""
-        numbers = [window.first_number for window in self._all()]
+        lowest = self.open.lowest_number()
+        numbers = [] if lowest is None else [lowest]
         numbers += [letter.number for letter in self.dead_letters[:1]]
         numbers += [each.number for each in self.ahead[:1]]
         return min(numbers, default=None)
-
-    def take_due(self, now: Instant) -> list[Window]:
-        """Remove and return the windows that time has closed."""
-        due: list[Window] = []
-        for facility in list(self._facilities.values()):
-            if not facility.windows:
-                continue
-            if facility.is_active:
-                facility.is_active, facility.active_ms = False, now.steady_ms
-            for window in list(facility.windows.values()):
-                if self._is_due(facility, window, now):
-                    facility.closed_ms = max(facility.closed_ms, window.end_ms)
-                    due.append(self._remove(facility, window))
-                elif self._is_overdue(window, now.steady_ms):
-                    due.append(self._remove(facility, window))  # not closed: it goes on as new
-        return due
-
-    def take_all(self) -> list[Window]:
-        """Remove and return every window; those not yet closed go on as new ones."""
-        windows: list[Window] = []
-        for facility in list(self._facilities.values()):
-            windows += [self._remove(facility, w) for w in list(facility.windows.values())]
-        return windows
 
     def take_dead_letters(self, limit: int | None = None) -> list[DeadLetter]:
         """Remove and return dead letters, in the order of their numbers, at most `limit`."""
@@ -333,42 +318,6 @@ class Windows:
         """Take dead letters back that could not be written."""
         self.dead_letters = sorted(dead + self.dead_letters, key=_number)
         self.kept_bytes += sum(map(memory_bytes, dead))
-
-    def _all(self) -> Iterator[Window]:
-        for facility in self._facilities.values():
-            yield from facility.windows.values()
-
-    def _is_due(self, facility: Facility, window: Window, now: Instant) -> bool:
-        """Whether event time has passed the window, or the facility has fallen silent."""
-        lateness = self._lateness_ms
-        waited = now.steady_ms - window.opened_ms
-        if facility.newest_ms >= window.end_ms + lateness and waited >= lateness:
-            return True  # a late window waits `lateness`, too, for what else comes late
-        silent = now.steady_ms - facility.active_ms
-        if now.wall_ms >= window.end_ms + lateness:
-            return silent >= lateness
-        return silent >= self._window_ms + lateness
-
-    def _is_overdue(self, window: Window, steady_ms: int) -> bool:
-        """Whether the window was open for so long that its facility's time must stand still."""
-        longest = _LONGEST * (self._window_ms + self._lateness_ms)
-        return steady_ms - window.opened_ms >= longest
-
-    def _remove(self, facility: Facility, window: Window) -> Window:
-        del facility.windows[~window.start_ms if window.itemized else window.start_ms]
-        for bucket in window.buckets.values():
-            for source in bucket.running:
-                if source.bucket is bucket:
-                    source.stop()
-            bucket.running.clear()
-        if window.late:
-            self.late += window.count
-        self._forget_if_idle(facility)
-        return window
-
-    def _forget_if_idle(self, facility: Facility) -> None:
-        if not facility.source_count and not facility.windows:
-            self._facilities.pop(facility.name, None)
 
 
 def _src_or_facility(facility: str, reading: Reading) -> str:

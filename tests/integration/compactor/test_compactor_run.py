@@ -44,7 +44,7 @@ def brokers(request: pytest.FixtureRequest) -> tuple[Child, Child]:
         ("SENSORPIPE_KAFKA_CA_FILE", "/nowhere/ca.pem", "holds no certificates"),
         ("SENSORPIPE_WINDOW", "10", "10"),
         ("SENSORPIPE_LATENESS", "-2s", "-2s"),
-        ("SENSORPIPE_MAX_SOURCES", "0", "must be a whole number from 1 to"),
+        ("SENSORPIPE_SOURCE_BYTES", "1023", "must be a whole number from 1024 to"),
         ("SENSORPIPE_HTTP", "9090", "must be HOST:PORT"),
         ("SENSORPIPE_LOG_LEVEL", "LOUD", "must be one of DEBUG"),
     ],
@@ -69,7 +69,7 @@ def test_the_defaults_are_those_of_the_contract():
     assert settings.topic_filter == "sensor_readings/#"
     assert settings.kafka.bootstrap == "127.0.0.1:9092"
     assert (settings.window_ms, settings.lateness_ms) == (10_000, 2_000)
-    assert settings.max_sources == 100_000
+    assert settings.source_bytes == 256 * 1024**2
     assert settings.http == ("0.0.0.0", 9090)
 
 

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from sensorpipe_cli.runner.child import Child
 from sensorpipe_compactor.epoch.coverage import covers_header
 from sensorpipe_compactor.epoch.tail import Tail
+from sensorpipe_compactor.sources import SOURCE_BYTES
 from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
 from sensorpipe_schema import partial
 from sensorpipe_schema.names import COMPACTED
@@ -131,7 +132,7 @@ async def test_sources_beyond_what_is_remembered_count_once_with_a_kill_in_betwe
 ):
     """Of 60 sources 50 are remembered; all send twice, before the kill and after it."""
     name, sources = "crowd", [f"run-{n}" for n in range(60)]
-    environ = {"SENSORPIPE_MAX_SOURCES": "50"}
+    environ = {"SENSORPIPE_SOURCE_BYTES": str(50 * SOURCE_BYTES)}
     store, payloads = Store(kafka, name), readings(sources, 1, 5)
     async with source(mosquitto.port, name) as one:
         process = Process(tmp_path, name, mosquitto.port, kafka.port, environ)

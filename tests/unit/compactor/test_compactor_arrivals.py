@@ -7,7 +7,7 @@ from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_schema.reading import MAX_AHEAD_MS, Reading
-from support.window_parts import NOW, of, when, windows
+from support.window_parts import NOW, of, take_all, when, windows
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 SIMULATED = 5 * MINUTE
@@ -70,7 +70,7 @@ def simulate(sources: list[Simulated], behind: int) -> Outcome:
         taken.add([of(reading, reading.src or "") for reading in readings], before, now)
         before += len(readings)
         taken.judge_ahead(now)
-        for window in taken.take_all():
+        for window in take_all(taken):
             lowest = min(value for bucket in window.buckets.values() for value in bucket.values)
             if not window.itemized:
                 known = outcome.certain.get(window.facility, lowest)

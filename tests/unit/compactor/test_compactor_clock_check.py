@@ -4,7 +4,7 @@ import mqtt5
 import pytest
 from sensorpipe_compactor.clock_check import ClockCheck, WrongClock
 from sensorpipe_schema.reading import MAX_AHEAD_MS, Reading
-from support.window_parts import NOW, WINDOW, of, when, windows
+from support.window_parts import NOW, WINDOW, of, take_all, when, windows
 
 MINUTE, HOUR = 60_000, 3_600_000
 FIRST, UNKNOWN = 15_000, 90_000
@@ -54,7 +54,7 @@ def test_a_machine_that_stood_still_does_not_judge_by_what_came_before():
     """Both of its clocks stood still for 5 minutes; the sources come back one after the other."""
     taken, stood = windows(), 5 * MINUTE
     taken.add([of(Reading(NOW, 1.0, src, 1)) for src in "abc"], 0, when(NOW))
-    taken.take_all()
+    take_all(taken)
     later = NOW + MINUTE
     for number, src in enumerate("abc"):
         now = when(later + number * 5_000)
@@ -63,7 +63,7 @@ def test_a_machine_that_stood_still_does_not_judge_by_what_came_before():
         assert taken.take_dead_letters() == []  # once it was the first one
     assert taken.judge_ahead(when(later + FIRST)) is not None
     taken.judge_ahead(when(later + stood + FIRST))
-    assert sum(window.count for window in taken.take_all()) == 3
+    assert sum(window.count for window in take_all(taken)) == 3
 
 
 def test_what_nobody_confirms_is_the_source_s_fault_after_a_while():
@@ -132,11 +132,11 @@ def test_readings_of_all_sources_wait_for_a_clock_that_is_an_hour_behind():
     taken.add(messages, 0, when(NOW, -HOUR))
     assert taken.judge_ahead(when(NOW, -HOUR)) == HOUR
     assert taken.take_dead_letters() == []  # once it was all six
-    assert taken.take_all() == []
+    assert take_all(taken) == []
     assert taken.lowest_number() == 1
     assert taken.kept_bytes > 0
     assert taken.judge_ahead(when(NOW + 1_000)) is None  # the clock is right again
-    (window,) = taken.take_all()
+    (window,) = take_all(taken)
     assert window.count == 6
     assert taken.kept_bytes == 0
     assert taken.lowest_number() is None
@@ -155,7 +155,7 @@ def test_of_a_message_that_waits_only_what_is_counted_is_kept():
     assert kept.message == mqtt5.PublishPacket(sent.topic, sent.payload)
     assert taken.kept_bytes == len(sent.topic) + len(sent.payload)
     taken.judge_ahead(when(NOW))
-    (window,) = taken.take_all()
+    (window,) = take_all(taken)
     assert (window.count, taken.kept_bytes) == (1, 0)
 
 
@@ -166,7 +166,7 @@ def test_a_reading_that_was_ahead_is_not_acknowledged_before_its_window():
     assert taken.lowest_number() == 1
     taken.judge_ahead(when(NOW))
     assert taken.lowest_number() == 1
-    (window,) = taken.take_all()
+    (window,) = take_all(taken)
     assert window.count == 3
 
 
@@ -180,7 +180,7 @@ def test_a_single_source_ahead_of_the_others_is_a_dead_letter_in_its_place():
     assert taken.judge_ahead(when(NOW + FIRST)) is None
     dead = [(letter.number, letter.reason) for letter in taken.take_dead_letters()]
     assert dead == [(1, "ahead_of_time"), (3, "ahead_of_time"), (5, "too_old")]
-    (window,) = taken.take_all()
+    (window,) = take_all(taken)
     assert window.count == 2
 
 
@@ -191,7 +191,7 @@ def test_each_source_in_a_batch_has_a_vote():
     taken.add(right + wrong, 0, when(NOW))
     assert taken.judge_ahead(when(NOW + FIRST)) is None
     assert len(taken.take_dead_letters()) == 2
-    assert len(taken.take_all()) == 1
+    assert len(take_all(taken)) == 1
 
 
 def test_dead_letters_given_back_stay_in_the_order_of_their_numbers():
@@ -211,9 +211,9 @@ def test_a_reading_becomes_one_once_the_clock_has_reached_it():
     taken = windows()
     taken.add([of(Reading(NOW + MAX_AHEAD_MS + WINDOW, 1.0, "a", 1))], 0, when(NOW))
     assert taken.judge_ahead(when(NOW + WINDOW - 1)) is None
-    assert taken.take_all() == []
+    assert take_all(taken) == []
     taken.judge_ahead(when(NOW + WINDOW))
-    assert len(taken.take_all()) == 1
+    assert len(take_all(taken)) == 1
 
 
 def test_a_reading_that_was_held_is_no_word_of_its_source_when_it_is_let_go():

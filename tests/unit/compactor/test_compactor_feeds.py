@@ -16,7 +16,7 @@ from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.partial import Origin, encode, parse
 from sensorpipe_schema.reading import Reading
 from support.feeds import feed
-from support.window_parts import NOW, of, when, windows
+from support.window_parts import NOW, of, take_all, when, windows
 
 RULES = [{"sensor": "t", "at": "/t"}, {"sensor": "u", "at": "/u"}]
 
@@ -36,7 +36,7 @@ def sent(payload: str, topic: str = "d/x") -> Message:
 def held(found: Windows) -> dict[tuple[str, str], list[float]]:
     """Take all windows out, and return their values by facility and sensor."""
     values: dict[tuple[str, str], list[float]] = {}
-    for window in found.take_all():
+    for window in take_all(found):
         for sensor, bucket in window.buckets.items():
             values.setdefault((window.facility, sensor), []).extend(bucket.values)
     return values
@@ -60,7 +60,7 @@ def test_a_message_is_held_until_the_last_of_its_windows_is_taken_out() -> None:
     due = found.take_due(when(NOW + 2_000))
     assert [window.start_ms for window in due] == [old]
     assert found.lowest_number() == 6, "the newer window still holds a reading of the message"
-    assert len(found.take_all()) == 1
+    assert len(take_all(found)) == 1
     assert found.lowest_number() is None
 
 
@@ -161,7 +161,7 @@ def test_without_an_identity_what_comes_again_counts_again() -> None:
 def test_a_partial_says_that_gaps_mean_nothing_and_older_readers_read_it() -> None:
     found, _ = with_feed(time={"at": "/at", "format": "ms"}, identity=COUNTER)
     found.add([identified(NOW, 4), of(Reading(NOW, 1.0, "a", 1), "x", "t")], 0, when(NOW))
-    (window,) = found.take_all()
+    (window,) = take_all(found)
     message = parse(encode(reduce_window(window, Origin("c", 1, 1))))
     sources = [(each.sensor, source) for each in message.sensors for source in each.sources]
     sparse = {(sensor, source.src): source.sparse for sensor, source in sources}
@@ -175,11 +175,11 @@ def test_what_is_remembered_of_a_device_is_bounded_and_the_rest_is_itemized(iden
     many = 2 * MAX_SPARSE + 2
     last = NOW + 60_000 * (many - 1)
     found.add([identified(NOW + 60_000 * n, 3 * n) for n in range(many)], 0, when(last))
-    (source,) = found.sources.by_topic["sensor_readings/x/t"].values()
+    source = found.sources.by_topic["sensor_readings/x/t"]
     assert len(source.seen) <= MAX_SPARSE
-    found.take_all()
+    take_all(found)
     found.add([identified(NOW, 0), identified(last, 3 * (many - 1))], 500, when(last))
-    (window,) = found.take_all()
+    (window,) = take_all(found)
     assert (window.start_ms, window.itemized) == (NOW, True), "the fold finds out"
     assert found.duplicates == 2, "the newest is remembered"
 
@@ -195,7 +195,7 @@ def test_each_is_counted_once_in_whatever_order_they_come(
     found.add(messages, 0, when(NOW + 1_000))
     first = list(dict.fromkeys(numbers))
     behind = NOW if identity == "time" else 1
-    windows = found.take_all()
+    windows = take_all(found)
     seqs, values = [], []
     for window in windows:
         (portion,) = window.buckets["t"].portions.values()
@@ -213,11 +213,11 @@ def test_many_gaps_in_one_window_take_a_bounded_memory(identity: Any) -> None:
     found.horizon.newest_ms = NOW - 60_000
     messages = [identified(NOW + 3 * n, 3 * n) for n in range(5 * MAX_SPARSE)]
     found.add(messages, 0, when(NOW + 2_000))
-    (source,) = found.sources.by_topic["sensor_readings/x/t"].values()
+    source = found.sources.by_topic["sensor_readings/x/t"]
     assert len(source.seen) <= MAX_SPARSE
-    assert sum(window.buckets["t"].count for window in found.take_all()) == 5 * MAX_SPARSE
+    assert sum(window.buckets["t"].count for window in take_all(found)) == 5 * MAX_SPARSE
     found.add([identified(NOW, 0), messages[-1]], 500, when(NOW + 2_000))
-    (repeated,) = found.take_all()
+    (repeated,) = take_all(found)
     assert (repeated.itemized, found.duplicates) == (True, 2), "the fold finds out of the oldest"
 
 
@@ -244,7 +244,7 @@ def test_whatever_a_device_sends_all_of_it_is_written_or_refused(found: list[Any
             held_here.add(messages, step * len(messages), when(NOW + step))
         held_here.judge_ahead(when(NOW + 400_000))
         written = 0
-        for number, window in enumerate(held_here.take_all(), 1):
+        for number, window in enumerate(take_all(held_here), 1):
             message = parse(encode(reduce_window(window, Origin("c", 1, number))))
             written += sum(each.count for each in message.sensors)
         counts = intake.counts["test"]
@@ -269,7 +269,7 @@ def test_partials_carry_the_units_that_a_feed_names() -> None:
 def units(found: Windows) -> dict[str, list[dict[str, str]]]:
     """Take all windows out, and return the units in their partials by sensor, by facility."""
     by_facility: dict[str, list[dict[str, str]]] = {}
-    for window in found.take_all():
+    for window in take_all(found):
         message = parse(encode(reduce_window(window, Origin("c", 1, 1))))
         named = {entry.sensor: entry.unit for entry in message.sensors if entry.unit}
         by_facility.setdefault(window.facility, []).append(named)

@@ -4,7 +4,7 @@ import pytest
 from sensorpipe_compactor.epoch.horizon import NEVER, Horizon
 from sensorpipe_compactor.windows import Windows
 from sensorpipe_schema.reading import MAX_AHEAD_MS, Reading
-from support.window_parts import NOW, of, when, windows
+from support.window_parts import NOW, of, take_all, when, windows
 
 HOUR = 3_600_000
 MINUTE = 60_000
@@ -31,7 +31,7 @@ class Feed:
         sent = [of(Reading(NOW + ms - old, 1.0, src, self.count)) for src, old in ago.items()]
         self.taken.add(sent, len(ago) * (self.count - 1), now)
         self.taken.judge_ahead(now)
-        return [window.itemized for window in self.taken.take_all()]
+        return [window.itemized for window in take_all(self.taken)]
 
 
 def test_what_kafka_tells_is_the_horizon_whatever_the_clock_does():
@@ -149,7 +149,7 @@ def test_a_run_ends_where_the_horizon_rises():
     taken.add([of(Reading(NOW, 1.0, "a", seq)) for seq in (1, 2)], 0, when(NOW))
     taken.horizon = Horizon(NOW + HOUR)
     taken.add([of(Reading(NOW, 1.0, "a", seq)) for seq in (3, 4)], 2, when(NOW))
-    assert [(window.itemized, window.count) for window in taken.take_all()] == [
+    assert [(window.itemized, window.count) for window in take_all(taken)] == [
         (False, 2),
         (True, 2),
     ]

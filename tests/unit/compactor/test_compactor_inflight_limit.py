@@ -86,13 +86,13 @@ class Pipeline:
         self.delivered += count
         self.held += [ms] * count
         self.in_flight_limit.received(len(self.held), ms / 1_000)
-        self._woken |= self.in_flight_limit.wants_flush(len(self.held), ms / 1_000)
+        self._woken |= self.in_flight_limit.wants_flush(len(self.held), 1, ms / 1_000)
 
     def _look(self, ms: int) -> None:
         """Begin to write what is due, or everything where the limit wants it."""
         self._woken = False
         self._looks_at = ms + TICK
-        everything = self.in_flight_limit.wants_flush(len(self.held), ms / 1_000)
+        everything = self.in_flight_limit.wants_flush(len(self.held), 1, ms / 1_000)
         due = (ms - LATENESS) // WINDOW * WINDOW
         self._taken = len(self.held) if everything else bisect_left(self.held, due)
         self.early += everything and self._taken > 0
@@ -200,10 +200,10 @@ def test_a_silence_across_a_reconnect_means_nothing():
     in_flight_limit = InFlightLimit()
     for at in (0.0, 0.1, 0.2):
         in_flight_limit.received(1, at)
-    assert not in_flight_limit.wants_flush(12, 1.1)
-    assert not in_flight_limit.wants_flush(9, 9.0)  # no broker grants fewer than 10
-    assert in_flight_limit.wants_flush(12, 1.3)
+    assert not in_flight_limit.wants_flush(12, 1, 1.1)
+    assert not in_flight_limit.wants_flush(9, 1, 9.0)  # no broker grants fewer than 10
+    assert in_flight_limit.wants_flush(12, 1, 1.3)
     in_flight_limit.reconnected()
-    assert not in_flight_limit.wants_flush(12, 9.0)
+    assert not in_flight_limit.wants_flush(12, 1, 9.0)
     in_flight_limit.received(12, 10.0)
-    assert in_flight_limit.wants_flush(12, 11.1)
+    assert in_flight_limit.wants_flush(12, 1, 11.1)

@@ -178,22 +178,19 @@ def _place(
 ) -> None:
     """Put readings into their windows; where one goes on behind the last one, at once."""
     name, ts, src, seq = readings.facility, readings.ts, readings.src, readings.seq
-    by_topic, prefix = target.sources.by_topic, f"{_NATIVE}{name}/"
+    find, prefix = target.sources.find, f"{_NATIVE}{name}/"
     for sensor, value in readings.values:
         topic = prefix + sensor
-        try:
-            source = by_topic[topic][src]
-        except KeyError:
-            pass  # a new one
-        else:
-            if source.start <= ts < source.end and (seq == source.next or _skip(source, seq)):
-                source.next += source.step
-                source.append(value)
-                facility = source.facility
-                facility.is_active = True
-                if ts > facility.newest_ms:  # noqa: PLR1730  max() costs four times this
-                    facility.newest_ms = ts
-                continue
+        source = find(topic, src)
+        if (
+            source is not None
+            and source.start <= ts < source.end
+            and (seq == source.next or _skip(source, seq))
+        ):
+            source.next += source.step
+            source.values.append(value)
+            source.facility.active_ms = now.steady_ms
+            continue
         reading = Reading(ts, value, src, seq)
         if feed.has_time and not is_judged:
             target.note(topic, name, reading, now)

@@ -1,10 +1,9 @@
 """Divides windows, so that Kafka takes the partial of each."""
 
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import islice
-from typing import Final, TypeVar
+from typing import Final
 
+from msgspec.structs import replace
 from sensorpipe_schema.sketch import MAX_BUCKETS
 
 from sensorpipe_compactor.buffers import Bucket, Portion, Window
@@ -17,8 +16,8 @@ _VALUE_BYTES: Final = 8
 _SOURCE_BYTES: Final = 24
 _INTERVAL_BYTES: Final = 12
 
-K = TypeVar("K")
-V = TypeVar("V")
+_MOST_BYTES: Final = 1_024
+"""More than a reading takes, or a sensor of one source with its names."""
 
 
 def parts(window: Window, max_bytes: int) -> Iterator[Window]:
@@ -26,7 +25,8 @@ def parts(window: Window, max_bytes: int) -> Iterator[Window]:
 
     What a part takes is estimated; one that is too large for Kafka is halved afterwards.
     """
-    divided = halves(window) if _estimate(window) > max_bytes else None
+    is_small = _MOST_BYTES * (len(window.portions) + window.count) <= max_bytes
+    divided = None if is_small or _estimate(window) <= max_bytes else halves(window)
     if divided is None:
         yield window
         return
@@ -51,32 +51,22 @@ def _estimate_bucket(bucket: Bucket, window: Window) -> int:
 def halves(window: Window) -> tuple[Window, Window] | None:
     """Return two windows that hold what this one does, or None where it cannot be divided.
 
-    It is divided by sensors, then by sources, then by readings: a single one cannot be divided.
+    It is divided by sensors and sources, then by readings: a single one cannot be divided.
     """
-    if len(window.buckets) > 1:
-        first, second = _halved(window.buckets)
-        return replace(window, buckets=first), replace(window, buckets=second)
-    ((sensor, bucket),) = window.buckets.items()
-    if len(bucket.portions) > 1:
-        divided = _halved(bucket.portions)
-    elif bucket.count > 1:
-        ((src, portion),) = bucket.portions.items()
-        one_half, other_half = _halves_of(portion)
-        divided = {src: one_half}, {src: other_half}
-    else:
-        return None
-    one, other = (replace(bucket, portions=portions) for portions in divided)
-    return replace(window, buckets={sensor: one}), replace(window, buckets={sensor: other})
+    portions = window.portions
+    if len(portions) == 1:
+        (portion,) = portions
+        if len(portion.values) == 1:
+            return None
+        portions = _halves_of(portion)
+    middle = len(portions) // 2
+    one, other = portions[:middle], portions[middle:]
+    return replace(window, portions=one), replace(window, portions=other)
 
 
-def _halves_of(portion: Portion) -> tuple[Portion, Portion]:
+def _halves_of(portion: Portion) -> list[Portion]:
     """Return two portions of a source with half of the values each, and their `seq`."""
     values, middle = portion.values, len(portion.values) // 2
     first, second = portion.intervals.split(middle)
-    one = Portion(values[:middle], first, portion.sparse)
-    return one, Portion(values[middle:], second, portion.sparse)
-
-
-def _halved(items: dict[K, V]) -> tuple[dict[K, V], dict[K, V]]:
-    middle = len(items) // 2
-    return dict(islice(items.items(), middle)), dict(islice(items.items(), middle, None))
+    one = replace(portion, values=values[:middle], intervals=first)
+    return [one, replace(portion, values=values[middle:], intervals=second)]
