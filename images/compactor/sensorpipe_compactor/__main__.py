@@ -23,6 +23,7 @@ from sensorpipe_runtime.service import (
 from sensorpipe_compactor.broker_drops import BrokerDrops
 from sensorpipe_compactor.compactor import Compactor
 from sensorpipe_compactor.epoch.claim import FencedError
+from sensorpipe_compactor.epoch.subscriptions import Subscriptions
 from sensorpipe_compactor.metrics import CompactorMetrics
 from sensorpipe_compactor.output.journal import Journal, UncertainAppendError
 from sensorpipe_compactor.output.topic_producer import LogReplacedError
@@ -43,7 +44,8 @@ def main() -> None:
 
 async def run(settings: Settings, stop: asyncio.Event) -> int:
     """Compact until told to stop; return the exit code."""
-    journal = Journal(settings.kafka, settings.name, [settings.topic_filter])
+    subscriptions = Subscriptions(settings.topic_filters, is_taking_over=settings.taking_over)
+    journal = Journal(settings.kafka, settings.name, subscriptions)
     compactor = Compactor(settings, journal)
     heartbeat = Heartbeat()
     dropped = BrokerDrops(settings.mqtt, settings.client_id)

@@ -68,7 +68,7 @@ class Compactor:
         self._writer = Writer(journal, self.windows, settings.name)
         self.in_flight_limit = InFlightLimit()
         self.subscriber = Subscriber(
-            settings.mqtt, settings.client_id, [settings.topic_filter], self
+            settings.mqtt, settings.client_id, list(settings.topic_filters), self
         )
         self.subscriber.former_filters = journal.subscriptions.former_filters
         self.progress = Progress(lambda: self.subscriber.inbox.unacknowledged > 0)
@@ -80,7 +80,7 @@ class Compactor:
         if settings.feeds is not None:
             self.watcher = FeedWatcher(FeedFolder(settings.feeds))
             self.windows.feeds = FeedIntake()
-        self._topic_filter = settings.topic_filter
+        self._topic_filters = settings.topic_filters
         self._unwritten_filters: asyncio.Future[None] | None = None
         self.early_flushes = 0
         """Flushes of windows that were not due."""
@@ -126,7 +126,7 @@ class Compactor:
     async def begin(self) -> None:
         """Begin a run: learn which readings may be durable, and what the session may hold."""
         if self.watcher is not None and (feeds := await self.watcher.look()) is not None:
-            self.journal.subscriptions.want([self._topic_filter, *feeds.filters])
+            self.journal.subscriptions.want([*self._topic_filters, *feeds.filters])
             await self._use(feeds)
         await self.journal.open()
         self.windows.horizon = self.journal.horizon
@@ -144,7 +144,7 @@ class Compactor:
 
     async def _change_feeds(self, feeds: FeedSet) -> None:
         """Take other Feeds into use, once it is durable what will be subscribed."""
-        self.journal.subscriptions.want([self._topic_filter, *feeds.filters])
+        self.journal.subscriptions.want([*self._topic_filters, *feeds.filters])
         self._unwritten_filters = asyncio.get_running_loop().create_future()
         self._wake.set()
         await self._unwritten_filters

@@ -17,6 +17,11 @@ _UNSURE: Final = (
     "which of them are durable: compare the clocks of this machine and of the sources"
 )
 
+_SHARED: Final = (
+    "Readings are itemized, as SENSORPIPE_TAKING_OVER is true: set it to false once no other "
+    "compactor takes the same topics"
+)
+
 _AHEAD: Final = (
     "Readings are itemized until the time to which stored readings reach, which is ahead of this "
     "machine's clock: a clock is wrong, or was when they were stored"
@@ -44,7 +49,7 @@ class ItemizingLog:
             if self._unsure_since_ms is None:
                 self._unsure_since_ms = now.steady_ms
             if now.steady_ms - self._unsure_since_ms >= _UNSURE_MS:
-                self._warn(itemized, _UNSURE)
+                self._warn(itemized, _SHARED if horizon.is_shared else _UNSURE)
             return
         self._unsure_since_ms = None
         ahead_ms = horizon.newest_ms - now.wall_ms

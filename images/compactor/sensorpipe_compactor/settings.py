@@ -9,6 +9,7 @@ from sensorpipe_runtime.kafka.client import KafkaSettings
 from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from sensorpipe_runtime.settings import Environment
 from sensorpipe_schema.names import READINGS_FILTER
+from sensorpipe_schema.topic_filters import overlapping
 
 from sensorpipe_compactor.sources import DEFAULT_BYTES, LEAST_BYTES
 
@@ -30,8 +31,10 @@ class Settings:
     """Names the broker's session: whoever connects with it takes the session, so it is a secret."""
     name: str
     """Names the compactor in partials, fences and logs: one active process for each."""
-    topic_filter: str
-    """Topics of the readings that it takes, as an MQTT filter; not a shared subscription."""
+    topic_filters: tuple[str, ...]
+    """Topics of the readings that it takes, as MQTT filters; none is a shared subscription."""
+    taking_over: bool
+    """Whether another compactor may take the same topics: then each reading is itemized."""
     kafka: KafkaSettings
     window_ms: int
     """Length of a window of event time."""
@@ -56,7 +59,8 @@ class Settings:
             mqtt=Endpoint.read(env),
             client_id=client_id,
             name=env.parse("SENSORPIPE_COMPACTOR_NAME", _name, client_id or _NAME),
-            topic_filter=env.parse("SENSORPIPE_MQTT_TOPIC", _topic_filter, READINGS_FILTER),
+            topic_filters=env.parse("SENSORPIPE_MQTT_TOPIC", _topic_filters, READINGS_FILTER),
+            taking_over=env.choice("SENSORPIPE_TAKING_OVER", "false", ("true", "false")) == "true",
             kafka=KafkaSettings.read(env),
             window_ms=env.milliseconds("SENSORPIPE_WINDOW", "10s"),
             lateness_ms=env.milliseconds("SENSORPIPE_LATENESS", "2s"),
@@ -94,6 +98,14 @@ def _name(text: str) -> str:
 
 def _is_name(text: str) -> bool:
     return 0 < len(text) <= _MAX_NAME and text.isascii() and text.isprintable()
+
+
+def _topic_filters(text: str) -> tuple[str, ...]:
+    """Return filters that were separated by commas; the broker may deliver overlaps twice."""
+    filters = tuple(_topic_filter(part.strip()) for part in text.split(","))
+    if pair := overlapping(filters):
+        raise ValueError(f"must not overlap; {pair[0]!r} and {pair[1]!r} take the same topics")
+    return filters
 
 
 def _topic_filter(text: str) -> str:

@@ -5,11 +5,11 @@ level without a name. None of them stands for a level that begins with `$`.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from sensorpipe_schema.names import READINGS_PREFIX, is_name
+from sensorpipe_schema.topic_filters import overlap
 
 TOPIC_RULE: Final = (
     "levels separated by '/', each a name, {x}, + or, at the end, {x...}; "
@@ -90,7 +90,7 @@ class TopicTemplate:
 
     def overlaps(self, other: "TopicTemplate") -> bool:
         """Whether a topic exists that both filters cover."""
-        return _overlap(self.filter.split("/"), other.filter.split("/"))
+        return overlap(self.filter.split("/"), other.filter.split("/"))
 
     def covers_readings(self) -> bool:
         """Whether the filter covers topics of readings, `sensor_readings/FACILITY/SENSOR`.
@@ -104,20 +104,6 @@ class TopicTemplate:
             return True
         if parts[0] not in {"+", "#"}:
             return False
-        if not _overlap(parts, [READINGS_PREFIX, "+", "+"]):
+        if not overlap(parts, [READINGS_PREFIX, "+", "+"]):
             return False
         return not (len(parts) == 3 and all(map(is_name, parts[1:])))  # noqa: PLR2004  three levels
-
-
-def _overlap(one: list[str], other: list[str]) -> bool:
-    for a, b in _levels(one, other):
-        if "#" in {a, b}:
-            return True
-        if a is None or b is None or not (a == b or "+" in {a, b}):
-            return False
-    return True
-
-
-def _levels(one: list[str], other: list[str]) -> Iterator[tuple[str | None, str | None]]:
-    for i in range(max(len(one), len(other))):
-        yield one[i] if i < len(one) else None, other[i] if i < len(other) else None

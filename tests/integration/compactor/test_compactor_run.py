@@ -38,6 +38,10 @@ def brokers(request: pytest.FixtureRequest) -> tuple[Child, Child]:
         ("SENSORPIPE_MQTT_TOPIC", "a/#/b", "must be an MQTT topic filter"),
         ("SENSORPIPE_MQTT_TOPIC", "a/b+", "must be an MQTT topic filter"),
         ("SENSORPIPE_MQTT_TOPIC", "a\0b", "must be an MQTT topic filter"),
+        ("SENSORPIPE_MQTT_TOPIC", "a/b,", "must be an MQTT topic filter such as"),
+        ("SENSORPIPE_MQTT_TOPIC", "a/b,+/+,c", "overlap; 'a/b' and '+/+' take the same topics"),
+        ("SENSORPIPE_MQTT_TOPIC", "a,$share/us/b", "must not be shared"),
+        ("SENSORPIPE_TAKING_OVER", "yes", "must be one of true, false"),
         ("SENSORPIPE_MQTT_TOPIC", "$share/us/sensor_readings/#", "must not be shared"),
         ("SENSORPIPE_KAFKA_SECURITY", "TLS", "must be one of PLAINTEXT"),
         ("SENSORPIPE_KAFKA_MECHANISM", "GSSAPI", "must be one of PLAIN"),
@@ -59,14 +63,20 @@ def test_a_wrong_setting_is_named(variable: str, value: str, problem: str):
 
 @pytest.mark.parametrize("topic", ["#", "+", "sensor_readings/+/temperature", "a/+/#", "/"])
 def test_a_topic_filter_may_have_wildcards(topic: str):
-    assert Settings.read({"SENSORPIPE_MQTT_TOPIC": topic}).topic_filter == topic
+    assert Settings.read({"SENSORPIPE_MQTT_TOPIC": topic}).topic_filters == (topic,)
+
+
+def test_a_compactor_may_have_several_topic_filters():
+    settings = Settings.read({"SENSORPIPE_MQTT_TOPIC": "a/b/#, a/c/+,e"})
+    assert settings.topic_filters == ("a/b/#", "a/c/+", "e")
 
 
 def test_the_defaults_are_those_of_the_contract():
     settings = Settings.read({})
     assert str(settings.mqtt) == "mqtt://127.0.0.1:1883"
     assert settings.client_id == settings.name == "sensorpipe-compactor"
-    assert settings.topic_filter == "sensor_readings/#"
+    assert settings.topic_filters == ("sensor_readings/#",)
+    assert not settings.taking_over
     assert settings.kafka.bootstrap == "127.0.0.1:9092"
     assert (settings.window_ms, settings.lateness_ms) == (10_000, 2_000)
     assert settings.source_bytes == 256 * 1024**2

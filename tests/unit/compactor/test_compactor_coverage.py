@@ -55,3 +55,28 @@ def test_a_late_record_of_a_former_run_does_not_hide_what_is_before_it():
     assert not coverage.is_covered(0, 7)
     assert not coverage.is_covered(1, 1)
     assert coverage.is_covered(1, 0)
+
+
+def test_behind_a_mark_only_a_record_that_covers_it_tells():
+    """Of topics that another compactor had, older records tell nothing."""
+    coverage = Coverage()
+    coverage.add(0, 50, 7)
+    coverage.add(1, 60, 4)
+    assert coverage.is_complete({0: 7, 1: 4})
+    coverage.mark(0, 9)
+    coverage.mark(1, 6)
+    assert not coverage.is_complete({0: 7, 1: 4})
+    coverage.add(0, 80, 9)  # all below it, and so not the marked fence
+    assert not coverage.is_complete({0: 7, 1: 4})
+    coverage.add(1, 90, 7)  # the run has learnt it: what it wrote to one partition tells of all
+    assert coverage.is_complete({0: 7, 1: 4})
+    assert coverage.newest_ms == 90
+    coverage.mark(1, 12)
+    coverage.mark(0, 11)
+    assert not coverage.is_complete({0: 7, 1: 4})
+
+
+def test_a_mark_alone_tells_nothing():
+    coverage = Coverage()
+    coverage.mark(0, 0)
+    assert not coverage.is_complete({0: 0})

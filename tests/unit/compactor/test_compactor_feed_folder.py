@@ -114,6 +114,6 @@ def test_filters_that_are_gone_are_ended_and_those_that_come_back_are_not() -> N
     former = subscriptions.former_filters
     subscriptions.want(["r/#", "b/+"])
     assert former == {"a/+"}
-    assert subscriptions.header()[1] == b"a/+\nb/+\nr/#"
+    assert subscriptions.header()[1] == b"b/+\nr/#\n\na/+"
     subscriptions.want(["r/#", "a/+"])
     assert former == {"b/+"}

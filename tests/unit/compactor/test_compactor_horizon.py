@@ -51,6 +51,14 @@ def test_readings_are_certain_a_minute_after_sources_have_confirmed_the_clock_fo
     assert feed.at(horizon + 1, {"a": 2}) == [True]
 
 
+def test_while_topics_are_taken_over_no_reading_is_certain():
+    taken = windows()
+    taken.horizon = Horizon(NOW - HOUR, is_shared=True)
+    feed = Feed(taken)
+    assert [feed.at(ms, {"a": 0}) for ms in range(0, 5 * MINUTE, MINUTE)] == [[True]] * 5
+    assert taken.horizon.ms == NEVER
+
+
 def test_the_minute_begins_with_the_first_reading_and_not_with_the_start():
     """What is sent again may come first, and seem right to a clock that is as far behind."""
     feed = Feed(unsure())

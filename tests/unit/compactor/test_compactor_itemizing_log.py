@@ -80,3 +80,12 @@ def test_nothing_is_reported_while_nothing_is_itemized(said: pytest.LogCaptureFi
     for minute in range(5):
         itemizing.update(horizon, when(NOW + minute * MINUTE), 0)
     assert lines(said) == []
+
+
+def test_what_the_settings_have_itemized_is_reported_as_such(said: pytest.LogCaptureFixture):
+    itemizing, horizon = ItemizingLog(WINDOW), Horizon(NOW, is_shared=True)
+    itemizing.update(horizon, when(NOW), 1)
+    itemizing.update(horizon, when(NOW + 2 * MINUTE), 3)
+    ((level, message),) = lines(said)
+    assert level == "WARNING"
+    assert "SENSORPIPE_TAKING_OVER is true" in message

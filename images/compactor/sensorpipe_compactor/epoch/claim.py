@@ -9,7 +9,7 @@ from aiokafka import ConsumerRecord
 from sensorpipe_schema import partial
 from sensorpipe_schema.partial import MAX_NUMBER, BadPartialError, Checked, Partial
 
-from sensorpipe_compactor.epoch.coverage import COVERS, Coverage
+from sensorpipe_compactor.epoch.coverage import COVERS, OTHERS_WRITE, Coverage
 from sensorpipe_compactor.epoch.tail import Tail
 
 _ATTEMPTS: Final = 3
@@ -91,6 +91,8 @@ class Claim:
         self.on_record(record)
         origin = found.origin
         self._coverage.add(record.partition, origin.newest_ms, _covers(record))
+        if OTHERS_WRITE in record.headers:
+            self._coverage.mark(record.partition, record.offset)
         self.newest_ms = max(self.newest_ms, origin.newest_ms)
         if found.sensors:
             self.partials += 1

@@ -1,8 +1,9 @@
 """From which event time on a reading that is not remembered is certainly new: pure.
 
-Usually Kafka tells. Where it does not, because the log is new or has lost its beginning, a right
-clock does: what was accepted before now is at most a minute ahead of now. Until sources confirm our
-clock no reading is certain, as the horizon of a clock that is behind would be too low.
+Usually Kafka tells. Where it does not, because the log is new or has lost its beginning, or because
+another compactor had our topics before, a right clock does: what was accepted before now is at most
+a minute ahead of now. Until sources confirm our clock no reading is certain, as the horizon of a
+clock that is behind would be too low.
 """
 
 from typing import Final
@@ -25,10 +26,14 @@ _STEP_MS: Final = 1_000
 class Horizon:
     """Readings with an earlier `ts` may be durable already."""
 
-    def __init__(self, newest_ms: int = 0, *, is_known: bool = True) -> None:
+    def __init__(
+        self, newest_ms: int = 0, *, is_known: bool = True, is_shared: bool = False
+    ) -> None:
         self.newest_ms = newest_ms
         """No durable partial ends later, in ms of event time, if that is sure."""
-        self.is_sure = is_known
+        self.is_shared = is_shared
+        """Whether another compactor goes on to write the same readings: none is certain then."""
+        self.is_sure = is_known and not is_shared
         """Whether `newest_ms` is the horizon."""
         self._is_known = is_known
         self._agreed_since_ms: int | None = None
@@ -51,7 +56,7 @@ class Horizon:
 
         It stays sure for as long as they agree with that clock, also where ours is set back.
         """
-        if self._is_known:
+        if self._is_known or self.is_shared:
             return
         self.notice_step(now)
         if self._confirmed_ms is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from aiokafka import ConsumerRecord
@@ -20,7 +20,7 @@ from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
 from sensorpipe_schema.partial import Partial
 
 from sensorpipe_compactor.epoch.claim import Claim, FencedError, is_rival, new_run, rival_text
-from sensorpipe_compactor.epoch.coverage import covers_header
+from sensorpipe_compactor.epoch.coverage import OTHERS_WRITE, covers_header
 from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_compactor.epoch.subscriptions import Subscriptions
 from sensorpipe_compactor.epoch.tail import ShorterLogError, Tail
@@ -56,14 +56,16 @@ class UncertainAppendError(Exception):
 class Journal:
     """Appends partials, one append after the other, each for as long as it takes."""
 
-    def __init__(self, settings: KafkaSettings, name: str, filters: Iterable[str] = ()) -> None:
+    def __init__(
+        self, settings: KafkaSettings, name: str, subscriptions: Subscriptions | None = None
+    ) -> None:
         self.run = 0
         """Identifies this start of the compactor in what it writes; 0 before its fences."""
         self.horizon = Horizon()
         """Readings with an earlier `ts` may be in partials of earlier runs."""
         self.former_partials = 0
         """Number of partials of earlier runs that the start found."""
-        self.subscriptions = Subscriptions(filters)
+        self.subscriptions = subscriptions or Subscriptions(())
         self.on_attempt: Callable[[], None] = lambda: None
         """Called when an attempt begins and when it has failed."""
         self.clock_ahead_s: Callable[[], int] = lambda: 0
@@ -227,8 +229,11 @@ class Journal:
             while new := await tail.partitions() - ends.keys():
                 ends |= await claim.fence(tail, sorted(new))
         self._ends, self.former_partials = ends, claim.partials
-        self.horizon = Horizon(claim.newest_ms, is_known=bool(claim.is_known))
-        certain_from = claim.newest_ms if claim.is_known else None
+        is_known = bool(claim.is_known) and not self.subscriptions.others_may_write
+        self.horizon = Horizon(
+            claim.newest_ms, is_known=is_known, is_shared=self.subscriptions.is_taking_over
+        )
+        certain_from = claim.newest_ms if is_known else None
         log.info("Run begun", extra={"run": run, "certain_from_ms": certain_from})
 
     async def _fence_new_partitions(self) -> None:
@@ -263,6 +268,8 @@ class Journal:
     async def _write_fence(self, partition: int, fence: Partial, covers: int | None) -> int:
         value = partial.encode(fence)
         headers = [self.subscriptions.header()]
+        if self.subscriptions.others_may_write:
+            headers.append(OTHERS_WRITE)
         if covers is not None:
             headers.append(covers_header(covers))
         record = Record(COMPACTED, self._name.encode(), value, headers, partition)
