@@ -61,9 +61,11 @@ async def test_two_of_three_compactors_are_killed_and_topics_move(tmp_path: Path
             for name in load.facilities:
                 load.send_to(name, publisher)
             async with load:
-                await load.grows(100)
+                for shard in (north, east, west):
+                    await shard.is_certain()
                 await kill(parts, north, east)
                 await load.grows(100)
+                await east.is_certain()
                 await east.change(TAKES_OVER | {"SENSORPIPE_MQTT_TOPIC": topics(*EAST, moved)})
                 await load.grows(60)
                 await kill(parts, north, east)
@@ -73,7 +75,7 @@ async def test_two_of_three_compactors_are_killed_and_topics_move(tmp_path: Path
                 await east.change(TOOK_OVER)
                 await load.grows(60)
                 await kill(parts, east, west)
-                await load.grows(60)
+                await east.is_certain()
                 await load.end()
         await judge(parts, load, north, east, west)
         # what is shown would be worth nothing if only one of them had written
@@ -101,7 +103,8 @@ async def test_a_publisher_moves_to_another_broker_with_a_compactor_of_its_own(
         load.send_to("is_far", far_off)
         load.send_to("moves", at_home)
         async with load:
-            await load.grows(100)
+            await home.is_certain()
+            await far.is_certain()
             await far.change(TAKES_OVER)
             load.send_to("moves", at_home, far_off)  # which of them has a reading it cannot know
             await load.grows(60)

@@ -7,10 +7,16 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Self
 
+from aiokafka import AIOKafkaProducer
 from sensorpipe_cli.runner.child import Child, free_port
+from sensorpipe_compactor.epoch.coverage import covers_header
+from sensorpipe_compactor.epoch.subscriptions import filters_header
+from sensorpipe_runtime.kafka.client import PARTITIONS, ensure_topics
 from sensorpipe_runtime.mqtt.publisher import Publisher
-from sensorpipe_schema.names import reading_topic
+from sensorpipe_schema import partial
+from sensorpipe_schema.names import COMPACTED, reading_topic
 from sensorpipe_schema.reading import Reading, encode
+from support.compactor_parts import kafka_settings
 from support.pipeline import Pipeline, until_ready
 from support.pipeline_parts import Value, metrics
 from support.waiting import eventually, in_thread
@@ -45,6 +51,11 @@ class Shard:
     def _made(self) -> Child:
         return self._parts._program("compactor", free_port(), f"compactor-{self.name}", **self._own)
 
+    @property
+    def filters(self) -> list[str]:
+        """Its topics, as filters."""
+        return self._own["SENSORPIPE_MQTT_TOPIC"].split(",")
+
     async def start(self) -> None:
         """Start, and wait until it receives readings."""
         await self.child.start()
@@ -58,6 +69,19 @@ class Shard:
         if self._parts.compactor is former:
             self._parts.compactor = self.child
         await self.start()
+
+    async def is_certain(self) -> None:
+        """Wait until it writes readings that are not itemized."""
+
+        def writes_certain() -> bool:
+            found = metrics(self.child)
+            return found.get("readings", 0) > found.get("itemized", 0)
+
+        await eventually(
+            in_thread(writes_certain),
+            state=lambda: f"{self.name}: {metrics(self.child)}",
+            seconds=300,
+        )
 
     async def drained(self) -> None:
         """Wait until it holds no reading any more."""
@@ -75,16 +99,44 @@ async def kill(parts: Pipeline, *shards: Shard) -> None:
 
 @asynccontextmanager
 async def running_with(parts: Pipeline, *made: Shard) -> AsyncIterator[None]:
-    """Run a pipeline whose compactors are these."""
-    first, *others = made
-    parts.compactor = first.child
+    """Run a pipeline whose compactors are these.
+
+    Kafka tells each all that it ever wrote, as after a long time. Otherwise they would itemize
+    everything for two minutes.
+    """
+    parts.compactor = made[0].child
+    services = (parts.mqtt, parts.kafka, parts.mongodb)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(parts.stop)
-        await parts.start()
-        for shard in others:
+        for child in services:
+            await child.start()
+        for child in services:
+            await child.listening()
+        await _write_former_runs(parts.kafka, made)
+        await parts.server.start()
+        for shard in made:
             stack.push_async_callback(_stopped, shard)
             await shard.start()
+        await until_ready(parts.server)
         yield
+
+
+async def _write_former_runs(kafka: Child, made: Iterable[Shard]) -> None:
+    """Write the fences of a run of each compactor that knew there was nothing before it."""
+    settings = kafka_settings(kafka)
+    await ensure_topics(settings, COMPACTED)
+    producer = AIOKafkaProducer(**settings.client_options())
+    await producer.start()
+    try:
+        for shard in made:
+            value = partial.encode(partial.fence(shard.name, 1, 0))
+            headers = [filters_header(shard.filters), covers_header(0)]
+            for partition in range(PARTITIONS):
+                await producer.send_and_wait(
+                    COMPACTED, value, shard.name.encode(), partition=partition, headers=headers
+                )
+    finally:
+        await producer.stop()
 
 
 async def _stopped(shard: Shard) -> None:

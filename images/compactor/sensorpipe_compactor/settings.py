@@ -32,9 +32,9 @@ class Settings:
     name: str
     """Names the compactor in partials, fences and logs: one active process for each."""
     topic_filters: tuple[str, ...]
-    """Topics of the readings that it takes, as MQTT filters; none is a shared subscription."""
+    """MQTT filters of the readings that it takes, separated by commas; no shared subscriptions."""
     taking_over: bool
-    """Whether another compactor may take the same topics: then each reading is itemized."""
+    """Whether another compactor takes the same topics, too: then each reading is itemized."""
     kafka: KafkaSettings
     window_ms: int
     """Length of a window of event time."""
