@@ -62,6 +62,12 @@ class IntervalSet:
             low, high = bisect_left(bounds, first), bisect_right(bounds, end)
             bounds[low:high] = [first] * (low % 2 == 0) + [end] * (high % 2 == 0)
 
+    def remove_top(self) -> int:
+        """Remove the highest interval; return its first member."""
+        first, _ = self._bounds[-2:]
+        del self._bounds[-2:]
+        return first
+
     def forget_lowest(self, count: int) -> int:
         """Remove the `count` lowest intervals; return the highest member of them, 0 if none."""
         highest = max(self._bounds[: 2 * count], default=1) - 1

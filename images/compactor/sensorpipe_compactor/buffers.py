@@ -47,13 +47,34 @@ class Portion(msgspec.Struct, gc=False, eq=False):
     sparse: bool = False
     """Whether gaps between its `seq` mean nothing."""
     values: list[float] = msgspec.field(default_factory=list)
-    intervals: Arrivals = msgspec.field(default_factory=Arrivals)
-    """The `seq` of the readings, in the order of the values, as far as their run has ended; none
-    where they have no identity."""
+    first: int = 0
+    last: int = 0
+    """The `seq` of the readings of its first run, or 0 as long as none has ended."""
+    further: Arrivals | None = None
+    """Those of further runs, if there are any."""
     unit: str = ""
     """The unit of the values; empty if it is not known."""
     source: "Source | None" = None
     """The source whose run goes on in it, if one does."""
+
+    @property
+    def intervals(self) -> Arrivals:
+        """The `seq` of the readings, in the order of the values, as far as their run has ended.
+
+        None where they have no identity.
+        """
+        return Arrivals([(self.first, self.last), *(self.further or ())] if self.last else ())
+
+    def add_range(self, first: int, last: int) -> None:
+        """Note that the next values are those of the `seq` from `first` to `last`."""
+        if not self.last:
+            self.first, self.last = first, last
+        elif self.further is not None:
+            self.further.add_range(first, last)
+        elif first == self.last + 1:
+            self.last = last
+        else:
+            self.further = Arrivals([(first, last)])
 
 
 class Bucket(msgspec.Struct, gc=False, eq=False):
@@ -216,12 +237,14 @@ class Source(msgspec.Struct, gc=False, eq=False):
     sensor: str
     src: str | None
     kind: SeqKind = SeqKind.COUNT
-    seen: IntervalSet = msgspec.field(default_factory=IntervalSet)
-    """The `seq` that were taken, but for those of the run."""
     step: int = 1
-    first: int = 0
+    since: int = 0
     next: int = 0
-    """Behind the highest `seq` that was taken."""
+    """The `seq` from `since` to `next - 1` were taken: the highest, without a gap."""
+    earlier: IntervalSet | None = None
+    """Those that were taken before a gap, if there is one."""
+    first: int = 0
+    """The `seq` with which the run began, or goes on behind what is written down of it."""
     start: int = 0
     end: int = 0
     """The run goes on with readings of `start <= ts < end`."""
@@ -255,13 +278,14 @@ class Source(msgspec.Struct, gc=False, eq=False):
         else:
             self.settle()
         self.start, self.end = start, end
+        if seq != self.next:
+            self.leave_gap(seq)
         self.first, self.next = seq, seq + self.step
 
     def settle(self) -> None:
-        """Write the run down, in the set of what was seen and in its portion."""
+        """Write the run down in its portion."""
         if self.portion is not None and self.next > self.first:
-            self.portion.intervals.add_range(self.first, self.next - 1)
-            self.seen.add_range(self.first, self.next - 1)
+            self.portion.add_range(self.first, self.next - 1)
             self.first = self.next
 
     def stop(self) -> None:
@@ -272,6 +296,34 @@ class Source(msgspec.Struct, gc=False, eq=False):
             portion.source = self.portion = None
             self.values = _NOWHERE
             self.start = self.end = 0
+
+    @property
+    def intervals(self) -> int:
+        """In how many intervals the `seq` lie that were taken."""
+        return 1 + (len(self.earlier) if self.earlier is not None else 0)
+
+    def has(self, seq: int) -> bool:
+        """Whether this `seq` was taken, as far as is remembered."""
+        if self.since <= seq < self.next:
+            return True
+        return self.earlier is not None and seq in self.earlier
+
+    def leave_gap(self, seq: int) -> None:
+        """Go on at a higher `seq` than the one that follows."""
+        if self.next:
+            if self.earlier is None:
+                self.earlier = IntervalSet()
+            self.earlier.add_range(self.since, self.next - 1)
+        self.since = self.first = self.next = seq
+
+    def fill(self, seq: int) -> None:
+        """Take a `seq` that is missing before the highest one."""
+        if self.earlier is None:
+            self.earlier = IntervalSet()
+        self.earlier.add_range(seq, seq)
+        if self.earlier.top == self.since - 1:
+            self.since = self.earlier.remove_top()
+            self.earlier = self.earlier or None
 
 
 @dataclass(frozen=True, slots=True)

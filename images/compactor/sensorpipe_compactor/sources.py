@@ -106,10 +106,10 @@ class Sources:
         Readings that are no newer than those become uncertain, also where only their `seq` tell.
         """
         most = self._max_intervals if source.kind is SeqKind.COUNT else MAX_SPARSE
-        intervals = len(source.seen) + (source.portion is not None)  # that of its run
-        if intervals > most:
-            count = intervals - most // 2
-            forgotten = source.seen.forget_lowest(count)
+        if source.earlier is not None and source.intervals > most:
+            count = source.intervals - most // 2
+            forgotten = source.earlier.forget_lowest(count)
+            source.earlier = source.earlier or None
             horizon_ms = forgotten + 1 if source.kind is SeqKind.TIME else source.until_ms
             source.horizon_ms = max(source.horizon_ms, horizon_ms)
             if source.kind is SeqKind.COUNT:
@@ -118,7 +118,7 @@ class Sources:
 
     def _recount(self, source: Source) -> None:
         names = len(source.topic) + len(source.src or "")
-        now = SOURCE_BYTES + names + INTERVAL_BYTES * max(0, len(source.seen) - 1)
+        now = SOURCE_BYTES + names + INTERVAL_BYTES * (source.intervals - 1)
         self.bytes += now - source.bytes
         source.bytes = now
 

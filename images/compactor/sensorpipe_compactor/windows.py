@@ -184,8 +184,7 @@ class Windows:
         """Put a valid reading of a facility and sensor into its window, unless it came before."""
         src = reading.src if reading.seq else None
         source = self._source(topic, names, src, kind)
-        source.settle()
-        if src is not None and reading.seq in source.seen:
+        if src is not None and source.has(reading.seq):
             self.duplicates += 1
             if reading.ts >= source.until_ms:  # a repeat is no newer than what was counted
                 self.reused.note(names[0], src)
@@ -259,8 +258,8 @@ class Windows:
         if source.src is not None:
             if seq < source.next:  # it fills a gap
                 source.stop()
-                portion.intervals.add_range(seq, seq)
-                source.seen.add_range(seq, seq)
+                portion.add_range(seq, seq)
+                source.fill(seq)
                 self._bound(source)
                 return portion
             if itemized:  # a run stays on one side of the horizon

@@ -176,7 +176,7 @@ def test_what_is_remembered_of_a_device_is_bounded_and_the_rest_is_itemized(iden
     last = NOW + 60_000 * (many - 1)
     found.add([identified(NOW + 60_000 * n, 3 * n) for n in range(many)], 0, when(last))
     source = found.sources.by_topic["sensor_readings/x/t"]
-    assert len(source.seen) <= MAX_SPARSE
+    assert source.intervals <= MAX_SPARSE
     take_all(found)
     found.add([identified(NOW, 0), identified(last, 3 * (many - 1))], 500, when(last))
     (window,) = take_all(found)
@@ -214,7 +214,7 @@ def test_many_gaps_in_one_window_take_a_bounded_memory(identity: Any) -> None:
     messages = [identified(NOW + 3 * n, 3 * n) for n in range(5 * MAX_SPARSE)]
     found.add(messages, 0, when(NOW + 2_000))
     source = found.sources.by_topic["sensor_readings/x/t"]
-    assert len(source.seen) <= MAX_SPARSE
+    assert source.intervals <= MAX_SPARSE
     assert sum(window.buckets["t"].count for window in take_all(found)) == 5 * MAX_SPARSE
     found.add([identified(NOW, 0), messages[-1]], 500, when(NOW + 2_000))
     (repeated,) = take_all(found)

@@ -6,7 +6,7 @@ import random
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sensorpipe_compactor.buffers import Arrivals, Portion, Window
+from sensorpipe_compactor.buffers import Portion, Window
 from sensorpipe_compactor.output.dividing import parts
 from sensorpipe_compactor.reduce import reduce_window
 from sensorpipe_schema import partial
@@ -26,9 +26,7 @@ ordinary = st.floats(-1e6, 1e6)
 def window(values: dict[str, list[float]]) -> Window:
     made = Window("f", 10_000, 20_000, 1, 0, late=False)
     for sensor, held in values.items():
-        made.portions.append(
-            Portion(sensor, "a", values=held, intervals=Arrivals([(1, len(held))]))
-        )
+        made.portions.append(Portion(sensor, "a", values=held, first=1, last=len(held)))
     return made
 
 

@@ -203,8 +203,9 @@ def _skip(source: Source, seq: int) -> bool:
 
     What is behind the end of a run is behind all that was seen of its source, and so is new.
     """
-    if seq < source.next or source.kind is SeqKind.COUNT or len(source.seen) >= MAX_SPARSE:
+    if seq < source.next or source.kind is SeqKind.COUNT or source.intervals >= MAX_SPARSE:
         return False
     source.settle()
-    source.first = source.next = seq
+    if seq != source.next:
+        source.leave_gap(seq)
     return True

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 from sensorpipe_schema.sketch import MAX_BUCKETS
 
-from sensorpipe_compactor.buffers import Bucket, Portion, Window
+from sensorpipe_compactor.buffers import Arrivals, Bucket, Portion, Window
 
 # Estimated bytes in a partial: of a sensor beside all else, of a bucket of its sketch, of a listed
 # value, of a source beside its `src`, and of an interval.
@@ -67,6 +67,12 @@ def halves(window: Window) -> tuple[Window, Window] | None:
 def _halves_of(portion: Portion) -> list[Portion]:
     """Return two portions of a source with half of the values each, and their `seq`."""
     values, middle = portion.values, len(portion.values) // 2
-    first, second = portion.intervals.split(middle)
-    one = replace(portion, values=values[:middle], intervals=first)
-    return [one, replace(portion, values=values[middle:], intervals=second)]
+    halves = [values[:middle], values[middle:]], portion.intervals.split(middle)
+    return [_part(portion, *half) for half in zip(*halves, strict=True)]
+
+
+def _part(portion: Portion, values: list[float], intervals: Arrivals) -> Portion:
+    part = replace(portion, values=values, first=0, last=0, further=None)
+    for first, last in intervals:
+        part.add_range(first, last)
+    return part
