@@ -160,6 +160,22 @@ CASES = {
         },
         {30: 0, 60: 0},
     ),
+    "the memory for sources fills up": Case(
+        "SourceMemoryFull",
+        {
+            f"{COMPACTOR}_source_bytes": "80x20 91x90",
+            f"{COMPACTOR}_source_bytes_limit": "100x110",
+        },
+        {20: 0, 34: 0, 38: 1},
+    ),
+    "the memory for sources has room": Case(
+        "SourceMemoryFull",
+        {
+            f"{COMPACTOR}_source_bytes": "89x110",
+            f"{COMPACTOR}_source_bytes_limit": "100x110",
+        },
+        {100: 0},
+    ),
     "the compactor's clock is behind": Case(
         "ClockBehind", {f"{COMPACTOR}_clock_behind_seconds": "0x20 75x90"}, {21: 0, 23: 1}
     ),
