@@ -25,7 +25,8 @@ from sensorpipe_compactor.compactor import Compactor
 from sensorpipe_compactor.epoch.claim import FencedError
 from sensorpipe_compactor.epoch.subscriptions import Subscriptions
 from sensorpipe_compactor.metrics import CompactorMetrics
-from sensorpipe_compactor.output.journal import Journal, UncertainAppendError
+from sensorpipe_compactor.output.journal import Journal
+from sensorpipe_compactor.output.sending import UncertainAppendError
 from sensorpipe_compactor.output.topic_producer import LogReplacedError
 from sensorpipe_compactor.settings import Settings
 

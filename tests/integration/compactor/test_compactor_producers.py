@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 from sensorpipe_compactor.output import topic_producer
 from sensorpipe_compactor.output.journal import Journal
@@ -35,7 +36,15 @@ class Producer:
     async def stop(self) -> None:
         self.is_stopped = True
 
-    async def send(self, topic: str, *_: object, **__: object) -> asyncio.Future[RecordMetadata]:
+    async def partitions_for(self, _: str) -> set[int]:
+        return {0}
+
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(self.batch, 0)
+
+    async def send_batch(
+        self, _: BatchBuilder, topic: str, **__: object
+    ) -> asyncio.Future[RecordMetadata]:
         if topic in self.fails:
             raise KafkaConnectionError(topic)
         self.topics.append(topic)
@@ -68,7 +77,7 @@ async def test_a_small_dead_letter_topic_makes_no_small_batches_of_partials(
     journal._dead_letters.producer.limit.batch_bytes = 1
     if dead_first:
         assert await journal.write_dead_letters([record(DEAD_READINGS)])
-    await journal._producer.send([record(COMPACTED)])
+    await journal._producer.send_one(record(COMPACTED), 0)
     assert await journal.write_dead_letters([record(DEAD_READINGS)])
     batches = {topic: one.batch for one in made for topic in one.topics}
     assert batches == {COMPACTED: LARGE, DEAD_READINGS: 1}  # once 1 for both
@@ -80,7 +89,7 @@ async def test_a_small_dead_letter_topic_makes_no_small_batches_of_partials(
 async def test_dead_letters_that_fail_end_no_producer_of_partials(
     made: list[Producer], journal: Journal
 ):
-    await journal._producer.send([record(COMPACTED)])
+    await journal._producer.send_one(record(COMPACTED), 0)
     Producer.fails = {DEAD_READINGS}
     assert not await journal.write_dead_letters([record(DEAD_READINGS)])
     assert [one.is_stopped for one in made] == [False, True]

@@ -15,8 +15,9 @@ from aiokafka.errors import (
 from aiokafka.producer import producer as producer_module
 from aiokafka.protocol.produce import ProduceRequest
 from sensorpipe_compactor.output import journal as journal_module
-from sensorpipe_compactor.output.journal import Journal, UncertainAppendError
+from sensorpipe_compactor.output.journal import Journal
 from sensorpipe_compactor.output.records import Record
+from sensorpipe_compactor.output.sending import UncertainAppendError
 from sensorpipe_compactor.settings import Settings
 from sensorpipe_schema.names import COMPACTED
 

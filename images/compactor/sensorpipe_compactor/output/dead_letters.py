@@ -11,8 +11,10 @@ from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
 from sensorpipe_runtime.throttled_log import ThrottledLogger
 from sensorpipe_schema.names import DEAD_READINGS
 
+from sensorpipe_compactor.output.partitioning import by_partition
 from sensorpipe_compactor.output.records import Record, cut
-from sensorpipe_compactor.output.topic_producer import TopicProducer, raise_first
+from sensorpipe_compactor.output.sending import Sending
+from sensorpipe_compactor.output.topic_producer import TopicProducer
 
 FAILURES: Final = (KafkaError, OSError, TimeoutError, asyncio.CancelledError)
 """What a failed attempt raises: a client's own tasks can raise the last (aio-libs/aiokafka#647)."""
@@ -75,9 +77,11 @@ class DeadLetterTopic:
     async def _send(self, letters: list[Record]) -> None:
         limit = self.producer.limit
         fitting = [cut(letter, limit.max_bytes) for letter in letters]
-        results = await self.producer.send_each(fitting)
-        pairs = zip(fitting, results, strict=True)
-        large = [letter.size for letter, r in pairs if isinstance(r, MessageSizeTooLargeError)]
-        if large:
-            await limit.learn(large)
-        raise_first(results)
+        await self.producer.connect()
+        partitions = sorted(await self.producer.partitions())
+        keys = [letter.key for letter in fitting]
+        sending = Sending(fitting, by_partition(keys, partitions))
+        await self.producer.send(sending)
+        if sending.too_large:
+            await limit.learn([fitting[place].size for place in sending.too_large])
+            raise MessageSizeTooLargeError

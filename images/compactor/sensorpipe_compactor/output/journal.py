@@ -2,13 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVar
 
 from aiokafka import ConsumerRecord
-from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError
-from aiokafka.partitioner import DefaultPartitioner
-from aiokafka.structs import RecordMetadata
+from aiokafka.errors import InvalidTimestampError, KafkaError
 from sensorpipe_runtime.aio import is_our_cancellation
 from sensorpipe_runtime.backoff import Backoff
 from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
@@ -25,32 +23,19 @@ from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_compactor.epoch.subscriptions import Subscriptions
 from sensorpipe_compactor.epoch.tail import ShorterLogError, Tail
 from sensorpipe_compactor.output.dead_letters import FAILURES, DeadLetterTopic
-from sensorpipe_compactor.output.records import Record
+from sensorpipe_compactor.output.partitioning import by_partition
+from sensorpipe_compactor.output.records import Headers, Record
+from sensorpipe_compactor.output.sending import Sending
 from sensorpipe_compactor.output.topic_producer import (
     ATTEMPT_SECONDS,
     LogReplacedError,
     TopicProducer,
-    raise_first,
 )
 
 _AGAIN: Final = "Kafka did not take it; trying again"
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-class UncertainAppendError(Exception):
-    """Kafka refuses a record that an earlier failed attempt may have written.
-
-    Only a restart finds out whether it is durable; until then its readings must not be written
-    in any other record.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Kafka refuses a record as too large that may have been written in an attempt before; "
-            "a restart finds out"
-        )
 
 
 class Journal:
@@ -77,7 +62,6 @@ class Journal:
         self._dead_letters = DeadLetterTopic(settings, self._explain)
         self._settings = settings
         self._name = name
-        self._partitioner = DefaultPartitioner()
         self._ends: dict[int, int] = {}
         """By partition with our fence: the offset below which no other run has fenced us."""
 
@@ -111,47 +95,27 @@ class Journal:
         UncertainAppendError if a record is too large that a failed attempt may have written.
         """
         await self._persist("fence new partitions", self._fence_new_partitions)
-        located = [self._with_partition(record) for record in records]
-        uncertain: set[int] = set()
-        written, refused = await self._persist("append", lambda: self._send(located, uncertain))
-        await self._persist("look for a rival", lambda: self._check_offsets(written))
-        return refused
+        located = by_partition([record.key for record in records], sorted(self._ends))
+        sending = Sending(records, located, self._covers(records))
+        await self._persist("append", lambda: self._send(sending))
+        await self._persist("look for a rival", lambda: self._check_offsets(sending.durable))
+        return sending.refused
 
-    def _with_partition(self, record: Record) -> Record:
-        """Return a record with its partition, one that has our fence, and what it covers there."""
-        partition = self._partitioner(record.key, sorted(self._ends), [])
-        if record.covers_partition and self.horizon.is_sure:
-            covers = covers_header(self._ends[partition])
-            record = record._replace(headers=[*record.headers, covers])
-        return record._replace(partition=partition)
+    def _covers(self, records: list[Record]) -> dict[int, Headers]:
+        """Return, by partition, the header that says what the records cover there, if they do."""
+        if not self.horizon.is_sure or not all(record.covers_partition for record in records):
+            return {}
+        return {partition: [covers_header(end)] for partition, end in self._ends.items()}
 
-    async def _send(
-        self, records: list[Record], uncertain: set[int]
-    ) -> tuple[list[RecordMetadata], set[int]]:
-        """Send records, in smaller batches where these are refused as too large.
-
-        `uncertain` has the places of those that were sent before and may be written.
-        """
-        written: list[RecordMetadata] = []
-        refused: set[int] = set()
-        left = list(range(len(records)))
-        while left:
-            before = set(uncertain)
-            uncertain.update(left)
-            results = await self._producer.send_each([records[place] for place in left])
-            too_large = _too_large(left, results)
-            if too_large & before:
-                raise UncertainAppendError
-            uncertain -= too_large
-            raise_first(r for r in results if not isinstance(r, MessageSizeTooLargeError))
-            written += [r for r in results if not isinstance(r, BaseException)]
-            left = sorted(too_large)
-            if left:
-                certain = await self._limit.learn([records[place].size for place in left])
-                refused.update(place for place in left if records[place].size > certain)
-                left = [place for place in left if place not in refused]
+    async def _send(self, sending: Sending) -> None:
+        """Send all that is left, in smaller batches where these are refused as too large."""
+        while sending.left:
+            await self._producer.send(sending)
+            if sending.too_large:
+                sizes = {place: sending.records[place].size for place in sending.too_large}
+                certain = await self._limit.learn(sizes.values())
+                sending.refuse(place for place, size in sizes.items() if size > certain)
                 await self._producer.close()  # the next producer makes smaller batches
-        return written, refused
 
     async def write_filters(self) -> None:
         """Make durable which filters may be subscribed, before they are: see `Subscriptions`.
@@ -272,21 +236,20 @@ class Journal:
             headers.append(OTHERS_WRITE)
         if covers is not None:
             headers.append(covers_header(covers))
-        record = Record(COMPACTED, self._name.encode(), value, headers, partition)
-        (written,) = await self._producer.send([record])
-        return int(written.offset)
+        record = Record(COMPACTED, self._name.encode(), value, headers)
+        return await self._producer.send_one(record, partition)
 
-    async def _check_offsets(self, written: list[RecordMetadata]) -> None:
-        """Look at what others wrote between our appends: it may be the fence of another run."""
-        offsets: dict[int, list[int]] = {}
-        for metadata in written:
-            if metadata.topic == COMPACTED:
-                offsets.setdefault(metadata.partition, []).append(metadata.offset)
-        for partition, ours in offsets.items():
-            start, end = self._ends.get(partition, 0), max(ours) + 1
-            if min(ours) < start:
-                raise LogReplacedError(_replaced_text(partition, start, min(ours)))
-            if end - start != len(ours):
+    async def _check_offsets(self, written: Mapping[int, list[tuple[int, int]]]) -> None:
+        """Look at what others wrote between our appends: it may be the fence of another run.
+
+        `written` has, by partition, the first offset and the number of records of our batches.
+        """
+        for partition, batches in written.items():
+            start, first = self._ends.get(partition, 0), min(offset for offset, _ in batches)
+            end = max(offset + count for offset, count in batches)
+            if first < start:
+                raise LogReplacedError(_replaced_text(partition, start, first))
+            if end - start != sum(count for _, count in batches):
                 await self._check_range(partition, start, end)
             self._ends[partition] = end
 
@@ -310,9 +273,3 @@ def _replaced_text(partition: int, expected: int, found: int | None) -> str:
         "topic was deleted and created again, or Kafka lost the end of its log; a restart "
         "restores what is there and begins a new run"
     )
-
-
-def _too_large(places: list[int], results: list[Any]) -> set[int]:
-    """Return the places of records that Kafka refuses as too large."""
-    pairs = zip(places, results, strict=True)
-    return {place for place, result in pairs if isinstance(result, MessageSizeTooLargeError)}

@@ -14,14 +14,16 @@ _MAX_DETAIL: Final = 500
 _MAX_TOPIC: Final = 1_000
 
 
+Headers = list[tuple[str, bytes]]
+
+
 class Record(NamedTuple):
     """One Kafka message that is to be written."""
 
     topic: str
     key: bytes
     value: bytes
-    headers: list[tuple[str, bytes]]
-    partition: int | None = None
+    headers: Headers
     covers_partition: bool = True
     """Whether it covers all partials before it in its partition, see `epoch.coverage`."""
 
@@ -33,7 +35,7 @@ class Record(NamedTuple):
 
 def partial_record(
     message: Partial,
-    headers: list[tuple[str, bytes]] | None = None,
+    headers: Headers | None = None,
     *,
     covers: bool = True,
 ) -> Record:

@@ -1,15 +1,18 @@
 """Sends records to one Kafka topic, with a producer of its own."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, Final
+import time
+from collections.abc import Collection
+from typing import Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.structs import RecordMetadata
+from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.producer.message_accumulator import BatchBuilder
 from sensorpipe_runtime.kafka.client import KafkaSettings
 from sensorpipe_runtime.kafka.closing import close_client
 
 from sensorpipe_compactor.output.records import Record
+from sensorpipe_compactor.output.sending import Sending
 from sensorpipe_compactor.output.topic_limit import MAX_REQUEST, TopicLimit
 
 ATTEMPT_SECONDS: Final = 30.0
@@ -48,32 +51,56 @@ class TopicProducer:
         self._settings = settings
         self._topic = topic
 
-    async def send(self, records: list[Record]) -> list[RecordMetadata]:
-        """Return what the broker says of each record; raise the first error."""
-        results = await self.send_each(records)
-        raise_first(results)
-        return results
+    async def send_one(self, record: Record, partition: int) -> int:
+        """Send one record; return its offset, or raise why it is not known to be durable."""
+        sending = Sending([record], {partition: [0]})
+        await self.send(sending)
+        if sending.too_large:
+            raise MessageSizeTooLargeError
+        ((offset, _),) = sending.durable[partition]
+        return offset
 
-    async def send_each(self, records: list[Record]) -> list[Any]:
-        """Return what the broker says of each record, or the error that it was refused with.
+    async def send(self, sending: Sending) -> None:
+        """Send each record that is left, in batches; `sending` takes note of what becomes of each.
 
-        Raises TimeoutError after 30 s, KafkaError without a connection, and LogReplacedError
-        where the topic has not the partitions any more that records are for.
+        A partition's batches go one after the other. Raises TimeoutError after 30 s,
+        LogReplacedError where the topic has not the partitions any more, UncertainAppendError,
+        and KafkaError where there is no connection or no answer that a batch is durable.
         """
         async with asyncio.timeout(ATTEMPT_SECONDS):
-            client = await self._connected()
-            await self._expect_partitions(client, records)
-            sent = [
-                await client.send(
-                    record.topic,
-                    record.value,
-                    key=record.key,
-                    headers=record.headers,
-                    partition=record.partition,
-                )
-                for record in records
-            ]
-            return list(await asyncio.gather(*sent, return_exceptions=True))
+            client = await self.connect()
+            left = sending.left
+            await self._expect_partitions(client, left.keys())
+            sending.begin_round()
+            each = (self._send_batches(client, sending, *one) for one in left.items())
+            for result in await asyncio.gather(*each, return_exceptions=True):
+                if isinstance(result, BaseException):
+                    raise result
+
+    async def _send_batches(
+        self, client: AIOKafkaProducer, sending: Sending, partition: int, left: list[int]
+    ) -> None:
+        """Send records to one partition, each batch once the one before is answered."""
+        while left:
+            batch = client.create_batch()
+            count = _fill(batch, sending, partition, left)
+            places, left = left[:count], left[count:]
+            is_repeated = sending.sent(places)
+            try:
+                offset = await self._send_batch(client, partition, batch)
+            except MessageSizeTooLargeError:
+                sending.was_too_large(places, is_repeated=is_repeated)
+            else:
+                sending.written(partition, places, offset)
+
+    async def _send_batch(
+        self, client: AIOKafkaProducer, partition: int, batch: BatchBuilder
+    ) -> int:
+        """Return the offset of a batch's first record once it is durable."""
+        if batch.size() > MAX_REQUEST:  # so it has one record
+            raise MessageSizeTooLargeError
+        answer = await client.send_batch(batch, self._topic, partition=partition)
+        return int((await answer).offset)
 
     async def partitions(self) -> set[int]:
         """Return the topic's partitions as the client knows them; none where there is no client."""
@@ -85,7 +112,8 @@ class TopicProducer:
         if client is not None:
             await close_client(client, _STOP_SECONDS)
 
-    async def _connected(self) -> AIOKafkaProducer:
+    async def connect(self) -> AIOKafkaProducer:
+        """Return the client, which is made and started if there is none."""
         if self.client is None:
             self.client = AIOKafkaProducer(
                 **self._settings.client_options(),
@@ -99,12 +127,11 @@ class TopicProducer:
             await self.client.start()
         return self.client
 
-    async def _expect_partitions(self, client: AIOKafkaProducer, records: list[Record]) -> None:
+    async def _expect_partitions(self, client: AIOKafkaProducer, wanted: Collection[int]) -> None:
         """Raise LogReplacedError where the topic has not the partitions any more that it had."""
-        wanted = {record.partition for record in records} - {None}
-        if wanted and not wanted <= await client.partitions_for(self._topic):
+        if set(wanted) - await client.partitions_for(self._topic):
             await client.client.force_metadata_update()
-            if missing := wanted - await client.partitions_for(self._topic):
+            if missing := set(wanted) - await client.partitions_for(self._topic):
                 raise LogReplacedError(
                     f"{self._topic} has no partitions {missing} any more: it was deleted and "
                     "created again; a restart begins a new run"
@@ -123,8 +150,12 @@ def _send_each_batch_once(client: AIOKafkaProducer) -> None:
     client._message_accumulator._batch_ttl = _NO_TIME  # noqa: SLF001
 
 
-def raise_first(results: Iterable[Any]) -> None:
-    """Raise the first error among results, if there is one."""
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+def _fill(batch: BatchBuilder, sending: Sending, partition: int, places: list[int]) -> int:
+    """Add records to a batch until it is full; return how many, at least one of any size."""
+    now_ms = time.time_ns() // 1_000_000
+    more = sending.more_headers.get(partition, [])
+    for place in places:
+        _, key, value, headers, _ = sending.records[place]
+        if batch.append(timestamp=now_ms, key=key, value=value, headers=headers + more) is None:
+            break
+    return int(batch.record_count())
