@@ -1,0 +1,1 @@
+"""Makes the partials of many windows at once."""

@@ -1,0 +1,143 @@
+"""Reduces and encodes many windows at once: what their small buckets hold, in one pass.
+
+Makes the bytes of `partial.encode(reduce_window(window, origin))`, only that sums of values may be
+rounded otherwise. With few readings in a bucket that takes six to ten times as long, nearly all
+of it for calls of numpy and of protobuf (docs/benchmarks.md): so the messages are written here.
+"""
+
+import struct
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain, islice
+from typing import Final
+
+import numpy as np
+from sensorpipe_schema.compacted_reading_pb2 import SensorSummary
+from sensorpipe_schema.partial import Origin, Summary, fill_summary
+
+from sensorpipe_compactor.buffers import Portion, Window
+from sensorpipe_compactor.partials.number_fields import number_fields
+from sensorpipe_compactor.partials.numbers import Groups
+from sensorpipe_compactor.partials.source_fields import source_fields
+from sensorpipe_compactor.partials.wire import VARINT, text, varints
+from sensorpipe_compactor.reduce import moments, sketch
+
+LARGE: Final = 1_000
+"""Readings of a bucket from which on it is reduced by itself, which is faster then."""
+
+Group = Sequence[Portion]
+"""The readings of one sensor in one window, by source."""
+
+
+def encode_partials(windows: Sequence[Window], first: Origin) -> list[bytes]:
+    """Return the protobuf form of the partial of each window.
+
+    `first` is the origin of the first one; the others have the numbers that follow.
+
+    CompactedReading   0a facility  10 window_start_ms  18 window_end_ms  22 origin
+                       2a sensor (each)  30 itemized
+    """
+    groups = [_by_sensor(window) for window in windows]
+    sensors = iter(_sensors(windows, groups))
+    partials = []
+    for window, of_window, head in zip(windows, groups, _heads(windows, first), strict=True):
+        itemized = b"\x30\x01" if window.itemized else b""
+        partials.append(b"".join((head, *islice(sensors, len(of_window)), itemized)))
+    return partials
+
+
+def _by_sensor(window: Window) -> Sequence[Group]:
+    if len(window.portions) == 1:
+        return (window.portions,)
+    groups: dict[str, list[Portion]] = {}
+    for portion in window.portions:
+        groups.setdefault(portion.sensor, []).append(portion)
+    return list(groups.values())
+
+
+def _heads(windows: Sequence[Window], first: Origin) -> list[bytes]:
+    """Return what each partial has before its sensors.
+
+    Origin   0a compactor  11 run (8 bytes)  18 number  20 newest_ms
+    """
+    numbers = varints(np.arange(first.number, first.number + len(windows)))
+    before = b"\x0a" + text(first.compactor) + b"\x11" + struct.pack("<Q", first.run) + b"\x18"
+    after = b"\x20" + VARINT[first.newest_ms] if first.newest_ms else b""
+    fixed_size = len(before) + len(after)
+    heads = []
+    for window, number in zip(windows, numbers, strict=True):
+        name, times = window.facility.encode(), _times(window.start_ms, window.end_ms)
+        length, size = VARINT[len(name)], VARINT[fixed_size + len(number)]
+        heads.append(b"".join((b"\x0a", length, name, times, size, before, number, after)))
+    return heads
+
+
+@lru_cache(maxsize=64)
+def _times(start_ms: int, end_ms: int) -> bytes:
+    """Return the times of a window, and the tag of the origin behind them."""
+    start = b"\x10" + VARINT[start_ms] if start_ms else b""
+    return start + b"\x18" + VARINT[end_ms] + b"\x22"
+
+
+def _sensors(windows: Sequence[Window], groups: Sequence[Sequence[Group]]) -> list[bytes]:
+    """Return the field of each group.
+
+    SensorSummary   0a sensor  10 … 3a numbers  42 source (each)  4a unit
+    """
+    sources = iter(
+        source_fields(
+            [
+                (portion, portion.src, window.itemized)
+                for window, of_window in zip(windows, groups, strict=True)
+                for group in of_window
+                for portion in group
+                if portion.src is not None
+            ]
+        )
+    )
+    each = [group for of_window in groups for group in of_window]
+    fields = []
+    for group, numbers in zip(each, _numbers(each), strict=True):
+        parts = [_name(group[0].sensor), numbers]
+        unit = ""
+        for portion in group:
+            if portion.src is not None:
+                parts.append(next(sources))
+            if portion.unit:
+                unit = portion.unit
+        if unit:
+            parts.append(b"\x4a" + text(unit))
+        fields.append(b"".join((b"\x2a", VARINT[sum(map(len, parts))], *parts)))
+    return fields
+
+
+@lru_cache(maxsize=4096)
+def _name(sensor: str) -> bytes:
+    return b"\x0a" + text(sensor)
+
+
+def _numbers(groups: Sequence[Group]) -> list[bytes]:
+    """Return the fields that say what the values of each group are."""
+    counts = [sum([len(portion.values) for portion in group]) for group in groups]
+    small = [group for group, count in zip(groups, counts, strict=True) if count < LARGE]
+    fields = iter(_numbers_of_small(small, [count for count in counts if count < LARGE]))
+    return [
+        next(fields) if count < LARGE else _numbers_of_large(group, count)
+        for group, count in zip(groups, counts, strict=True)
+    ]
+
+
+def _numbers_of_small(groups: Sequence[Group], counts: list[int]) -> list[bytes]:
+    if not groups:
+        return []
+    values = chain.from_iterable([portion.values for group in groups for portion in group])
+    flat = np.fromiter(values, np.float64, sum(counts))
+    return number_fields(Groups(flat, np.array(counts, np.int64)))
+
+
+def _numbers_of_large(group: Group, count: int) -> bytes:
+    """Return the same fields from numpy and protobuf for one group."""
+    flat = chain.from_iterable([portion.values for portion in group])
+    values, message = np.fromiter(flat, np.float64, count), SensorSummary()
+    fill_summary(message, "", Summary(moments(values), sketch(values)))
+    return message.SerializeToString()
