@@ -54,7 +54,8 @@ def record(origin: Origin, seqs: Iterable[int], facility: str = "f") -> Record:
     moments = Moments(len(held), 0.0, 0.0, 0.0, 0.0)
     sources = {"a": [(seq, seq) for seq in held]}
     summary = Summary(moments, Sketch(zeros=len(held)), sources)
-    return partial_record(Partial(facility, 0, 10_000, origin, {"s": summary}))
+    message = Partial(facility, 0, 10_000, origin, {"s": summary})
+    return partial_record(facility, partial.encode(message), [])
 
 
 def seqs_of(message: CompactedReading) -> list[tuple[str, str, int]]:

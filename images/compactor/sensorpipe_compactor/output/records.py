@@ -2,9 +2,8 @@
 
 from typing import Final, NamedTuple
 
-from sensorpipe_schema import dead_letters, partial
+from sensorpipe_schema import dead_letters
 from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
-from sensorpipe_schema.partial import Partial
 
 from sensorpipe_compactor.buffers import DeadLetter
 from sensorpipe_compactor.epoch.coverage import HEADER_BYTES
@@ -33,15 +32,9 @@ class Record(NamedTuple):
         return record_bytes(self.key, self.value, self.headers) + HEADER_BYTES
 
 
-def partial_record(
-    message: Partial,
-    headers: Headers | None = None,
-    *,
-    covers: bool = True,
-) -> Record:
-    """Return the message of a partial; its key keeps a facility in one partition."""
-    key, value = message.facility.encode(), partial.encode(message)
-    return Record(COMPACTED, key, value, headers or [], covers_partition=covers)
+def partial_record(facility: str, value: bytes, headers: Headers, *, covers: bool = True) -> Record:
+    """Return the message of an encoded partial; its key keeps a facility in one partition."""
+    return Record(COMPACTED, facility.encode(), value, headers, covers_partition=covers)
 
 
 def dead_letter_record(letter: DeadLetter) -> Record:

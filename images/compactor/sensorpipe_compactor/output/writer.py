@@ -1,6 +1,7 @@
 """Makes windows durable: as many partials as it takes for Kafka to accept each."""
 
 import logging
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from sensorpipe_schema.partial import Origin
@@ -9,7 +10,8 @@ from sensorpipe_compactor.buffers import Window
 from sensorpipe_compactor.output.dividing import halves, parts
 from sensorpipe_compactor.output.journal import Journal
 from sensorpipe_compactor.output.records import Record, partial_record
-from sensorpipe_compactor.reduce import reduce_window
+from sensorpipe_compactor.partials.encoding import encode_partials
+from sensorpipe_compactor.partials.slices import slices
 from sensorpipe_compactor.windows import Windows
 
 _TOO_LARGE: Final = "partial_too_large"
@@ -45,31 +47,43 @@ class Writer:
         horizon = self._journal.horizon
         self._covers_partition = horizon.is_sure
         self._newest_ms = max(self._newest_ms, horizon.newest_ms, *ends)
-        left = [part for window in closed for part in parts(window, self._journal.max_bytes)]
-        while left:
-            windows, left = left, []
-            fitting: list[tuple[Window, Record]] = []
-            for window in windows:
-                record = self._record(window, filters)
-                if await self._fits(window, record.size):
-                    fitting.append((window, record))
-                else:
-                    left += self._divided(window, record.size)
-            refused = await self._journal.append([record for _, record in fitting])
-            for place, (window, record) in enumerate(fitting):
-                if place in refused:
-                    left += self._divided(window, record.size)
-                else:
-                    self.partials += 1
-                    self.readings += window.count
-                    self.itemized += window.count if window.itemized else 0
+        await self._write(self._parts(closed), filters)
 
-    def _record(self, window: Window, filters: tuple[str, bytes]) -> Record:
-        self._number += 1
-        origin = Origin(self._name, self._journal.run, self._number, self._newest_ms)
-        return partial_record(
-            reduce_window(window, origin), [filters], covers=self._covers_partition
-        )
+    def _parts(self, closed: list[Window]) -> Iterator[Window]:
+        for window in closed:
+            yield from parts(window, self._journal.max_bytes)
+
+    async def _write(self, windows: Iterable[Window], filters: tuple[str, bytes]) -> None:
+        for some in slices(windows):
+            if left := await self._append(some, filters):
+                await self._write(left, filters)
+
+    async def _append(self, windows: list[Window], filters: tuple[str, bytes]) -> list[Window]:
+        """Make windows durable, but for those too large for Kafka: return what is left of them."""
+        fitting: list[tuple[Window, Record]] = []
+        left: list[Window] = []
+        for window, record in zip(windows, self._records(windows, filters), strict=True):
+            if await self._fits(window, record.size):
+                fitting.append((window, record))
+            else:
+                left += self._divided(window, record.size)
+        refused = await self._journal.append([record for _, record in fitting])
+        for place, (window, record) in enumerate(fitting):
+            if place in refused:
+                left += self._divided(window, record.size)
+            else:
+                self.partials += 1
+                self.readings += window.count
+                self.itemized += window.count if window.itemized else 0
+        return left
+
+    def _records(self, windows: list[Window], filters: tuple[str, bytes]) -> list[Record]:
+        first = Origin(self._name, self._journal.run, self._number + 1, self._newest_ms)
+        self._number += len(windows)
+        return [
+            partial_record(window.facility, value, [filters], covers=self._covers_partition)
+            for window, value in zip(windows, encode_partials(windows, first), strict=True)
+        ]
 
     async def _fits(self, window: Window, size: int) -> bool:
         """Return whether the topic takes so much, as far as we know.
