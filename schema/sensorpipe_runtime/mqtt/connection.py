@@ -39,6 +39,14 @@ _SEND_BUFFER_BYTES: Final = 64 * 1024
 """Bytes that a throttled connection buffers for sending: 16,384 PUBACKs."""
 
 
+_GATHER_SECONDS: Final = 0.02
+"""Seconds between two small reads of a connection that gathers: one by one, messages cost several
+times as much for waking up as for what is done with them."""
+
+_GATHER_BYTES: Final = 64 * 1024
+"""Bytes of a read that is not small: with a backlog, reading does not wait."""
+
+
 class Connection(asyncio.Protocol):
     """Speaks MQTT 5 over one TCP or TLS connection.
 
@@ -64,6 +72,8 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._congested = False
         self._throttled = False
+        self._gathers = False
+        self._gathering: asyncio.TimerHandle | None = None
         self._leaving = False
         self._pinger: asyncio.TimerHandle | None = None
 
@@ -145,6 +155,10 @@ class Connection(asyncio.Protocol):
             self._transport.set_write_buffer_limits(high=_SEND_BUFFER_BYTES)
             self._throttled = True
 
+    def gather(self) -> None:
+        """From now on read what comes within 20 ms at once, unless there is more of it."""
+        self._gathers = True
+
     async def close(self) -> None:
         """Send DISCONNECT and wait up to 2 s for the broker to close the connection.
 
@@ -184,6 +198,10 @@ class Connection(asyncio.Protocol):
                     self._deliver(cast("list[Message]", packets))
             else:
                 self._sort(packets)
+            if self._gathers and len(data) < _GATHER_BYTES and self._gathering is None:
+                loop = asyncio.get_running_loop()
+                self._gathering = loop.call_later(_GATHER_SECONDS, self._end_gathering)
+                self._read_or_wait()
         except Exception as error:  # noqa: BLE001  `ended` hands it to whoever runs the link
             self._fail(error)
 
@@ -233,10 +251,14 @@ class Connection(asyncio.Protocol):
     def _read_or_wait(self) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        if self._paused or self._congested:
+        if self._paused or self._congested or self._gathering is not None:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+    def _end_gathering(self) -> None:
+        self._gathering = None
+        self._read_or_wait()
 
     def _keep_alive(self, seconds: float) -> None:
         """Send a ping; end the connection if nothing came for three intervals while reading."""
@@ -249,8 +271,9 @@ class Connection(asyncio.Protocol):
         self._pinger = loop.call_later(seconds, self._keep_alive, seconds)
 
     def _fail(self, error: Exception) -> None:
-        if self._pinger is not None:
-            self._pinger.cancel()
+        for timer in (self._pinger, self._gathering):
+            if timer is not None:
+                timer.cancel()
         if not self.ended.done():
             self.ended.set_exception(error)
             self.ended.exception()  # marks it as retrieved, so that asyncio does not warn

@@ -87,6 +87,7 @@ class Subscriber(Link):
 
     async def _begin(self, connection: Connection, answer: mqtt5.ConnAckPacket) -> None:
         connection.throttle()
+        connection.gather()
         self._handler.on_connected(session_present=answer.session_present)
         async with self._requests:
             # Also with a session: its filters may be those of earlier settings.
