@@ -1,14 +1,16 @@
 """Reduces and encodes many windows at once: what their small buckets hold, in one pass.
 
-Makes the bytes of `partial.encode(reduce_window(window, origin))`, only that sums of values may be
-rounded otherwise. With few readings in a bucket that takes six to ten times as long, nearly all
-of it for calls of numpy and of protobuf (docs/benchmarks.md): so the messages are written here.
+Makes the bytes that protobuf makes of each partial; only sums of values may be rounded otherwise
+than with `reduce.moments`, and of several zeros the minimum may have another's sign. One by one
+that takes six to eight times as long with few readings in a bucket, nearly all of it for calls
+of numpy and of protobuf (docs/benchmarks.md): so what is the same for all is done for all at
+once, and the messages are written here.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -38,12 +40,12 @@ def encode_partials(windows: Sequence[Window], first: Origin) -> list[bytes]:
                        2a sensor (each)  30 itemized
     """
     groups = [_by_sensor(window) for window in windows]
-    sensors = iter(_sensors(windows, groups))
-    partials = []
-    for window, of_window, head in zip(windows, groups, _heads(windows, first), strict=True):
-        itemized = b"\x30\x01" if window.itemized else b""
-        partials.append(b"".join((head, *islice(sensors, len(of_window)), itemized)))
-    return partials
+    numbers = iter(_numbers([group for of_window in groups for group in of_window]))
+    sources = iter(_sources(windows, groups))
+    return [
+        _partial(window, head, of_window, numbers, sources)
+        for window, head, of_window in zip(windows, _heads(windows, first), groups, strict=True)
+    ]
 
 
 def _by_sensor(window: Window) -> Sequence[Group]:
@@ -79,36 +81,43 @@ def _times(start_ms: int, end_ms: int) -> bytes:
     return start + b"\x18" + VARINT[end_ms] + b"\x22"
 
 
-def _sensors(windows: Sequence[Window], groups: Sequence[Sequence[Group]]) -> list[bytes]:
-    """Return the field of each group.
+def _partial(
+    window: Window,
+    head: bytes,
+    groups: Sequence[Group],
+    numbers: Iterator[bytes],
+    sources: Iterator[bytes],
+) -> bytes:
+    """Return a partial with the next of the numbers and sources.
 
     SensorSummary   0a sensor  10 … 3a numbers  42 source (each)  4a unit
     """
-    sources = iter(
-        source_fields(
-            [
-                (portion, portion.src, window.itemized)
-                for window, of_window in zip(windows, groups, strict=True)
-                for group in of_window
-                for portion in group
-                if portion.src is not None
-            ]
-        )
-    )
-    each = [group for of_window in groups for group in of_window]
-    fields = []
-    for group, numbers in zip(each, _numbers(each), strict=True):
-        parts = [_name(group[0].sensor), numbers]
+    parts = [head]
+    for group in groups:
+        fields = [_name(group[0].sensor), next(numbers)]
         unit = ""
         for portion in group:
             if portion.src is not None:
-                parts.append(next(sources))
-            if portion.unit:
-                unit = portion.unit
+                fields.append(next(sources))
+            unit = portion.unit or unit
         if unit:
-            parts.append(b"\x4a" + text(unit))
-        fields.append(b"".join((b"\x2a", VARINT[sum(map(len, parts))], *parts)))
-    return fields
+            fields.append(b"\x4a" + text(unit))
+        parts += (b"\x2a", VARINT[sum(map(len, fields))], *fields)
+    if window.itemized:
+        parts.append(b"\x30\x01")
+    return b"".join(parts)
+
+
+def _sources(windows: Sequence[Window], groups: Sequence[Sequence[Group]]) -> list[bytes]:
+    return source_fields(
+        [
+            (portion, portion.src, window.itemized)
+            for window, of_window in zip(windows, groups, strict=True)
+            for group in of_window
+            for portion in group
+            if portion.src is not None
+        ]
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -118,7 +127,12 @@ def _name(sensor: str) -> bytes:
 
 def _numbers(groups: Sequence[Group]) -> list[bytes]:
     """Return the fields that say what the values of each group are."""
-    counts = [sum([len(portion.values) for portion in group]) for group in groups]
+    counts = [
+        len(group[0].values) if len(group) == 1 else sum([len(each.values) for each in group])
+        for group in groups
+    ]
+    if max(counts, default=0) < LARGE:
+        return _numbers_of_small(groups, counts)
     small = [group for group, count in zip(groups, counts, strict=True) if count < LARGE]
     fields = iter(_numbers_of_small(small, [count for count in counts if count < LARGE]))
     return [

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from sensorpipe_compactor.partials.numbers import Buckets, Groups, moments_of, sketches_of
-from sensorpipe_compactor.partials.wire import VARINT, cut, packed_fields
+from sensorpipe_compactor.partials.wire import VARINT, Lists, cut, packed_fields
 from sensorpipe_compactor.reduce import Floats
 
 _DOUBLE_TAGS: Final = np.array((0x19, 0x21, 0x29, 0x31), np.uint8)
@@ -38,19 +38,21 @@ def _sketches(groups: Groups) -> list[bytes]:
     Sketch   0a positive_keys  12 positive_counts  1a negative_keys  22 negative_counts  28 zeros
     """
     positive, negative, zeros = sketches_of(groups)
-    fields = _bucket_fields(0x0A, 0x12, positive)
+    fields = _lists(0x0A, 0x12, positive)
     if len(negative.keys):
-        fields += _bucket_fields(0x1A, 0x22, negative)
+        fields += _lists(0x1A, 0x22, negative)
+    sketches = packed_fields(fields)
     if zeros.any():
-        fields.append([b"\x28" + VARINT[count] if count else b"" for count in zeros.tolist()])
-    return list(map(b"".join, zip(*fields, strict=True)))
+        for place, count in enumerate(zeros.tolist()):
+            sketches[place] += b"\x28" + VARINT[count] if count else b""
+    return sketches
 
 
-def _bucket_fields(keys_tag: int, counts_tag: int, buckets: Buckets) -> list[list[bytes]]:
-    """Return the lists of each sketch: keys are the first one, then differences, as zigzag."""
+def _lists(keys_tag: int, counts_tag: int, buckets: Buckets) -> list[Lists]:
+    """Return both lists of each sketch: keys are the first one, then differences, as zigzag."""
     keys, counts, sizes = buckets
     deltas = np.diff(keys, prepend=0)
     firsts = (sizes.cumsum() - sizes)[sizes > 0]
     deltas[firsts] = keys[firsts]
     zigzag = deltas << 1 ^ deltas >> 63
-    return [packed_fields(keys_tag, zigzag, sizes), packed_fields(counts_tag, counts, sizes)]
+    return [Lists(keys_tag, zigzag, sizes), Lists(counts_tag, counts, sizes)]

@@ -7,7 +7,7 @@ import numpy as np
 from sensorpipe_schema.intervals import join
 
 from sensorpipe_compactor.buffers import Portion
-from sensorpipe_compactor.partials.wire import VARINT, packed_fields
+from sensorpipe_compactor.partials.wire import VARINT, Lists, packed_fields
 
 Source = tuple[Portion, str, bool]
 """The readings of a source in a window, its `src`, and whether the window is itemized."""
@@ -42,7 +42,7 @@ def _bounds(sources: Sequence[Source]) -> list[bytes]:
             for interval in intervals:
                 bounds += interval
             counts.append(2 * len(intervals))
-    return packed_fields(0x12, np.array(bounds, np.int64), np.array(counts, np.int64))
+    return packed_fields([Lists(0x12, np.array(bounds, np.int64), np.array(counts, np.int64))])
 
 
 def _rest(portion: Portion, *, itemized: bool) -> bytes:

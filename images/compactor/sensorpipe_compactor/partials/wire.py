@@ -9,8 +9,9 @@ A field is a tag, `number << 3 | wire type`, and a value; zeros and what is empt
 Where a docstring draws a message, it gives the tags of its fields in hexadecimal.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -61,22 +62,46 @@ def varints(numbers: Ints) -> list[bytes]:
     return cut(data, ends)
 
 
-def packed_fields(tag: int, numbers: Ints, counts: Ints) -> list[bytes]:
-    """Return the fields of lists of integers that are not negative, one after the other.
+class Lists(NamedTuple):
+    """A field of many messages: lists of integers that are not negative, one after the other."""
 
-    `counts` has the length of each list. The field of an empty one has no bytes.
-    """
-    ends = np.concatenate(([0], _varint_sizes(numbers).cumsum()))
-    sizes = np.diff(ends[counts.cumsum()], prepend=0)
-    is_filled = counts > 0
-    head_sizes = np.where(is_filled, 1 + _varint_sizes(sizes), 0)
-    field_ends = (head_sizes + sizes).cumsum()
-    heads = (field_ends - sizes - head_sizes)[is_filled]
-    data = np.empty(head_sizes.sum() + ends[-1], np.uint8)
-    data[heads] = tag
-    _write_varints(data, heads + 1, sizes[is_filled])
-    _write_varints(data, ends[:-1] + np.repeat(head_sizes.cumsum(), counts), numbers)
-    return cut(data, field_ends)
+    tag: int
+    numbers: Ints
+    counts: Ints
+    """The length of each list. The field of an empty one has no bytes."""
+
+
+def packed_fields(fields: Sequence[Lists]) -> list[bytes]:
+    """Return these fields of each message, one after the other."""
+    layouts = [_layout(each) for each in fields]
+    totals = np.sum([layout.heads + layout.sizes for layout in layouts], axis=0)
+    data, at = np.empty(totals.sum(), np.uint8), totals.cumsum() - totals
+    for (tag, numbers, counts), (heads, sizes, offsets) in zip(fields, layouts, strict=True):
+        filled, lengths = at[counts > 0], sizes[counts > 0]
+        data[filled] = tag
+        _write_varints(data, filled + 1, lengths)
+        _write_varints(data, np.repeat(at + heads, counts) + offsets, numbers)
+        at += heads + sizes
+    return cut(data, totals.cumsum())
+
+
+class _Layout(NamedTuple):
+    """How many bytes a field takes in each message."""
+
+    heads: Ints
+    """Of the tag and the size."""
+    sizes: Ints
+    """Of the list."""
+    offsets: Ints
+    """Where each number is in its list."""
+
+
+def _layout(lists: Lists) -> _Layout:
+    ends = np.concatenate(([0], _varint_sizes(lists.numbers).cumsum()))
+    list_ends = ends[lists.counts.cumsum()]
+    sizes = np.diff(list_ends, prepend=0)
+    heads = np.where(sizes > 0, 1 + _varint_sizes(sizes), 0)
+    return _Layout(heads, sizes, ends[:-1] - np.repeat(list_ends - sizes, lists.counts))
 
 
 def cut(data: Bytes, ends: Ints) -> list[bytes]:
