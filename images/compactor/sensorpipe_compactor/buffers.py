@@ -104,21 +104,6 @@ class Bucket(msgspec.Struct, gc=False, eq=False):
         """Which `seq` of which `src` it holds."""
         return {src: portion.intervals for src, portion in self.portions.items() if src is not None}
 
-    @property
-    def values_by_src(self) -> dict[str, list[float]]:
-        """The values of each source that has an identity."""
-        return {src: portion.values for src, portion in self.portions.items() if src is not None}
-
-    @property
-    def sparse(self) -> list[str]:
-        """The `src` whose `seq` do not count without gaps."""
-        return [src for src, one in self.portions.items() if one.sparse and src is not None]
-
-    @property
-    def unit(self) -> str:
-        """The unit of the values, as the last source names it that names one."""
-        return next((one.unit for one in reversed(self.portions.values()) if one.unit), "")
-
 
 class Window(msgspec.Struct, gc=False, eq=False):
     """The readings of one facility and one window that came since the last flush."""

@@ -1,37 +1,13 @@
-"""Reduces the readings of a window to a partial, with numpy."""
+"""Moments and sketch of the values of a sensor in a window, with numpy."""
 
 import math
 from typing import Any
 
 import numpy as np
-from sensorpipe_schema.intervals import join
 from sensorpipe_schema.moments import Moments
-from sensorpipe_schema.partial import Origin, Partial, Summary
 from sensorpipe_schema.sketch import LOG_GAMMA, Buckets, Sketch, collapse
 
-from sensorpipe_compactor.buffers import Window
-
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-
-
-def reduce_window(window: Window, origin: Origin) -> Partial:
-    """Return the partial of everything the window holds."""
-    start, end, itemized = window.start_ms, window.end_ms, window.itemized
-    partial = Partial(window.facility, start, end, origin, itemized=itemized)
-    for sensor, bucket in window.buckets.items():
-        values = np.array(bucket.values, dtype=np.float64)
-        partial.sensors[sensor] = Summary(
-            moments(values),
-            sketch(values),
-            {
-                src: list(intervals) if itemized else join(intervals)
-                for src, intervals in bucket.intervals_by_src.items()
-            },
-            bucket.values_by_src if itemized else {},
-            bucket.sparse,
-            bucket.unit,
-        )
-    return partial
 
 
 def moments(values: Floats) -> Moments:

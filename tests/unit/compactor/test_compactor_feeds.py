@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sensorpipe_compactor.feeds.feed_set import FeedSet
 from sensorpipe_compactor.feeds.intake import FeedIntake
-from sensorpipe_compactor.reduce import reduce_window
+from sensorpipe_compactor.partials.encoding import encode_partials
 from sensorpipe_compactor.sources import MAX_SPARSE
 from sensorpipe_compactor.windows import Windows
 from sensorpipe_runtime.mqtt.frames import Message
-from sensorpipe_schema.partial import Origin, encode, parse
+from sensorpipe_schema.partial import Origin, parse
 from sensorpipe_schema.reading import Reading
 from support.feeds import feed
 from support.window_parts import NOW, of, take_all, when, windows
@@ -162,7 +162,7 @@ def test_a_partial_says_that_gaps_mean_nothing_and_older_readers_read_it() -> No
     found, _ = with_feed(time={"at": "/at", "format": "ms"}, identity=COUNTER)
     found.add([identified(NOW, 4), of(Reading(NOW, 1.0, "a", 1), "x", "t")], 0, when(NOW))
     (window,) = take_all(found)
-    message = parse(encode(reduce_window(window, Origin("c", 1, 1))))
+    message = parse(*encode_partials([window], Origin("c", 1, 1)))
     sources = [(each.sensor, source) for each in message.sensors for source in each.sources]
     sparse = {(sensor, source.src): source.sparse for sensor, source in sources}
     assert sparse == {("t", "0a"): True, ("t", "a"): False, ("u", "0a"): True}
@@ -245,7 +245,7 @@ def test_whatever_a_device_sends_all_of_it_is_written_or_refused(found: list[Any
         held_here.judge_ahead(when(NOW + 400_000))
         written = 0
         for number, window in enumerate(take_all(held_here), 1):
-            message = parse(encode(reduce_window(window, Origin("c", 1, number))))
+            message = parse(*encode_partials([window], Origin("c", 1, number)))
             written += sum(each.count for each in message.sensors)
         counts = intake.counts["test"]
         assert counts.messages == 2 * len(messages)
@@ -270,7 +270,7 @@ def units(found: Windows) -> dict[str, list[dict[str, str]]]:
     """Take all windows out, and return the units in their partials by sensor, by facility."""
     by_facility: dict[str, list[dict[str, str]]] = {}
     for window in take_all(found):
-        message = parse(encode(reduce_window(window, Origin("c", 1, 1))))
+        message = parse(*encode_partials([window], Origin("c", 1, 1)))
         named = {entry.sensor: entry.unit for entry in message.sensors if entry.unit}
         by_facility.setdefault(window.facility, []).append(named)
     return by_facility

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from sensorpipe_compactor.buffers import Portion, Window
 from sensorpipe_compactor.partials.encoding import LARGE, encode_partials
 from sensorpipe_compactor.partials.wire import VARINT, Lists, packed_fields, varints
-from sensorpipe_compactor.reduce import reduce_window
-from sensorpipe_schema import partial
 from sensorpipe_schema.compacted_reading_pb2 import CompactedReading, SensorSummary, Sketch, Source
 from sensorpipe_schema.partial import MAX_COMPACTOR_NAME, Origin
 from sensorpipe_schema.reading import MAX_SEQ
+from support.one_by_one import encode_one_by_one
 
 FIRST = Origin("compactor-0", 2**63 - 1, 127, 1_800_000_000_000)
 LARGEST = math.nextafter(math.inf, 0)
@@ -72,16 +71,9 @@ def window(*held: list[float]) -> Window:
     return made
 
 
-def one_by_one(some: list[Window], first: Origin) -> list[bytes]:
-    return [
-        partial.encode(reduce_window(each, first._replace(number=first.number + place)))
-        for place, each in enumerate(some)
-    ]
-
-
 @given(st.lists(windows(most=2, most_sources=1), min_size=1, max_size=5))
 def test_of_one_or_two_readings_each_they_are_the_same_bytes(some: list[Window]):
-    assert encode_partials(some, FIRST) == one_by_one(some, FIRST)
+    assert encode_partials(some, FIRST) == encode_one_by_one(some, FIRST)
 
 
 @given(st.lists(windows(most=40), min_size=1, max_size=4))
@@ -92,7 +84,7 @@ def test_of_one_or_two_readings_each_they_are_the_same_bytes(some: list[Window])
 @example([window([20.0, 21.0, 22.0], [float(number) for number in range(LARGE)])])
 @example([window([1.25 * number for number in range(LARGE - 1)], [1.01**n for n in range(900)])])
 def test_they_are_the_same_but_for_the_rounding_of_sums(some: list[Window]):
-    pairs = zip(encode_partials(some, FIRST), one_by_one(some, FIRST), strict=True)
+    pairs = zip(encode_partials(some, FIRST), encode_one_by_one(some, FIRST), strict=True)
     for encoded, expected in pairs:
         found, other = CompactedReading.FromString(encoded), CompactedReading.FromString(expected)
         assert found.SerializeToString() == encoded
@@ -116,14 +108,14 @@ def _compare_moments(ours: SensorSummary, theirs: SensorSummary) -> None:
 def test_numbers_count_up_from_the_first(number: int):
     some = [window([1.0]), window([2.0]), window([3.0])]
     first = FIRST._replace(number=number)
-    assert encode_partials(some, first) == one_by_one(some, first)
+    assert encode_partials(some, first) == encode_one_by_one(some, first)
 
 
 @pytest.mark.parametrize("length", [1, 127, 128, MAX_COMPACTOR_NAME])
 @pytest.mark.parametrize("newest_ms", [0, 1, 1_800_000_000_000])
 def test_the_origin_is_in_each(length: int, newest_ms: int):
     some, first = [window([1.0]), window([2.0])], Origin("c" * length, 1, 9, newest_ms)
-    assert encode_partials(some, first) == one_by_one(some, first)
+    assert encode_partials(some, first) == encode_one_by_one(some, first)
 
 
 @given(st.lists(varied, max_size=8))
@@ -157,7 +149,7 @@ def test_there_may_be_many_sensors_and_sources():
         Portion("s", f"src-{number}", values=[float(number)], first=number, last=number)
         for number in range(1, 2_000)
     ]
-    assert encode_partials([many], FIRST) == one_by_one([many], FIRST)
+    assert encode_partials([many], FIRST) == encode_one_by_one([many], FIRST)
 
 
 def test_no_windows_are_no_partials():

@@ -8,11 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sensorpipe_compactor.buffers import Portion, Window
 from sensorpipe_compactor.output.dividing import parts
-from sensorpipe_compactor.reduce import reduce_window
 from sensorpipe_schema import partial
 from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.partial import Origin
 from sensorpipe_schema.sketch import MAX_BUCKETS, Buckets, Sketch
+from support.one_by_one import reduce_window
 from support.partials import decode
 
 ORIGIN = Origin("c", 2, 3, 4)

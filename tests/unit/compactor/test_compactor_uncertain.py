@@ -3,10 +3,9 @@
 import pytest
 from sensorpipe_compactor.buffers import Arrivals, Window
 from sensorpipe_compactor.output.dividing import halves, parts
-from sensorpipe_compactor.reduce import reduce_window
+from sensorpipe_compactor.partials.encoding import encode_partials
 from sensorpipe_compactor.windows import Windows
 from sensorpipe_runtime.mqtt.frames import Message
-from sensorpipe_schema import partial
 from sensorpipe_schema.partial import Origin
 from sensorpipe_schema.reading import Reading
 from support.partials import decode
@@ -72,7 +71,7 @@ def test_an_itemized_partial_lists_each_value_with_its_seq_as_they_came():
     taken.add([of(Reading(START, 10.0 * seq, "a", seq)) for seq in order], 0, when(NOW))
     taken.add([of(Reading(START, 1.0, "b", 4))], 7, when(NOW))
     (window,) = take_all(taken)
-    made = decode(partial.encode(reduce_window(window, Origin("c", 1, 1, END))))
+    made = decode(*encode_partials([window], Origin("c", 1, 1, END)))
     assert made.itemized
     summary = made.sensors["s"]
     assert summary.sources == {"a": [(5, 7), (2, 2), (1, 1), (9, 9), (3, 3)], "b": [(4, 4)]}
@@ -137,7 +136,7 @@ def test_many_uncertain_readings_of_one_source_fit_into_kafka():
     taken = begun(END)
     taken.add(run(1, 50_000, START, step=0), 0, when(NOW))
     (window,) = take_all(taken)
-    made = [partial.encode(reduce_window(p, Origin("c", 1, 1))) for p in parts(window, 100_000)]
+    made = encode_partials(list(parts(window, 100_000)), Origin("c", 1, 1))
     assert len(made) == 8
     assert max(map(len, made)) < 100_000
     assert sum(decode(each).sensors["s"].moments.count for each in made) == 50_000
