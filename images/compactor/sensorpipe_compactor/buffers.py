@@ -129,7 +129,10 @@ class Window(msgspec.Struct, gc=False, eq=False):
     @property
     def count(self) -> int:
         """Number of readings held."""
-        return sum(len(portion.values) for portion in self.portions)
+        count = 0
+        for portion in self.portions:
+            count += len(portion.values)
+        return count
 
     @property
     def buckets(self) -> dict[str, Bucket]:

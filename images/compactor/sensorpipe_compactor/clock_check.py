@@ -111,6 +111,10 @@ class ClockCheck:
         self._judged_at = 0
         self._last_at_ms = 0
 
+    def __len__(self) -> int:
+        """Return the number of sources that are compared."""
+        return len(self._sources)
+
     def note(self, source: str, topic: str, ts: int, now: Instant) -> None:
         """Note a reading as it comes; `source` is its `src`, or else stands for its facility."""
         self._note_topic(source, topic)

@@ -23,9 +23,6 @@ _SPREAD_MS: Final = 1_000
 _SPREAD_BY: Final = 10
 """Facilities for each millisecond of that: a few close together."""
 
-_MOST_READINGS: Final = 100_000
-"""Readings of the windows that are handed out at once, about."""
-
 
 class OpenWindows:
     """All windows that are open, of all facilities. The caller says what time it is.
@@ -136,29 +133,31 @@ class OpenWindows:
         return None if window is None else window.first_number
 
     def take_due(self, now: Instant, most: int) -> list[Window]:
-        """Remove and return windows that time has closed, some `most` of them."""
+        """Remove and return windows that time has closed, at most `most`."""
         self._expired.extend(self._wheel.expired(now.steady_ms))
-        taken = _Taken(most)
-        while self._expired and not taken.is_full:
-            facility = self._expired[0]
-            if self._take_due_of(facility, now, taken):
+        taken: list[Window] = []
+        while self._expired and len(taken) < most:
+            if self._take_due_of(self._expired[0], now, taken, most):
                 self._expired.popleft()
-        return taken.windows
+        return taken
 
     def take_oldest(self, most: int, through: int) -> list[Window]:
-        """Remove and return the windows with the lowest numbers up to `through`, some `most`.
+        """Remove and return the windows with the lowest numbers up to `through`, at most `most`.
 
         Those that are not closed go on as new ones.
         """
-        taken = _Taken(most)
-        while not taken.is_full:
+        taken: list[Window] = []
+        while len(taken) < most:
             window = self._lowest()
             if window is None or window.first_number > through:
                 break
-            taken.add(window, self._remove(self._facilities[window.facility], window))
-        return taken.windows
+            self._remove(self._facilities[window.facility], window)
+            taken.append(window)
+        return taken
 
-    def _take_due_of(self, facility: Facility, now: Instant, taken: "_Taken") -> bool:
+    def _take_due_of(
+        self, facility: Facility, now: Instant, taken: list[Window], most: int
+    ) -> bool:
         """Take the windows of a facility that are due; return whether these were all of them."""
         steady_ms, next_ms = now.steady_ms, _NEVER
         for window in tuple(facility.windows.values()):
@@ -166,12 +165,13 @@ class OpenWindows:
             longest_ms = window.opened_ms + self._longest_ms
             if due_ms > steady_ms and longest_ms > steady_ms:
                 next_ms = min(due_ms, longest_ms, next_ms)
-            elif taken.is_full:
+            elif len(taken) == most:
                 return False
             else:
                 if due_ms <= steady_ms and window.end_ms > facility.closed_ms:
                     facility.closed_ms = window.end_ms  # else it is not closed: it goes on as new
-                taken.add(window, self._remove(facility, window))
+                self._remove(facility, window)
+                taken.append(window)
         if next_ms < _NEVER:
             self._wheel.add(facility, next_ms)
         return True
@@ -201,44 +201,21 @@ class OpenWindows:
             return before[0][2]
         return first
 
-    def _remove(self, facility: Facility, window: Window) -> int:
-        """Take a window out; return how many readings it holds."""
+    def _remove(self, facility: Facility, window: Window) -> None:
         del facility.windows[~window.start_ms if window.itemized else window.start_ms]
         self._in_order.remove(window)
-        count = _stop_runs(window)
+        _stop_runs(window)
         if window.late:
-            self.late += count
+            self.late += window.count
         if not facility.source_count:
             self._forget_if_idle(facility)
-        return count
 
     def _forget_if_idle(self, facility: Facility) -> None:
         if not facility.source_count and not facility.windows:
             self._facilities.pop(facility.name, None)
 
 
-class _Taken:
-    """Windows that are handed out together, up to a number of windows and of readings."""
-
-    def __init__(self, most: int) -> None:
-        self.windows: list[Window] = []
-        self._most = most
-        self._readings = 0
-
-    @property
-    def is_full(self) -> bool:
-        return len(self.windows) >= self._most or self._readings >= _MOST_READINGS
-
-    def add(self, window: Window, readings: int) -> None:
-        self.windows.append(window)
-        self._readings += readings
-
-
-def _stop_runs(window: Window) -> int:
-    """End all runs that go on in a window; return how many readings it holds."""
-    count = 0
+def _stop_runs(window: Window) -> None:
     for portion in window.portions:
-        count += len(portion.values)
         if portion.source is not None:
             portion.source.stop()
-    return count

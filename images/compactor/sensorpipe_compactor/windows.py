@@ -291,11 +291,11 @@ class Windows:
         return self.open.late
 
     def take_due(self, now: Instant, most: int = MOST_AT_ONCE) -> list[Window]:
-        """Remove and return windows that time has closed, some `most` of them; none if no more."""
+        """Remove and return windows that time has closed, at most `most`."""
         return self.open.take_due(now, most)
 
     def take_oldest(self, through: int, most: int = MOST_AT_ONCE) -> list[Window]:
-        """Remove and return windows that hold messages up to the number `through`, some `most`."""
+        """Remove and return windows that hold messages up to the number `through`."""
         return self.open.take_oldest(most, through)
 
     def lowest_number(self) -> int | None:

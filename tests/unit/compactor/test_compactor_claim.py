@@ -8,13 +8,12 @@ deletes, a topic made anew.
 
 import asyncio
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sensorpipe_compactor.clock_check import Instant
+from sensorpipe_compactor.clock_check import ClockCheck, Instant
 from sensorpipe_compactor.epoch import horizon, tail
 from sensorpipe_compactor.epoch.claim import Claim, FencedError, is_rival, new_run
 from sensorpipe_compactor.epoch.horizon import Horizon
@@ -25,6 +24,13 @@ from support.claim_log import NAME, PARTITIONS, SPAN, Log, LogTail, Stored, made
 from support.examples import examples
 
 FLIGHT = 10
+
+
+class Agreeing(ClockCheck):
+    """Sources that agree with our clock."""
+
+    def agrees(self, _: Instant) -> bool:
+        return True
 
 
 @dataclass
@@ -126,7 +132,7 @@ class World:
     def confirm(self) -> None:
         """Sources confirm the clock, which sets the horizon where Kafka did not tell it."""
         now = Instant(max(self.broker.queue, default=0), 0)
-        self.instance.horizon.look(now, SimpleNamespace(agrees=lambda _: True))  # type: ignore[arg-type]
+        self.instance.horizon.look(now, Agreeing())
 
     def deliver(self) -> None:
         self.instance.take(self.broker.deliver(self.data.draw(st.integers(1, 2 * FLIGHT))))

@@ -36,6 +36,8 @@ class Horizon:
         self.is_sure = is_known and not is_shared
         """Whether `newest_ms` is the horizon."""
         self._is_known = is_known
+        self._look_again_ms = 0
+        """When sources are asked again whether they agree, on the monotonic clock."""
         self._agreed_since_ms: int | None = None
         """Since when sources agree with our clock without interruption, on the monotonic clock."""
         self._confirmed_ms: int | None = None
@@ -59,6 +61,9 @@ class Horizon:
         if self._is_known or self.is_shared:
             return
         self.notice_step(now)
+        if now.steady_ms < self._look_again_ms:
+            return
+        self._look_again_ms = now.steady_ms + len(clock) // 2  # to ask 1,000 takes a millisecond
         if self._confirmed_ms is not None:
             now = Instant(now.steady_ms + self._confirmed_ms, now.steady_ms)
         if not clock.agrees(now):

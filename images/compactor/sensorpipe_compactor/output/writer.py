@@ -72,9 +72,10 @@ class Writer:
             if place in refused:
                 left += self._divided(window, record.size)
             else:
+                count = window.count
                 self.partials += 1
-                self.readings += window.count
-                self.itemized += window.count if window.itemized else 0
+                self.readings += count
+                self.itemized += count if window.itemized else 0
         return left
 
     def _records(self, windows: list[Window], filters: tuple[str, bytes]) -> list[Record]:
