@@ -7,17 +7,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import bench_telegraf
 import bench_wire
 import psutil
 from bench_process import cpu_seconds, process
-from bench_result import Aim, Part
+from bench_result import Aim, Figure, Part
 from bench_tcp import flows
 from bench_workload import TOPICS, closing, payloads
+from sensorpipe_cli.runner.child import Child
 from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
 from sensorpipe_runtime.settings import Environment
 from sensorpipe_schema.names import COMPACTED
@@ -47,6 +49,23 @@ class Load(NamedTuple):
     environ: Mapping[str, str] = {}
 
 
+class Drained(NamedTuple):
+    """What working off messages took, in seconds."""
+
+    seconds: float
+    cpu: float
+    """CPU of the program."""
+    broker_cpu: float
+
+    def of(self, count: int) -> tuple[float, float]:
+        """Return messages a second, and the program's CPU µs a message."""
+        return count / self.seconds, self.cpu / count * 1e6
+
+    def broker_us(self, count: int) -> float:
+        """Return the broker's CPU µs a message."""
+        return self.broker_cpu / count * 1e6
+
+
 class Contender(NamedTuple):
     """A program that works off the queue."""
 
@@ -73,6 +92,9 @@ def _readings(count: int, start_ms: int) -> Iterator[tuple[int, bytes]]:
 
 NATIVE = Load("sensor_readings/#", TOPICS, _readings)
 
+_APART = 1.25
+"""Ratio of the broker's CPU in one run to that of the next from which on they are two regimes."""
+
 _PUBACK = 4
 _BEGUN = 2000
 _DEADLINE = 600.0
@@ -89,7 +111,7 @@ async def run(folder: Path) -> list[Part]:
         limit=LIMIT,
     )
     contenders = dict(CONTENDERS)
-    if not bench_telegraf.PROGRAM.is_file():
+    if not bench_telegraf.is_there():
         del contenders[TELEGRAF]
         part.how += f"\n{TELEGRAF.partition(',')[0]} is left out: {bench_telegraf.MISSING}."
     async with AsyncExitStack() as stack:
@@ -98,10 +120,9 @@ async def run(folder: Path) -> list[Part]:
         for _ in range(REPEATS):
             for name, each in contenders.items():
                 count, command = int(READINGS * each.share), each.command()
-                seconds, cpu = await drain(
-                    command, count, broker.port or 0, kafka.port or 0, folder
-                )
-                part.row(name).add(count / seconds, cpu / count * 1e6)
+                taken = await drain(command, count, broker, kafka, folder)
+                part.row(name).add(*taken.of(count), beside_us=taken.broker_us(count))
+    part.figures = list(_regimes(part))
     part.aims = [
         Aim("share of the limit", part.ratio(COMPACTOR), 0.9),
         Aim("CPU µs a reading", part.row(COMPACTOR).cpu, 2.5, at_most=True),
@@ -109,17 +130,46 @@ async def run(folder: Path) -> list[Part]:
     return [part]
 
 
+def _regimes(part: Part) -> Iterator[Figure]:
+    """Yield the limit's rate in each regime of the broker, if it was in more than one.
+
+    They are told apart by the broker's CPU a reading, and not by the rate, which is to be told.
+    """
+    limit = part.row(LIMIT)
+    for regime in regimes(limit.beside_us):
+        rate = median(limit.rates[run] for run in regime)
+        cpu = median(limit.beside_us[run] for run in regime)
+        text = f"the limit where Mosquitto takes {cpu:.2f} µs a reading ({len(regime)} runs)"
+        yield Figure(text, rate, "a second")
+
+
+def regimes(beside_us: list[float]) -> list[list[int]]:
+    """Return which runs belong together: in two groups if the gap between these is wide."""
+    order = sorted(range(len(beside_us)), key=beside_us.__getitem__)
+    steps = [beside_us[after] / beside_us[one] for one, after in pairwise(order)]
+    if not steps or max(steps) < _APART:
+        return [order]
+    cut = steps.index(max(steps)) + 1
+    return [order[:cut], order[cut:]]
+
+
 async def drain(
-    command: list[str], count: int, broker: int, kafka: int, folder: Path, *, load: Load = NATIVE
-) -> tuple[float, float]:
-    """Return the seconds, and the CPU seconds, that a program takes for so many messages."""
-    client_id = f"bench-{secrets.token_hex(4)}"
-    await asyncio.to_thread(_preload, broker, client_id, count, load)
+    command: list[str],
+    count: int,
+    broker: Child,
+    kafka: Child,
+    folder: Path,
+    *,
+    load: Load = NATIVE,
+) -> Drained:
+    """Return what a program takes for so many messages."""
+    client_id, port = f"bench-{secrets.token_hex(4)}", broker.port or 0
+    await asyncio.to_thread(_preload, port, client_id, count, load)
     environ = {
         **load.environ,
-        "SENSORPIPE_MQTT_URL": f"mqtt://127.0.0.1:{broker}",
+        "SENSORPIPE_MQTT_URL": f"mqtt://127.0.0.1:{port}",
         "SENSORPIPE_MQTT_CLIENT_ID": client_id,
-        "SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka}",
+        "SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka.port}",
     }
     settings = KafkaSettings.read(Environment(environ))
     await ensure_topics(settings, COMPACTED, bench_telegraf.TOPIC)
@@ -131,7 +181,7 @@ async def drain(
                 await child.wait()
                 raise RuntimeError(child.exit_report()) from error
     finally:
-        bench_wire.remove_session(broker, client_id)
+        bench_wire.remove_session(port, client_id)
 
 
 def _preload(broker: int, client_id: str, count: int, load: Load) -> None:
@@ -144,26 +194,32 @@ def _preload(broker: int, client_id: str, count: int, load: Load) -> None:
     publisher.close()
 
 
-def _watch(pid: int, broker: int, count: int, behind: int) -> tuple[float, float]:
-    """Wait for the last PUBACK; return the wall and CPU seconds since the first message.
+def _watch(pid: int, broker: Child, count: int, behind: int) -> Drained:
+    """Wait for the last PUBACK; return what it took since the first message.
 
-    They count from the last look before it: on a busy machine all of it can fall between two.
+    It counts from the last look before it: on a busy machine all of it can fall between two.
     With messages `behind`, the CPU seconds are those until they are acknowledged as well, as a
     share of `count`.
     """
     deadline = time.monotonic() + _DEADLINE
-    before = time.perf_counter(), cpu_seconds(pid)
-    begun: tuple[float, float] | None = None
-    wall = 0.0
+    before = _used(pid, broker)
+    begun: Drained | None = None
+    wall, share = 0.0, count / (count + behind)
     while time.monotonic() < deadline:
-        now, cpu = time.perf_counter(), cpu_seconds(pid)
-        for flow in flows(broker):
+        now = _used(pid, broker)
+        for flow in flows(broker.port or 0):
             if begun is None and flow.sent > _BEGUN:
                 begun = before
             if begun is not None and flow.received >= count * _PUBACK:
-                wall = wall or now - begun[0]
+                wall = wall or now.seconds - begun.seconds
                 if flow.received >= (count + behind) * _PUBACK:
-                    return wall, (cpu - begun[1]) * count / (count + behind)
-        before = now, cpu
+                    ours, brokers = now.cpu - begun.cpu, now.broker_cpu - begun.broker_cpu
+                    return Drained(wall, ours * share, brokers * share)
+        before = now
         time.sleep(0.005)
     raise TimeoutError(f"the messages were not acknowledged in {_DEADLINE:.0f} s")
+
+
+def _used(pid: int, broker: Child) -> Drained:
+    """Return the time, and the CPU seconds that a program and its broker have used."""
+    return Drained(time.perf_counter(), cpu_seconds(pid), cpu_seconds(broker.pid))

@@ -13,6 +13,7 @@ from bench_devices import Kind
 from bench_drain import COMPACTOR, CONTENDERS, LIMIT, NATIVE, READINGS, REPEATS, Load, drain
 from bench_result import Aim, Figure, Part
 from bench_workload import TOPICS, payloads
+from sensorpipe_cli.runner.child import Child
 from sensorpipe_compactor.clock_check import Instant
 from sensorpipe_compactor.feeds.folder import FeedFolder
 from sensorpipe_compactor.feeds.intake import FeedIntake
@@ -77,7 +78,7 @@ async def run(folder: Path) -> list[Part]:
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(running(services.mosquitto(folder / "mqtt")))
         kafka = await stack.enter_async_context(running(services.kafka(folder / "kafka")))
-        bench = _Bench(broker.port or 0, kafka.port or 0, folder)
+        bench = _Bench(broker, kafka, folder)
         for turn in range(REPEATS):
             await bench.readings(native)
             await bench.messages(foreign, turn)
@@ -87,7 +88,7 @@ async def run(folder: Path) -> list[Part]:
 
 
 class _Bench:
-    def __init__(self, broker: int, kafka: int, folder: Path) -> None:
+    def __init__(self, broker: Child, kafka: Child, folder: Path) -> None:
         self._broker, self._kafka, self._folder = broker, kafka, folder
 
     async def readings(self, part: Part) -> None:
@@ -108,10 +109,8 @@ class _Bench:
     async def _drained(self, contender: str, count: int, load: Load) -> tuple[float, float]:
         """Return messages per second, and CPU µs a message."""
         command = CONTENDERS[contender].command()
-        seconds, cpu = await drain(
-            command, count, self._broker, self._kafka, self._folder, load=load
-        )
-        return count / seconds, cpu / count * 1e6
+        taken = await drain(command, count, self._broker, self._kafka, self._folder, load=load)
+        return taken.of(count)
 
 
 def _more(native: Part) -> float:

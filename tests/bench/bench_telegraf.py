@@ -20,8 +20,13 @@ MISSING = "no Telegraf here; `make bench-telegraf` builds it (Go)"
 CONFIG = Path(__file__).parent / "telegraf/telegraf.conf"
 
 
+def is_there() -> bool:
+    """Return whether it was built."""
+    return PROGRAM.is_file()
+
+
 def command() -> list[str]:
     """Return the command that runs Telegraf, or skip with the one that builds it."""
-    if not PROGRAM.is_file():
+    if not is_there():
         pytest.skip(MISSING)
     return [str(PROGRAM), "--config", str(CONFIG)]

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 
 import mqtt5
 
@@ -19,6 +20,7 @@ class RawClient:
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._rest = b""
+        self._in_flight = 0
         connect = mqtt5.ConnectPacket(
             client_id, clean_start=clean, session_expiry_interval=expiry, keep_alive=0
         )
@@ -35,16 +37,32 @@ class RawClient:
 
     def publish(self, chunks: Iterable[Chunk]) -> int:
         """Publish everything within the broker's window; return how many it acknowledged."""
-        in_flight = total = 0
+        total = 0
         for data, count in chunks:
-            while in_flight + count > self.window:
-                in_flight -= self._pubacks()
-            self._socket.sendall(data)
-            in_flight += count
+            self._send(data, count)
             total += count
-        while in_flight:
-            in_flight -= self._pubacks()
+        self.settle()
         return total
+
+    def send(self, data: bytes, count: int) -> None:
+        """Send so many publishes; take what acknowledgements are there, and wait for no others.
+
+        Waits only where the broker's window is full.
+        """
+        self._send(data, count)
+        with suppress(BlockingIOError):
+            self._in_flight -= self._pubacks(socket.MSG_DONTWAIT)
+
+    def settle(self) -> None:
+        """Wait until everything is acknowledged."""
+        while self._in_flight:
+            self._in_flight -= self._pubacks()
+
+    def _send(self, data: bytes, count: int) -> None:
+        while self._in_flight + count > self.window:
+            self._in_flight -= self._pubacks()
+        self._socket.sendall(data)
+        self._in_flight += count
 
     def close(self) -> None:
         """Say goodbye; what the broker keeps of the session was settled by `expiry`."""
@@ -56,9 +74,9 @@ class RawClient:
         packet, _ = mqtt5.read(memoryview(self._socket.recv(4096)))
         return packet
 
-    def _pubacks(self) -> int:
+    def _pubacks(self, flags: int = 0) -> int:
         """Return how many PUBACKs the next read of the socket completes."""
-        received = self._socket.recv(1 << 18)
+        received = self._socket.recv(1 << 18, flags)
         if not received:
             raise RuntimeError("the broker closed the connection")
         data = self._rest + received
@@ -71,16 +89,18 @@ class RawClient:
         raise RuntimeError("PUBACKs of several sizes, or other packets between them")
 
 
-def packets(topics: list[str], payloads: Iterable[tuple[int, bytes]], window: int) -> list[Chunk]:
+def packets(
+    topics: list[str], payloads: Iterable[tuple[int, bytes]], window: int, chunk: int = CHUNK
+) -> list[Chunk]:
     """Return QoS 1 publishes of (index of topic, payload), with packet ids that fit a window."""
-    ids = window - window % CHUNK if window > CHUNK else window
+    ids = window - window % chunk if window > chunk else window
     chunks: list[Chunk] = []
     held: list[bytes] = []
     qos = mqtt5.QoS.AT_LEAST_ONCE
     for number, (topic, payload) in enumerate(payloads):
         packet = mqtt5.PublishPacket(topics[topic], payload, qos=qos, packet_id=number % ids + 1)
         held.append(packet.write())
-        if len(held) == min(CHUNK, ids):
+        if len(held) == min(chunk, ids):
             chunks.append((b"".join(held), len(held)))
             held = []
     if held:

@@ -14,6 +14,7 @@ import bench_api
 import bench_drain
 import bench_feeds
 import bench_generate
+import bench_growth
 import bench_latency
 import bench_live
 import bench_operator
@@ -35,6 +36,7 @@ PARTS: dict[str, Callable[[Path], Awaitable[list[Part]]]] = {
     "api": bench_api.run,
     "live": bench_live.run,
     "access": bench_access.run,
+    "growth": bench_growth.run,
 }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import time
 from itertools import chain
 
 import bench_devices
@@ -15,6 +16,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from bench_history import History
 from bench_machine import machine
+from bench_paced import Pace, publishing
 from bench_partials import WINDOW_MS
 from bench_result import Aim, Figure, Part
 from bench_tcp import flows
@@ -27,6 +29,8 @@ from sensorpipe_schema.reading import decode
 from sensorpipe_server.storage.documents import document as stored_document
 from sensorpipe_server.storage.documents import unix_ms
 from support.partials import decode as decode_partial
+from support.received_readings import receiving
+from support.waiting import eventually
 
 NOW = 1_800_000_000_000
 
@@ -98,6 +102,7 @@ def test_a_table_shows_medians_ratios_and_aims():
         "name": "ours",
         "per_second": [90, 100, 80],
         "cpu_us": [2.0, 2.0, 2.0],
+        "beside_us": [],
         "mb": None,
     }
 
@@ -109,6 +114,30 @@ def test_a_table_shows_the_highest_memory_of_those_that_were_watched():
     part.row("limit").add(100, 1.0)
     assert "  ours           90   0.90    2.00     80  90, 90" in part.text()
     assert "  limit         100   1.00    1.00         100" in part.text()
+
+
+def test_a_table_shows_what_the_service_beside_takes():
+    part = Part("a. Something", "How.")
+    part.row("ours").add(90, 2.0, beside_us=3.5)
+    part.row("other").add(45, 4.0)
+    assert "  ours           90   1.00    2.00    3.50  90" in part.text()
+    assert "  other          45   1.00    4.00          45" in part.text()
+
+
+def test_a_table_shows_several_figures_of_each_row():
+    part = Part("k. Something", "How.")
+    part.table = {"ten": {"CPU µs": 1.25, "lost": 0}, "peer": {"CPU µs": 17.25, "MB": 1030}}
+    assert part.text().splitlines()[3:] == [
+        "        CPU µs  lost     MB",
+        "  ten     1.25     0       ",
+        "  peer   17.25        1,030",
+    ]
+
+
+def test_runs_are_told_apart_by_what_the_broker_took():
+    assert bench_drain.regimes([5.4, 3.6, 3.7, 5.5]) == [[1, 2], [0, 3]]
+    assert bench_drain.regimes([3.6, 3.7, 3.5]) == [[2, 0, 1]]
+    assert bench_drain.regimes([3.6]) == [[0]]
 
 
 def test_a_table_shows_figures_without_a_bound():
@@ -151,11 +180,26 @@ def test_the_raw_client_publishes_within_the_brokers_window(mosquitto):
     client.close()
 
 
+async def test_the_paced_publisher_numbers_the_readings_of_each_source(mosquitto):
+    pace = Pace(facilities=4, sensors=3, rate=2000, step_ms=5)
+    begun_ms = time.time_ns() // 1_000_000
+    async with receiving(mosquitto.port, "bench-paced-test") as received:
+        async with publishing(mosquitto.port, 0.6, pace) as publisher:
+            sent = await publisher
+        held = received.readings.values()
+        await eventually(lambda: sum(len(one) for of in held for one in of.values()) == 1200)
+    ended_ms = time.time_ns() // 1_000_000
+    assert sent.acknowledged == 1200
+    assert len(held) == 12
+    for readings in chain.from_iterable(of.values() for of in held):
+        assert [reading.seq for reading in readings] == list(range(1, 101))
+        assert all(begun_ms <= reading.ts <= ended_ms for reading in readings)
+
+
 async def drained(name, mosquitto, kafka, folder):
     """Return what a contender takes for 2,000 readings, in seconds."""
     command = bench_drain.CONTENDERS[name].command()
-    seconds, _ = await bench_drain.drain(command, 2000, mosquitto.port, kafka.port, folder)
-    return seconds
+    return (await bench_drain.drain(command, 2000, mosquitto, kafka, folder)).seconds
 
 
 @pytest.mark.parametrize("name", [bench_drain.LIMIT, bench_drain.NAMED_FIRST])
@@ -175,10 +219,9 @@ async def test_the_compactor_drains_messages_of_devices(mosquitto, kafka, tmp_pa
     feeds = bench_devices.write_feed(tmp_path / "feeds", kind.feed)
     load = bench_feeds.load(kind, 1000, {"SENSORPIPE_FEEDS": str(feeds)})
     command = bench_drain.CONTENDERS[bench_drain.COMPACTOR].command()
-    ports = mosquitto.port, kafka.port
-    seconds, cpu = await bench_drain.drain(command, 1000, *ports, tmp_path, load=load)
-    assert seconds > 0
-    assert cpu >= 0
+    taken = await bench_drain.drain(command, 1000, mosquitto, kafka, tmp_path, load=load)
+    assert taken.seconds > 0
+    assert taken.cpu >= 0
     async with AIOKafkaConsumer(
         COMPACTED, bootstrap_servers=f"127.0.0.1:{kafka.port}", auto_offset_reset="earliest"
     ) as consumer:
