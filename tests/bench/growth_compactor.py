@@ -1,8 +1,8 @@
 """The compactor as it is, with a ticker in its event loop that notes how late the loop runs it.
 
-On SIGUSR1 it writes to the file BENCH_LATENESS, in milliseconds, the longest lateness so far, and the
-most CPU of the loop's thread between two ticks: others had the processor where that is far less. On
-SIGUSR2 it ends the ticker, since its own wake-ups are most of what an idle compactor does.
+On SIGUSR1 it writes to the file BENCH_LATENESS, in milliseconds, the longest lateness so far, and
+the most CPU of the loop's thread between two ticks: others had the processor where that is far
+less. On SIGUSR2 it ends the ticker, whose wake-ups are most of what an idle compactor does.
 """
 
 import asyncio
