@@ -33,7 +33,9 @@ class Stored:
 class Log:
     """The compacted topic, and what the server took of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *names: str) -> None:
+        self._names = names or (NAME,)
+        """The compactors whose partials are of interest."""
         self.certain: Counter[int] = Counter()
         self.itemized: set[int] = set()
         self._stored: set[tuple[int, int]] = set()
@@ -43,12 +45,15 @@ class Log:
         """Begin with an empty topic; the server keeps what it has."""
         self.partitions: dict[int, list[Stored]] = {number: [] for number in PARTITIONS}
         self.begins = dict.fromkeys(PARTITIONS, 0)
-        self._fence: dict[int, int] = {}
+        self._fence: dict[tuple[int, str], int] = {}
 
-    def append(self, partition: int, made: Partial, covers: int | None) -> int:
+    def append(
+        self, partition: int, made: Partial, covers: int | None, *more: tuple[str, bytes]
+    ) -> int:
+        """Append a record with the header for what it covers, if it does, and with others."""
         records = self.partitions[partition]
         value = partial.encode(made)
-        headers = [] if covers is None else [covers_header(covers)]
+        headers = [*more] if covers is None else [covers_header(covers), *more]
         records.append(Stored(partition, len(records), value, headers))
         self._count(partition, partial.parse(value))
         return len(records) - 1
@@ -56,13 +61,12 @@ class Log:
     def _count(self, partition: int, message: CompactedReading) -> None:
         """Take what the server counts, by the contract of fences and itemized partials."""
         identity = (message.origin.run, message.origin.number)
-        if message.origin.compactor != NAME:
+        fenced = (partition, message.origin.compactor)
+        if message.origin.compactor not in self._names:
             return
         if not message.sensors:
-            self._fence[partition] = message.origin.run
-        elif (
-            self._fence.get(partition, identity[0]) == identity[0] and identity not in self._stored
-        ):
+            self._fence[fenced] = message.origin.run
+        elif self._fence.get(fenced, identity[0]) == identity[0] and identity not in self._stored:
             self._stored.add(identity)
             if message.itemized:
                 self.itemized.update(readings_of(message))
