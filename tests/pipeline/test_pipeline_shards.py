@@ -67,7 +67,7 @@ async def test_two_of_three_compactors_are_killed_and_topics_move(tmp_path: Path
                 await load.grows(100)
                 await east.is_certain()
                 await east.change(TAKES_OVER | {"SENSORPIPE_MQTT_TOPIC": topics(*EAST, moved)})
-                await load.grows(60)
+                await load.grows(300)
                 await kill(parts, north, east)
                 await load.grows(60)
                 await north.change({"SENSORPIPE_MQTT_TOPIC": topics(*NORTH[1:])})
@@ -107,7 +107,7 @@ async def test_a_publisher_moves_to_another_broker_with_a_compactor_of_its_own(
             await far.is_certain()
             await far.change(TAKES_OVER)
             load.send_to("moves", at_home, far_off)  # which of them has a reading it cannot know
-            await load.grows(60)
+            await load.grows(300)
             await kill(parts, home, far)
             await load.grows(60)
             load.send_to("moves", far_off)
