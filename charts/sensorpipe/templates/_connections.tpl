@@ -71,26 +71,49 @@ never variables: the pod waits for a missing Secret, which its event names.
 {{- end -}}
 {{- end -}}
 
+{{/* (list . SHARD): the name of the Secret with a compactor's connection to its broker. */}}
+{{- define "sensorpipe.compactorBroker" -}}
+{{- (index . 1).brokerSecret | default (include "sensorpipe.brokerSecret" (index . 0)) -}}
+{{- end -}}
+
+{{/* (list . SHARD): the key in it with the broker's CA certificates; empty for the system's CAs. */}}
+{{- define "sensorpipe.compactorCaKey" -}}
+{{- $mosquitto := (index . 0).Values.mosquitto -}}
+{{- if (index . 1).brokerSecret -}}
+{{- (index . 1).caKey -}}
+{{- else if not $mosquitto.enabled -}}
+{{- $mosquitto.external.caKey -}}
+{{- end -}}
+{{- end -}}
+
 {{/*
-The name of the Secret with the MQTT client id, which gives access to the compactor's session; empty
-if none is configured and the chart creates no Secret for the broker.
+(list . SHARD): the name of the Secret with the MQTT client id, which gives access to the compactor's
+session; empty if none is configured and the chart creates no Secret for the broker.
 */}}
 {{- define "sensorpipe.sessionSecret" -}}
-{{- $own := and .Values.mosquitto.enabled (not .Values.mosquitto.existingSecret) -}}
-{{- .Values.compactor.existingSecret | default (ternary (include "sensorpipe.brokerSecret" .) "" $own) -}}
+{{- $root := index . 0 -}}
+{{- $own := and $root.Values.mosquitto.enabled (not $root.Values.mosquitto.existingSecret) -}}
+{{- $given := (index . 1 | default $root.Values.compactor).existingSecret -}}
+{{- $given | default (ternary (include "sensorpipe.brokerSecret" $root) "" $own) -}}
 {{- end -}}
 
-{{/* The key of the client id in that Secret. */}}
+{{/* (list . SHARD): the key of the client id in that Secret. */}}
 {{- define "sensorpipe.sessionKey" -}}
-{{- ternary "client-id" "compactor-client-id" (not (empty .Values.compactor.existingSecret)) -}}
+{{- if (index . 1 | default (index . 0).Values.compactor).existingSecret -}}
+client-id
+{{- else -}}
+compactor-client-id{{ with (index . 1).name }}-{{ . }}{{ end }}
+{{- end -}}
 {{- end -}}
 
-{{/* A text that changes with the client id. */}}
+{{/* (list . SHARD): a text that changes with the client id. */}}
 {{- define "sensorpipe.sessionVersion" -}}
-{{- if .Values.compactor.existingSecret -}}
-{{- include "sensorpipe.secretVersion" (list $ .Values.compactor.existingSecret "") -}}
+{{- $root := index . 0 -}}
+{{- $given := (index . 1 | default $root.Values.compactor).existingSecret -}}
+{{- if $given -}}
+{{- include "sensorpipe.secretVersion" (list $root $given "") -}}
 {{- else if include "sensorpipe.sessionSecret" . -}}
-{{- include "sensorpipe.secretVersion" (list . (include "sensorpipe.sessionSecret" .) "compactor-client-id") -}}
+{{- include "sensorpipe.secretVersion" (list $root (include "sensorpipe.sessionSecret" .) (include "sensorpipe.sessionKey" .)) -}}
 {{- end -}}
 {{- end -}}
 
@@ -138,6 +161,15 @@ password in it that this chart has made, or empty for a Secret of the user's.
 {{- define "sensorpipe.brokerVersion" -}}
 {{- $generated := and .Values.mosquitto.enabled (not .Values.mosquitto.existingSecret) -}}
 {{- include "sensorpipe.secretVersion" (list . (include "sensorpipe.brokerSecret" .) (ternary "compactor-password" "" $generated)) -}}
+{{- end -}}
+
+{{/* (list . SHARD): the same for a compactor's broker. */}}
+{{- define "sensorpipe.compactorBrokerVersion" -}}
+{{- with (index . 1).brokerSecret -}}
+{{- include "sensorpipe.secretVersion" (list (index $ 0) . "") -}}
+{{- else -}}
+{{- include "sensorpipe.brokerVersion" (index . 0) -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "sensorpipe.databaseVersion" -}}

@@ -18,6 +18,7 @@ access to the cluster Helm has nothing to compare with.
 {{- end }}
 {{- end }}
 {{- include "sensorpipe.wrongSelector" . }}
+{{- include "sensorpipe.wrongMoves" . }}
 {{- if and .Values.kafka.enabled (.Capabilities.APIVersions.Has "kafka.strimzi.io/v1") }}
 {{- include "sensorpipe.wrongBrokers" . }}
 {{- include "sensorpipe.wrongTopics" . }}

@@ -3,6 +3,7 @@
 {{- $found := concat
       (include "sensorpipe.wrongBroker" . | splitList "\n")
       (include "sensorpipe.wrongDevices" . | splitList "\n")
+      (include "sensorpipe.wrongCompactors" . | splitList "\n")
       (include "sensorpipe.wrongKafka" . | splitList "\n")
       (include "sensorpipe.wrongDatabase" . | splitList "\n")
       (include "sensorpipe.wrongServer" . | splitList "\n")
@@ -60,6 +61,9 @@ mosquitto.devices.users: no device can use mosquitto.devices.tls; add users, or 
 mosquitto.deviceTopics: no device may write them; add mosquitto.devices.users, or set mosquitto.devices.passwordFile.secretName
 {{- end }}
 {{- $taken := list "generator" "compactor" .Values.compactor.clientId }}
+{{- range .Values.compactor.shards }}
+{{- $taken = append $taken (include "sensorpipe.compactorOwnName" (list $ .)) }}
+{{- end }}
 {{- range $devices.users }}
 {{- if has .username $taken }}
 mosquitto.devices.users: the username `{{ .username }}` is taken: by another user, the pipeline's own, or compactor.clientId

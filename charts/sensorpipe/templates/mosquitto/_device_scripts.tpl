@@ -73,6 +73,12 @@ function refuse(what) {
   exit 1
 }
 BEGIN { taken[{{ regexMatch "^[a-z0-9_-]+$" $id | ternary $id "compactor" | quote }}] }
+{{- range .Values.compactor.shards }}
+{{- $own := include "sensorpipe.compactorOwnName" (list $ .) }}
+{{- if regexMatch "^[a-z0-9_-]+$" $own }}
+BEGIN { taken[{{ quote $own }}] }
+{{- end }}
+{{- end }}
 FNR == 1 { file++ }
 file == 1 { topics[++count] = $0; next }
 file == 2 { taken[$1]; next }

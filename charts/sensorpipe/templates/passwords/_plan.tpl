@@ -25,7 +25,11 @@ them in the cluster, so that a rendering is the same each time and no record of 
 {{- $planned := list -}}
 {{- if and .Values.mosquitto.enabled (not .Values.mosquitto.existingSecret) -}}
 {{- $secret := include "sensorpipe.plannedSecret" (list . "mosquitto" (include "sensorpipe.brokerSecret" .) $ns) | fromJson -}}
-{{- $_ := set $secret "made" (list "generator-password" "compactor-password" "compactor-client-id") -}}
+{{- $made := list "generator-password" "compactor-password" "compactor-client-id" -}}
+{{- range .Values.compactor.shards -}}
+{{- if not .existingSecret -}}{{- $made = append $made (include "sensorpipe.sessionKey" (list $ .)) -}}{{- end -}}
+{{- end -}}
+{{- $_ := set $secret "made" $made -}}
 {{- /* with another id than before, all that is queued for the compactor's session would be lost */ -}}
 {{- $_ := set $secret "inherited" (dict "compactor-client-id" .Values.compactor.clientId) -}}
 {{- $_ := set $secret "texts" (dict "compactor-url" (include "sensorpipe.brokerUrl" (list . "compactor") | fromJson)) -}}
