@@ -20,6 +20,7 @@ import bench_live
 import bench_operator
 import bench_size
 import bench_store
+import bench_together
 import pytest
 from bench_machine import machine
 from bench_result import Part
@@ -37,6 +38,7 @@ PARTS: dict[str, Callable[[Path], Awaitable[list[Part]]]] = {
     "live": bench_live.run,
     "access": bench_access.run,
     "growth": bench_growth.run,
+    "together": bench_together.run,
 }
 
 
