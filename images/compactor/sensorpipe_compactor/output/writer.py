@@ -1,7 +1,7 @@
 """Makes windows durable: as many partials as it takes for Kafka to accept each."""
 
+import asyncio
 import logging
-from collections.abc import Iterable, Iterator
 from typing import Final
 
 from sensorpipe_schema.partial import Origin
@@ -47,44 +47,38 @@ class Writer:
         horizon = self._journal.horizon
         self._covers_partition = horizon.is_sure
         self._newest_ms = max(self._newest_ms, horizon.newest_ms, *ends)
-        await self._write(self._parts(closed), filters)
+        left = [part for window in closed for part in parts(window, self._journal.max_bytes)]
+        while left:
+            windows, left = left, []
+            fitting: list[tuple[Window, Record]] = []
+            records = await self._records(windows, filters)
+            for window, record in zip(windows, records, strict=True):
+                if await self._fits(window, record.size):
+                    fitting.append((window, record))
+                else:
+                    left += self._divided(window, record.size)
+            refused = await self._journal.append([record for _, record in fitting])
+            for place, (window, record) in enumerate(fitting):
+                if place in refused:
+                    left += self._divided(window, record.size)
+                else:
+                    count = window.count
+                    self.partials += 1
+                    self.readings += count
+                    self.itemized += count if window.itemized else 0
 
-    def _parts(self, closed: list[Window]) -> Iterator[Window]:
-        for window in closed:
-            yield from parts(window, self._journal.max_bytes)
-
-    async def _write(self, windows: Iterable[Window], filters: tuple[str, bytes]) -> None:
+    async def _records(self, windows: list[Window], filters: tuple[str, bytes]) -> list[Record]:
+        """Return the record of each window, made in slices that do not hold the event loop long."""
+        covers, headers, records = self._covers_partition, [filters], list[Record]()
         for some in slices(windows):
-            if left := await self._append(some, filters):
-                await self._write(left, filters)
-
-    async def _append(self, windows: list[Window], filters: tuple[str, bytes]) -> list[Window]:
-        """Make windows durable, but for those too large for Kafka: return what is left of them."""
-        fitting: list[tuple[Window, Record]] = []
-        left: list[Window] = []
-        for window, record in zip(windows, self._records(windows, filters), strict=True):
-            if await self._fits(window, record.size):
-                fitting.append((window, record))
-            else:
-                left += self._divided(window, record.size)
-        refused = await self._journal.append([record for _, record in fitting])
-        for place, (window, record) in enumerate(fitting):
-            if place in refused:
-                left += self._divided(window, record.size)
-            else:
-                count = window.count
-                self.partials += 1
-                self.readings += count
-                self.itemized += count if window.itemized else 0
-        return left
-
-    def _records(self, windows: list[Window], filters: tuple[str, bytes]) -> list[Record]:
-        first = Origin(self._name, self._journal.run, self._number + 1, self._newest_ms)
-        self._number += len(windows)
-        return [
-            partial_record(window.facility, value, [filters], covers=self._covers_partition)
-            for window, value in zip(windows, encode_partials(windows, first), strict=True)
-        ]
+            first = Origin(self._name, self._journal.run, self._number + 1, self._newest_ms)
+            self._number += len(some)
+            records += [
+                partial_record(window.facility, value, headers, covers=covers)
+                for window, value in zip(some, encode_partials(some, first), strict=True)
+            ]
+            await asyncio.sleep(0)
+        return records
 
     async def _fits(self, window: Window, size: int) -> bool:
         """Return whether the topic takes so much, as far as we know.

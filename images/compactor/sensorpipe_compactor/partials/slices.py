@@ -1,19 +1,16 @@
-"""Divides windows into slices that are reduced, encoded and appended at once."""
+"""Divides windows into slices that are reduced and encoded at once."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from sensorpipe_compactor.buffers import Window
 
-MAX_WINDOWS: Final = 500
-"""Largest number of windows in a slice."""
-
-MAX_READINGS: Final = 50_000
-"""Readings in a slice, each source of a window counted as ten more. It has more where a single
-window does. The event loop does nothing else while a slice is reduced and encoded."""
+MAX_READINGS: Final = 25_000
+"""Largest number of readings in a slice, with those that its sources count as. Only a single window
+may have more. Nothing else is done while a slice is reduced and encoded."""
 
 _SOURCE: Final = 10
-"""Readings that take as long as a source of a sensor in a window besides its readings."""
+"""As many readings as a source of a sensor in a window counts as: they take about as long."""
 
 
 def slices(windows: Iterable[Window]) -> Iterator[list[Window]]:
@@ -21,15 +18,11 @@ def slices(windows: Iterable[Window]) -> Iterator[list[Window]]:
     taken: list[Window] = []
     total = 0
     for window in windows:
-        cost = _cost(window)
-        if taken and (len(taken) == MAX_WINDOWS or total + cost > MAX_READINGS):
+        readings = window.count + _SOURCE * len(window.portions)
+        if taken and total + readings > MAX_READINGS:
             yield taken
             taken, total = [], 0
         taken.append(window)
-        total += cost
+        total += readings
     if taken:
         yield taken
-
-
-def _cost(window: Window) -> int:
-    return window.count + _SOURCE * len(window.portions)
