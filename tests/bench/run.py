@@ -18,6 +18,7 @@ import bench_growth
 import bench_latency
 import bench_live
 import bench_operator
+import bench_reduce
 import bench_size
 import bench_store
 import bench_together
@@ -39,6 +40,7 @@ PARTS: dict[str, Callable[[Path], Awaitable[list[Part]]]] = {
     "access": bench_access.run,
     "growth": bench_growth.run,
     "together": bench_together.run,
+    "reduce": bench_reduce.run,
 }
 
 

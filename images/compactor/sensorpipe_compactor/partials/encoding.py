@@ -94,18 +94,24 @@ def _partial(
     """
     parts = [head]
     for group in groups:
-        fields = [_name(group[0].sensor), next(numbers)]
-        unit = ""
-        for portion in group:
-            if portion.src is not None:
-                fields.append(next(sources))
-            unit = portion.unit or unit
-        if unit:
-            fields.append(b"\x4a" + text(unit))
-        parts += (b"\x2a", VARINT[sum(map(len, fields))], *fields)
+        first = group[0]
+        name, values = _name(first.sensor), next(numbers)
+        if len(group) == 1 and first.src is not None and not first.unit:
+            rest = next(sources)
+        else:
+            rest = _sources_and_unit(group, sources)
+        parts += (b"\x2a", VARINT[len(name) + len(values) + len(rest)], name, values, rest)
     if window.itemized:
         parts.append(b"\x30\x01")
     return b"".join(parts)
+
+
+def _sources_and_unit(group: Group, sources: Iterator[bytes]) -> bytes:
+    fields = [next(sources) for portion in group if portion.src is not None]
+    units = [portion.unit for portion in group if portion.unit]
+    if units:
+        fields.append(b"\x4a" + text(units[-1]))
+    return b"".join(fields)
 
 
 def _sources(windows: Sequence[Window], groups: Sequence[Sequence[Group]]) -> list[bytes]:
