@@ -24,8 +24,9 @@ from sensorpipe_compactor.partials.source_fields import source_fields
 from sensorpipe_compactor.partials.wire import VARINT, text, varints
 from sensorpipe_compactor.reduce import moments, sketch
 
-LARGE: Final = 1_000
-"""Readings of a bucket from which on it is reduced by itself, which is faster then."""
+LARGE: Final = 1_500
+"""Readings of a bucket from which on it is reduced by itself, which is as fast then. Those of fewer
+readings have no more than `MAX_BUCKETS` buckets in their sketch."""
 
 Group = Sequence[Portion]
 """The readings of one sensor in one window, by source."""
@@ -142,7 +143,7 @@ def _numbers(groups: Sequence[Group]) -> list[bytes]:
     small = [group for group, count in zip(groups, counts, strict=True) if count < LARGE]
     fields = iter(_numbers_of_small(small, [count for count in counts if count < LARGE]))
     return [
-        next(fields) if count < LARGE else _numbers_of_large(group, count)
+        next(fields) if count < LARGE else _numbers_of_large(group)
         for group, count in zip(groups, counts, strict=True)
     ]
 
@@ -155,9 +156,9 @@ def _numbers_of_small(groups: Sequence[Group], counts: list[int]) -> list[bytes]
     return number_fields(Groups(flat, np.array(counts, np.int64)))
 
 
-def _numbers_of_large(group: Group, count: int) -> bytes:
+def _numbers_of_large(group: Group) -> bytes:
     """Return the same fields from numpy and protobuf for one group."""
-    flat = chain.from_iterable([portion.values for portion in group])
-    values, message = np.fromiter(flat, np.float64, count), SensorSummary()
+    held = group[0].values if len(group) == 1 else [one for each in group for one in each.values]
+    values, message = np.array(held, np.float64), SensorSummary()
     fill_summary(message, "", Summary(moments(values), sketch(values)))
     return message.SerializeToString()
