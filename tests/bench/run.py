@@ -11,6 +11,7 @@ from pathlib import Path
 
 import bench_access
 import bench_api
+import bench_append
 import bench_drain
 import bench_feeds
 import bench_generate
@@ -29,6 +30,7 @@ from support.services import ROOT
 
 PARTS: dict[str, Callable[[Path], Awaitable[list[Part]]]] = {
     "compactor": bench_drain.run,
+    "append": bench_append.run,
     "feeds": bench_feeds.run,
     "store": bench_store.run,
     "generator": bench_generate.run,

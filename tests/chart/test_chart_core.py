@@ -192,6 +192,14 @@ def test_sources_take_as_much_memory_as_is_set(size):
     assert variables["SENSORPIPE_SOURCE_BYTES"] == str(size)
 
 
+@pytest.mark.parametrize(
+    ("values", "codec"), [("", "zstd"), ("compactor.compression=none", "none")]
+)
+def test_what_the_compactor_writes_is_compressed_as_is_set(values, codec):
+    variables = environ(render(values), COMPACTOR)
+    assert variables["SENSORPIPE_KAFKA_COMPRESSION"] == codec
+
+
 def test_two_compactors_never_run_at_a_time():
     compactor = deployment(render("server.replicas=5"), COMPACTOR)
 

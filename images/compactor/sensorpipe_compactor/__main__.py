@@ -46,7 +46,7 @@ def main() -> None:
 async def run(settings: Settings, stop: asyncio.Event) -> int:
     """Compact until told to stop; return the exit code."""
     subscriptions = Subscriptions(settings.topic_filters, is_taking_over=settings.taking_over)
-    journal = Journal(settings.kafka, settings.name, subscriptions)
+    journal = Journal(settings.kafka, settings.name, subscriptions, settings.compression)
     compactor = Compactor(settings, journal)
     heartbeat = Heartbeat()
     dropped = BrokerDrops(settings.mqtt, settings.client_id)

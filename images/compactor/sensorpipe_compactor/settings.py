@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from sensorpipe_runtime.kafka.client import KafkaSettings
+from sensorpipe_runtime.kafka.client import COMPRESSIONS, DEFAULT_COMPRESSION, KafkaSettings
 from sensorpipe_runtime.mqtt.endpoint import Endpoint
 from sensorpipe_runtime.settings import Environment
 from sensorpipe_schema.names import READINGS_FILTER
@@ -36,6 +36,8 @@ class Settings:
     taking_over: bool
     """Whether another compactor takes the same topics, too: then each reading is itemized."""
     kafka: KafkaSettings
+    compression: str
+    """Codec of what is written to Kafka; all that read the topic must have it."""
     window_ms: int
     """Length of a window of event time."""
     lateness_ms: int
@@ -62,6 +64,9 @@ class Settings:
             topic_filters=env.parse("SENSORPIPE_MQTT_TOPIC", _topic_filters, READINGS_FILTER),
             taking_over=env.choice("SENSORPIPE_TAKING_OVER", "false", ("true", "false")) == "true",
             kafka=KafkaSettings.read(env),
+            compression=env.choice(
+                "SENSORPIPE_KAFKA_COMPRESSION", DEFAULT_COMPRESSION, COMPRESSIONS
+            ),
             window_ms=env.milliseconds("SENSORPIPE_WINDOW", "10s"),
             lateness_ms=env.milliseconds("SENSORPIPE_LATENESS", "2s"),
             source_bytes=env.whole(

@@ -45,6 +45,11 @@ def brokers(request: pytest.FixtureRequest) -> tuple[Child, Child]:
         ("SENSORPIPE_MQTT_TOPIC", "$share/us/sensor_readings/#", "must not be shared"),
         ("SENSORPIPE_KAFKA_SECURITY", "TLS", "must be one of PLAINTEXT"),
         ("SENSORPIPE_KAFKA_MECHANISM", "GSSAPI", "must be one of PLAIN"),
+        (
+            "SENSORPIPE_KAFKA_COMPRESSION",
+            "lzma",
+            "none, gzip, snappy, lz4, zstd; got 'lzma'",
+        ),
         ("SENSORPIPE_KAFKA_CA_FILE", "/nowhere/ca.pem", "holds no certificates"),
         ("SENSORPIPE_WINDOW", "10", "10"),
         ("SENSORPIPE_LATENESS", "-2s", "-2s"),

@@ -1,6 +1,7 @@
 """Topics whose `max.message.bytes` is less than what a window or a dead letter takes."""
 
 import asyncio
+import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -20,7 +21,7 @@ from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
 from sensorpipe_schema.partial import Origin
 from sensorpipe_schema.reading import Reading, encode
 from support import services
-from support.compactor_parts import kafka_settings, record, seqs_of, written
+from support.compactor_parts import counted, kafka_settings, record, seqs_of, written
 from support.compactor_process import Process, counts, ready, source
 from support.services import running
 from support.waiting import eventually
@@ -48,7 +49,10 @@ async def test_a_thousand_sources_are_written_in_several_partials(
     tmp_path: Path, mosquitto, small: Child
 ):
     name, other = "crowded", "quiet"
-    environ = {"SENSORPIPE_MQTT_TOPIC": "sensor_readings/#"}
+    environ = {
+        "SENSORPIPE_MQTT_TOPIC": "sensor_readings/#",
+        "SENSORPIPE_KAFKA_COMPRESSION": "none",  # with one it fits
+    }
     process = Process(tmp_path, name, mosquitto.port, small.port, environ)
     async with source(mosquitto.port, name) as readings, ready(process):
         now = time.time_ns() // 1_000_000
@@ -126,7 +130,7 @@ async def test_a_limit_that_the_broker_does_not_tell_is_learned_from_what_it_ref
 
     monkeypatch.setattr(topic_limit, "_max_message_bytes", untold)
     name = "untold"
-    journal = Journal(kafka_settings(small), name)
+    journal = Journal(kafka_settings(small), name, compression="none")
     try:
         await journal.open()
 
@@ -148,3 +152,25 @@ async def test_a_limit_that_the_broker_does_not_tell_is_learned_from_what_it_ref
         for _, _, seq in seqs_of(message)
     )
     assert set(found) == {1, *range(2, 40)}
+
+
+async def test_kafka_limits_what_is_left_after_compression(small: Child):
+    name = "compressed"
+    journal = Journal(kafka_settings(small), name, compression="zstd")
+    try:
+        await journal.open()
+
+        def made(number: int, facility: str, *seqs: int) -> Record:
+            return record(Origin(name, journal.run, number), seqs, facility)
+
+        sparse = Record(COMPACTED, b"sparse", bytes(3 * LIMITS[COMPACTED]), [])
+        assert await journal.append([sparse]) == set()
+        assert journal.max_bytes > sparse.size
+        dense = Record(COMPACTED, b"dense", random.Random(5).randbytes(LIMITS[COMPACTED]), [])
+        beside = [made(number, f"f{number}", number * 100_000) for number in range(2, 40)]
+        assert await journal.append([*beside, dense]) == {len(beside)}
+        assert journal.max_bytes == LIMITS[COMPACTED]
+    finally:
+        await journal.close()
+    counts = counted(await written(kafka_settings(small), name))
+    assert counts == {("s", "a", number * 100_000): 1 for number in range(2, 40)}

@@ -23,6 +23,7 @@ from sensorpipe_schema.names import COMPACTED
 
 DONE = 0
 TOO_LARGE = MessageSizeTooLargeError.errno
+UNSUPPORTED_CODEC = 76  # which aiokafka has no name for
 AFTER_APPEND = NotEnoughReplicasAfterAppendError.errno
 
 Answer = int | Exception
@@ -128,3 +129,12 @@ async def test_a_record_is_sent_again_after_a_lost_answer(
     append: Callable[..., Awaitable[set[int]]], lost: Answer
 ):
     assert await append(lost, lost, DONE) == set()
+
+
+async def test_a_codec_that_the_broker_does_not_support_is_told(
+    append: Callable[..., Awaitable[set[int]]], caplog: pytest.LogCaptureFixture
+):
+    assert await append(UNSUPPORTED_CODEC, DONE) == set()
+    (failed,) = [one for one in caplog.records if "did not take it" in one.getMessage()]
+    hint = "if this broker does not support zstd, set SENSORPIPE_KAFKA_COMPRESSION"
+    assert hint in failed.__dict__["error"]

@@ -16,10 +16,10 @@ def sending() -> Sending:
 def test_what_is_durable_or_refused_is_not_left(sending: Sending):
     assert not sending.sent([0, 2])
     sending.written(0, [0, 2], 40)
-    assert sending.left == {0: [3], 5: [1]}
+    assert (sending.left, sending.is_done) == ({0: [3], 5: [1]}, False)
     sending.written(0, [3], 99)
     sending.refuse([1])
-    assert sending.left == {}
+    assert (sending.left, sending.is_done) == ({}, True)
     assert sending.refused == {1}
     assert sending.durable == {0: [(40, 2), (99, 1)]}
 

@@ -102,6 +102,7 @@ spec:
             - {name: SENSORPIPE_TAKING_OVER, value: "true"}
             {{- end }}
             {{- include "sensorpipe.kafkaEnv" $part | nindent 12 }}
+            - {name: SENSORPIPE_KAFKA_COMPRESSION, value: {{ $root.Values.compactor.compression }}}
             - {name: SENSORPIPE_WINDOW, value: {{ quote $root.Values.compactor.window }}}
             - {name: SENSORPIPE_LATENESS, value: {{ quote $root.Values.compactor.lateness }}}
             - {name: SENSORPIPE_SOURCE_BYTES, value: {{ $root.Values.compactor.sourceBytes | int64 | quote }}}

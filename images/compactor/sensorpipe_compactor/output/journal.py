@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from aiokafka import ConsumerRecord
-from aiokafka.errors import InvalidTimestampError, KafkaError
+from aiokafka.errors import InvalidTimestampError, KafkaError, UnknownError
 from sensorpipe_runtime.aio import is_our_cancellation
 from sensorpipe_runtime.backoff import Backoff
-from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
+from sensorpipe_runtime.kafka.client import DEFAULT_COMPRESSION, KafkaSettings, ensure_topics
 from sensorpipe_runtime.kafka.compaction import refuse_compaction
 from sensorpipe_runtime.kafka.errors import explain
 from sensorpipe_runtime.throttled_log import ThrottledLogger
@@ -42,7 +42,11 @@ class Journal:
     """Appends partials, one append after the other, each for as long as it takes."""
 
     def __init__(
-        self, settings: KafkaSettings, name: str, subscriptions: Subscriptions | None = None
+        self,
+        settings: KafkaSettings,
+        name: str,
+        subscriptions: Subscriptions | None = None,
+        compression: str = DEFAULT_COMPRESSION,
     ) -> None:
         self.run = 0
         """Identifies this start of the compactor in what it writes; 0 before its fences."""
@@ -57,10 +61,11 @@ class Journal:
         """Returns by how many seconds our clock is ahead of the sources, or 0."""
         self._throttled_log = ThrottledLogger(log)
         self._failures = 0
-        self._producer = TopicProducer(settings, COMPACTED)
+        self._producer = TopicProducer(settings, COMPACTED, compression)
         self._limit = self._producer.limit
         self._dead_letters = DeadLetterTopic(settings, self._explain)
         self._settings = settings
+        self._compression = compression
         self._name = name
         self._ends: dict[int, int] = {}
         """By partition with our fence: the offset below which no other run has fenced us."""
@@ -109,7 +114,7 @@ class Journal:
 
     async def _send(self, sending: Sending) -> None:
         """Send all that is left, in smaller batches where these are refused as too large."""
-        while sending.left:
+        while not sending.is_done:
             await self._producer.send(sending)
             if sending.too_large:
                 sizes = {place: sending.records[place].size for place in sending.too_large}
@@ -165,6 +170,11 @@ class Journal:
         text = await explain(self._settings, error)
         if isinstance(error, InvalidTimestampError) and (ahead := self.clock_ahead_s()):
             text += f": this machine's clock is {ahead} s ahead of all sources of readings"
+        if isinstance(error, UnknownError) and self._compression != "none":
+            text += (  # aiokafka 0.14 does not know Kafka's error 76, UNSUPPORTED_COMPRESSION_TYPE
+                f": if this broker does not support {self._compression}, set "
+                "SENSORPIPE_KAFKA_COMPRESSION"
+            )
         return text
 
     async def _create_topics(self) -> None:

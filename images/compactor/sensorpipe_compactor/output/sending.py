@@ -48,6 +48,11 @@ class Sending:
         """Records that were sent, without an answer so far."""
 
     @property
+    def is_done(self) -> bool:
+        """Whether each record is durable or refused."""
+        return len(self._settled) == len(self.records)
+
+    @property
     def left(self) -> dict[int, list[int]]:
         """By partition: the records that are neither durable nor refused, if there are any."""
         left = {

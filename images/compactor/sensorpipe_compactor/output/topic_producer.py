@@ -44,12 +44,13 @@ class TopicProducer:
     had no answer is sent again is for the caller, who must know that it may be durable.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+    def __init__(self, settings: KafkaSettings, topic: str, compression: str = "none") -> None:
         self.limit = TopicLimit(settings, topic)
         self.client: AIOKafkaProducer | None = None
         """None until it is needed, and after a failed attempt."""
         self._settings = settings
         self._topic = topic
+        self._compression = compression
 
     async def send_one(self, record: Record, partition: int) -> int:
         """Send one record; return its offset, or raise why it is not known to be durable."""
@@ -119,6 +120,7 @@ class TopicProducer:
                 **self._settings.client_options(),
                 acks="all",
                 linger_ms=0,
+                compression_type=None if self._compression == "none" else self._compression,
                 max_batch_size=self.limit.batch_bytes,
                 max_request_size=MAX_REQUEST,
                 metadata_max_age_ms=_METADATA_MS,
