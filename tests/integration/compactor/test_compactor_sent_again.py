@@ -12,11 +12,12 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from sensorpipe_cli.runner.child import Child
 from sensorpipe_compactor.epoch.coverage import covers_header
+from sensorpipe_compactor.epoch.subscriptions import filters_header
 from sensorpipe_compactor.epoch.tail import Tail
 from sensorpipe_compactor.sources import SOURCE_BYTES
 from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
 from sensorpipe_schema import partial
-from sensorpipe_schema.names import COMPACTED
+from sensorpipe_schema.names import COMPACTED, READINGS_FILTER
 from sensorpipe_schema.reading import Reading, encode
 from sensorpipe_server.storage.documents import Document, document
 from sensorpipe_server.storage.fold import folded
@@ -159,7 +160,8 @@ async def tell_of_nothing_before(settings: KafkaSettings, name: str) -> None:
     await producer.start()
     try:
         fence = partial.encode(partial.fence(name, 1, 1))
-        await producer.send_and_wait(COMPACTED, fence, headers=[covers_header(0)])
+        headers = [covers_header(0), filters_header([READINGS_FILTER])]
+        await producer.send_and_wait(COMPACTED, fence, headers=headers)
     finally:
         await producer.stop()
 
