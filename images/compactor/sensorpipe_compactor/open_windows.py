@@ -17,8 +17,9 @@ whose event time stands still would keep it, and every PUBACK behind it, back.""
 
 _NEVER: Final = 2**63
 
-_SPREAD_MS: Final = 1_000
-"""Milliseconds over which the windows of many facilities close, so that not all do at once."""
+_SPREAD: Final = 10
+"""The part of a window's length, one tenth, over which the windows of many facilities close, so
+that not all do at once."""
 
 _SPREAD_BY: Final = 10
 """Facilities for each millisecond of that: a few close together."""
@@ -61,7 +62,7 @@ class OpenWindows:
         """Return a facility, which has one more source from now on."""
         home = self._facilities.get(facility)
         if home is None:
-            spread = min(_SPREAD_MS, len(self._facilities) // _SPREAD_BY)
+            spread = min(self._window_ms // _SPREAD, len(self._facilities) // _SPREAD_BY)
             apart = crc32(facility.encode()) % (spread + 1)
             home = self._facilities[facility] = Facility(facility, self._lateness_ms + apart)
         home.source_count += 1

@@ -3,6 +3,7 @@
 import mqtt5
 import pytest
 from sensorpipe_compactor.clock_check import ClockCheck, WrongClock
+from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.reading import MAX_AHEAD_MS, Reading
 from support.window_parts import NOW, WINDOW, of, take_all, when, windows
 
@@ -272,3 +273,31 @@ def test_what_a_facility_sends_without_a_source_is_one_source():
     assert taken.judge_ahead(when(NOW)) is None
     taken.judge_ahead(when(NOW + UNKNOWN))
     assert len(taken.take_dead_letters()) == 2
+
+
+def many(sources: int, ahead: int, now_ms: int, seq: int) -> list[Message]:
+    """Return a reading of each of so many sources, of which so many are two minutes ahead."""
+    return [
+        of(Reading(now_ms + 120_000 * (n < ahead), 1.0, f"src-{n}", seq), f"f{n}")
+        for n in range(sources)
+    ]
+
+
+@pytest.mark.parametrize("ahead", [100, 4_900])
+def test_of_very_many_sources_a_part_tells_whose_clock_is_wrong(ahead: int):
+    """All are heard only while there are few; those that are heard are chosen by a hash."""
+    taken, sources = windows(), 5_000
+    for seq in range(1, 5):
+        now = NOW + 10_000 * seq
+        taken.add(many(sources, ahead, now, seq), sources * (seq - 1), when(now))
+        behind = taken.judge_ahead(when(now))
+    if ahead < sources - ahead:
+        assert (behind, len(taken.ahead)) == (None, 0)
+        assert taken.open.lowest_number() is not None
+        assert len(taken.dead_letters) == 4 * ahead
+    else:
+        assert behind is not None
+        assert 119_000 < behind <= 120_000
+        assert len(taken.ahead) == 4 * ahead
+        assert taken.dead_letters == []
+    assert len(taken.clock) <= 1_000

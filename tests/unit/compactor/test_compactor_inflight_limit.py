@@ -207,3 +207,13 @@ def test_a_silence_across_a_reconnect_means_nothing():
     assert not in_flight_limit.wants_flush(12, 1, 9.0)
     in_flight_limit.received(12, 10.0)
     assert in_flight_limit.wants_flush(12, 1, 11.1)
+
+
+def test_where_each_window_holds_few_messages_it_waits_for_more_of_them():
+    limit = InFlightLimit()
+    limit.received(50_000, 1.0)
+    assert limit.wants_flush(50_000, 10, 1.0)
+    assert not limit.wants_flush(50_000, 10_000, 1.0)
+    assert limit.wants_flush(MAX_IN_FLIGHT - 3_000, 10_000, 1.0)
+    limit.messages = 20  # a small limit is never nearly reached
+    assert limit.wants_flush(15, 15, 1.0)
