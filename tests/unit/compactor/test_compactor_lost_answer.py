@@ -1,6 +1,8 @@
 """A batch that Kafka writes although its answer is lost, with aiokafka's own sender."""
 
 import asyncio
+import gc
+import logging
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -15,18 +17,21 @@ from aiokafka.errors import (
 from aiokafka.producer import producer as producer_module
 from aiokafka.protocol.produce import ProduceRequest
 from sensorpipe_compactor.output import journal as journal_module
+from sensorpipe_compactor.output import topic_producer
 from sensorpipe_compactor.output.journal import Journal
 from sensorpipe_compactor.output.records import Record
 from sensorpipe_compactor.output.sending import UncertainAppendError
 from sensorpipe_compactor.settings import Settings
+from sensorpipe_runtime.kafka import closing
 from sensorpipe_schema.names import COMPACTED
+from support.waiting import eventually
 
 DONE = 0
 TOO_LARGE = MessageSizeTooLargeError.errno
 UNSUPPORTED_CODEC = 76  # which aiokafka has no name for
 AFTER_APPEND = NotEnoughReplicasAfterAppendError.errno
 
-Answer = int | Exception
+Answer = int | Exception | asyncio.Event
 
 
 class Cluster:
@@ -43,7 +48,8 @@ class Client:
     """The connections of a producer to one broker, which gives the next of `answers`."""
 
     answers: list[Answer]
-    """A code of Kafka, or the error of a connection that ends without an answer."""
+    """A code of Kafka, the error of a connection that ends without an answer, or what a request
+    waits for until it times out."""
 
     def __init__(self, **_: object) -> None:
         self.cluster = Cluster()
@@ -68,6 +74,9 @@ class Client:
     async def send(self, _: int, request: object) -> Any:
         assert isinstance(request, ProduceRequest)
         answer = self.answers.pop(0)
+        if isinstance(answer, asyncio.Event):
+            await answer.wait()
+            raise RequestTimedOutError
         if isinstance(answer, Exception):
             raise answer
         return SimpleNamespace(API_VERSION=4, topics=[(COMPACTED, [(0, answer, 7, -1)])])
@@ -138,3 +147,22 @@ async def test_a_codec_that_the_broker_does_not_support_is_told(
     (failed,) = [one for one in caplog.records if "did not take it" in one.getMessage()]
     hint = "if this broker does not support zstd, set SENSORPIPE_KAFKA_COMPRESSION"
     assert hint in failed.__dict__["error"]
+
+
+async def test_an_attempt_that_expires_leaves_no_producer_and_no_error_behind(
+    append: Callable[..., Awaitable[set[int]]], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(topic_producer, "ATTEMPT_SECONDS", 0.05)
+    monkeypatch.setattr(topic_producer, "_STOP_SECONDS", 0.01)
+    # a record of its log would hold the error, and so all that had to do with it
+    monkeypatch.setattr(logging.getLogger("aiokafka.producer.sender"), "disabled", True)
+    loop, unnoticed = asyncio.get_running_loop(), list[object]()
+    loop.set_exception_handler(lambda _, context: unnoticed.append(context))
+    before, times_out = asyncio.all_tasks(), asyncio.Event()
+    assert await append(times_out, DONE) == set()
+    assert closing._closing  # the first producer still waits for its answer
+    times_out.set()
+    await eventually(lambda: asyncio.all_tasks() == before)
+    gc.collect()
+    loop.set_exception_handler(None)
+    assert unnoticed == []

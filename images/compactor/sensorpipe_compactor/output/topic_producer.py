@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Collection
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
@@ -101,7 +101,9 @@ class TopicProducer:
         if batch.size() > MAX_REQUEST:  # so it has one record
             raise MessageSizeTooLargeError
         answer = await client.send_batch(batch, self._topic, partition=partition)
-        return int((await answer).offset)
+        answer.add_done_callback(_notice)
+        await asyncio.wait([answer])
+        return int(answer.result().offset)
 
     async def partitions(self) -> set[int]:
         """Return the topic's partitions as the client knows them; none where there is no client."""
@@ -150,6 +152,12 @@ def _send_each_batch_once(client: AIOKafkaProducer) -> None:
     `request_timeout_ms` also says for how long Kafka may take to answer.
     """
     client._message_accumulator._batch_ttl = _NO_TIME  # noqa: SLF001
+
+
+def _notice(answer: asyncio.Future[Any]) -> None:
+    """Take note of an error: an attempt may have expired before it comes."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _fill(batch: BatchBuilder, sending: Sending, partition: int, places: list[int]) -> int:
