@@ -119,7 +119,7 @@ async def _at(parts: _Parts, rate: int) -> dict[str, float]:
         waiting = await parts.waiting()
     partials = (await parts.counted("partials") - partials) / (WARM_UP + STEADY)
     figures = {
-        "held": float(_is_held(sent, behind / rate, waiting, partials)),
+        "held": float(is_held(sent, behind / rate, waiting, partials)),
         "readings/s": sent.acknowledged / sent.seconds,
         "in Mosquitto": behind,
         "in Kafka": waiting,
@@ -132,7 +132,12 @@ async def _at(parts: _Parts, rate: int) -> dict[str, float]:
     }
 
 
-def _is_held(sent: Sent, broker_seconds: float, waiting: float, a_second: float) -> bool:
+def is_held(sent: Sent, broker_seconds: float, waiting: float, a_second: float) -> bool:
+    """Whether nothing has queued up by the end of publishing.
+
+    `broker_seconds` of readings are in the broker, and `waiting` partials in Kafka, of which so
+    many come in a second.
+    """
     return (
         sent.seconds <= WARM_UP + STEADY + _LATE_SECONDS
         and broker_seconds <= _BROKER_SECONDS

@@ -16,10 +16,11 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from bench_history import History
 from bench_machine import machine
-from bench_paced import Pace, publishing
+from bench_paced import Pace, Sent, publishing
 from bench_partials import WINDOW_MS
 from bench_result import Aim, Figure, Part
 from bench_tcp import flows
+from bench_together import STEADY, WARM_UP, is_held
 from bench_workload import TOPICS, payloads
 from sensorpipe_compactor.feeds.folder import FeedFolder
 from sensorpipe_schema.feed.decoder import FeedDecoder
@@ -194,6 +195,14 @@ async def test_the_paced_publisher_numbers_the_readings_of_each_source(mosquitto
     for readings in chain.from_iterable(of.values() for of in held):
         assert [reading.seq for reading in readings] == list(range(1, 101))
         assert all(begun_ms <= reading.ts <= ended_ms for reading in readings)
+
+
+def test_a_rate_is_held_while_nothing_queues_up():
+    in_time = Sent(acknowledged=1000, seconds=WARM_UP + STEADY + 0.1, late_ms=9.0, cpu=0.1)
+    assert is_held(in_time, 0.1, waiting=250, a_second=100)
+    assert not is_held(in_time._replace(seconds=WARM_UP + STEADY + 2), 0.1, 0, 100)
+    assert not is_held(in_time, 0.9, 0, 100)
+    assert not is_held(in_time, 0.1, 450, 100)
 
 
 async def drained(name, mosquitto, kafka, folder):
