@@ -26,7 +26,8 @@ from support.services import running
 from support.waiting import eventually
 
 RATES: Final = tuple(
-    int(rate) for rate in os.environ.get("BENCH_RATES", "20000,40000,60000,80000,100000").split(",")
+    int(rate)
+    for rate in os.environ.get("BENCH_RATES", "10000,20000,30000,40000,60000,80000").split(",")
 )
 FACILITIES: Final = 100
 SENSORS: Final = 3
