@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench_result import Aim, Figure, Part
-from sensorpipe_compactor.buffers import Portion, Window
 from sensorpipe_compactor.partials.encoding import LARGE, encode_partials
 from sensorpipe_compactor.partials.slices import MAX_READINGS, slices
+from sensorpipe_compactor.windowing.buffers import Portion, Window
 from sensorpipe_runtime.service import tune_garbage_collection
 from sensorpipe_schema.partial import Origin
 from support.one_by_one import encode_one_by_one

@@ -10,7 +10,7 @@ import campaign_parts
 import campaign_topic
 from campaign_schedule import LASTING
 from sensorpipe_cli.runner.child import ChildError
-from sensorpipe_compactor.sources import SOURCE_BYTES
+from sensorpipe_compactor.windowing.sources import SOURCE_BYTES
 from support import services
 from support.stepped_clock import FAKETIME
 

@@ -18,7 +18,7 @@ from campaign_schedule import TARGETS
 from pymongo.errors import PyMongoError
 from sensorpipe_cli.runner import embedded
 from sensorpipe_cli.runner.child import Child, free_port
-from sensorpipe_compactor.sources import DEFAULT_BYTES
+from sensorpipe_compactor.windowing.sources import DEFAULT_BYTES
 from support import services
 from support.pipeline import addresses, ask, ask_status, monitoring_url
 from support.stepped_clock import FAKETIME

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from sensorpipe_compactor.buffers import Portion, Window
-from sensorpipe_compactor.reduce import moments, sketch
+from sensorpipe_compactor.partials.reduce import moments, sketch
+from sensorpipe_compactor.windowing.buffers import Portion, Window
 from sensorpipe_schema import partial
 from sensorpipe_schema.intervals import Interval, join
 from sensorpipe_schema.partial import Origin, Partial, Summary

@@ -1,9 +1,9 @@
 """What tests of the windows share: messages, and windows as they are by default."""
 
 import mqtt5
-from sensorpipe_compactor.buffers import Window
 from sensorpipe_compactor.clock_check import Instant
-from sensorpipe_compactor.sources import MAX_INTERVALS, SOURCE_BYTES, Sources
+from sensorpipe_compactor.windowing.buffers import Window
+from sensorpipe_compactor.windowing.sources import MAX_INTERVALS, SOURCE_BYTES, Sources
 from sensorpipe_compactor.windows import Windows
 from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.reading import Reading, encode

@@ -15,7 +15,6 @@ from sensorpipe_runtime.throttled_log import ThrottledLogger
 from sensorpipe_schema.feed.report import CompactorReport, encode_report
 from sensorpipe_schema.reading import MAX_AHEAD_MS
 
-from sensorpipe_compactor.buffers import DeadLetter, Window
 from sensorpipe_compactor.clock_check import Instant
 from sensorpipe_compactor.feeds.feed_set import FeedSet
 from sensorpipe_compactor.feeds.folder import FeedFolder
@@ -29,7 +28,8 @@ from sensorpipe_compactor.output.records import dead_letter_record
 from sensorpipe_compactor.output.writer import Writer
 from sensorpipe_compactor.refusal_log import RefusalLog
 from sensorpipe_compactor.settings import Settings
-from sensorpipe_compactor.sources import Sources
+from sensorpipe_compactor.windowing.buffers import DeadLetter, Window
+from sensorpipe_compactor.windowing.sources import Sources
 from sensorpipe_compactor.windows import Windows
 
 _TICK: Final = 0.05

@@ -11,7 +11,7 @@ from sensorpipe_runtime.settings import Environment
 from sensorpipe_schema.names import READINGS_FILTER
 from sensorpipe_schema.topic_filters import overlapping
 
-from sensorpipe_compactor.sources import DEFAULT_BYTES, LEAST_BYTES
+from sensorpipe_compactor.windowing.sources import DEFAULT_BYTES, LEAST_BYTES
 
 MAX_SOURCE_BYTES: Final = 2**40
 """Largest number that the setting `SENSORPIPE_SOURCE_BYTES` takes."""

@@ -19,7 +19,11 @@ from sensorpipe_schema.reading import (
     decode_fast,
 )
 
-from sensorpipe_compactor.buffers import (
+from sensorpipe_compactor.clock_check import ClockCheck, Instant, WrongClock
+from sensorpipe_compactor.epoch.horizon import Horizon
+from sensorpipe_compactor.feeds.intake import FeedIntake, is_native
+from sensorpipe_compactor.reused import ReusedSources
+from sensorpipe_compactor.windowing.buffers import (
     AheadMessage,
     DeadLetter,
     Portion,
@@ -29,12 +33,8 @@ from sensorpipe_compactor.buffers import (
     memory_bytes,
     without_properties,
 )
-from sensorpipe_compactor.clock_check import ClockCheck, Instant, WrongClock
-from sensorpipe_compactor.epoch.horizon import Horizon
-from sensorpipe_compactor.feeds.intake import FeedIntake, is_native
-from sensorpipe_compactor.open_windows import OpenWindows
-from sensorpipe_compactor.reused import ReusedSources
-from sensorpipe_compactor.sources import Sources
+from sensorpipe_compactor.windowing.open_windows import OpenWindows
+from sensorpipe_compactor.windowing.sources import Sources
 
 _NEARLY_TOO_OLD_MS: Final = 3_600_000
 """Milliseconds before a window becomes too old within which each of its readings is checked."""

@@ -14,7 +14,7 @@ from sensorpipe_cli.runner.child import Child
 from sensorpipe_compactor.epoch.coverage import covers_header
 from sensorpipe_compactor.epoch.subscriptions import filters_header
 from sensorpipe_compactor.epoch.tail import Tail
-from sensorpipe_compactor.sources import SOURCE_BYTES
+from sensorpipe_compactor.windowing.sources import SOURCE_BYTES
 from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
 from sensorpipe_schema import partial
 from sensorpipe_schema.names import COMPACTED, READINGS_FILTER

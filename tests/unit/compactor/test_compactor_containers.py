@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
-from sensorpipe_compactor.linked_list import LinkedList
-from sensorpipe_compactor.places import Places
-from sensorpipe_compactor.timing_wheel import STEP_MS, TimingWheel
+from sensorpipe_compactor.windowing.linked_list import LinkedList
+from sensorpipe_compactor.windowing.places import Places
+from sensorpipe_compactor.windowing.timing_wheel import STEP_MS, TimingWheel
 from support.examples import examples
 
 

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sensorpipe_compactor.buffers import Window
 from sensorpipe_compactor.output.dividing import halves
+from sensorpipe_compactor.windowing.buffers import Window
 from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
 from sensorpipe_schema.reading import Reading
 from support.compactor_bench import Bench, publish

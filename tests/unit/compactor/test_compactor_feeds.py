@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sensorpipe_compactor.feeds.feed_set import FeedSet
 from sensorpipe_compactor.feeds.intake import FeedIntake
 from sensorpipe_compactor.partials.encoding import encode_partials
-from sensorpipe_compactor.sources import MAX_SPARSE
+from sensorpipe_compactor.windowing.sources import MAX_SPARSE
 from sensorpipe_compactor.windows import Windows
 from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.partial import Origin, parse

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sensorpipe_compactor.buffers import Window
-from sensorpipe_compactor.open_windows import OpenWindows
+from sensorpipe_compactor.windowing.buffers import Window
+from sensorpipe_compactor.windowing.open_windows import OpenWindows
 from sensorpipe_compactor.windows import MOST_AT_ONCE, Windows
 from sensorpipe_schema.reading import Reading
 from support.examples import examples

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
-from sensorpipe_compactor.buffers import Window
 from sensorpipe_compactor.output.dividing import halves
+from sensorpipe_compactor.windowing.buffers import Window
 from sensorpipe_compactor.windows import Windows
 from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.intervals import Interval

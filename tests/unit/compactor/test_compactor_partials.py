@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sensorpipe_compactor.buffers import Portion, Window
 from sensorpipe_compactor.partials.encoding import LARGE, encode_partials
 from sensorpipe_compactor.partials.wire import VARINT, Lists, packed_fields, varints
+from sensorpipe_compactor.windowing.buffers import Portion, Window
 from sensorpipe_schema.compacted_reading_pb2 import CompactedReading, SensorSummary, Sketch, Source
 from sensorpipe_schema.partial import MAX_COMPACTOR_NAME, Origin
 from sensorpipe_schema.reading import MAX_SEQ

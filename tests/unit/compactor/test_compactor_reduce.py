@@ -6,8 +6,8 @@ import random
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sensorpipe_compactor.buffers import Portion, Window
 from sensorpipe_compactor.output.dividing import parts
+from sensorpipe_compactor.windowing.buffers import Portion, Window
 from sensorpipe_schema import partial
 from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.partial import Origin

@@ -3,8 +3,8 @@
 import logging
 
 import pytest
-from sensorpipe_compactor.buffers import DeadLetter
 from sensorpipe_compactor.refusal_log import MAX_WARNINGS, RefusalLog
+from sensorpipe_compactor.windowing.buffers import DeadLetter
 
 MINUTE_MS = 60_000
 

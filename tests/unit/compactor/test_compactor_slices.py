@@ -1,7 +1,7 @@
 """Windows are reduced in slices that do not hold the event loop for long."""
 
-from sensorpipe_compactor.buffers import Portion, Window
 from sensorpipe_compactor.partials.slices import MAX_READINGS, slices
+from sensorpipe_compactor.windowing.buffers import Portion, Window
 
 
 def window(facility: int, *counts: int) -> Window:

@@ -1,9 +1,9 @@
 """Readings that may be durable already are written one by one, and no others."""
 
 import pytest
-from sensorpipe_compactor.buffers import Arrivals, Window
 from sensorpipe_compactor.output.dividing import halves, parts
 from sensorpipe_compactor.partials.encoding import encode_partials
+from sensorpipe_compactor.windowing.buffers import Arrivals, Window
 from sensorpipe_compactor.windows import Windows
 from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.partial import Origin

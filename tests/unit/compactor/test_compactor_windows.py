@@ -1,7 +1,7 @@
 """What windows take and refuse, when they are due, and how they stay bounded."""
 
 import pytest
-from sensorpipe_compactor.buffers import Window
+from sensorpipe_compactor.windowing.buffers import Window
 from sensorpipe_runtime.mqtt.frames import Message, Refused
 from sensorpipe_schema.reading import MAX_AGE_MS, MAX_AHEAD_MS, Reading
 from support.window_parts import (

@@ -10,10 +10,10 @@ from sensorpipe_schema.feed.values import RefusedMessageError
 from sensorpipe_schema.names import READINGS_PREFIX, reading_topic
 from sensorpipe_schema.reading import AHEAD, BadReadingError, Reading, check_time
 
-from sensorpipe_compactor.buffers import SeqKind, Source
 from sensorpipe_compactor.clock_check import Instant
 from sensorpipe_compactor.feeds.feed_set import ActiveFeed, FeedSet
-from sensorpipe_compactor.sources import MAX_SPARSE, Sources
+from sensorpipe_compactor.windowing.buffers import SeqKind, Source
+from sensorpipe_compactor.windowing.sources import MAX_SPARSE, Sources
 
 MAX_COUNTED_TOPICS: Final = 100_000
 """Largest number of topics that are counted, of all Feeds together."""

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 from sensorpipe_schema.sketch import MAX_BUCKETS
 
-from sensorpipe_compactor.buffers import Arrivals, Bucket, Portion, Window
+from sensorpipe_compactor.windowing.buffers import Arrivals, Bucket, Portion, Window
 
 # Estimated bytes in a partial: of a sensor beside all else, of a bucket of its sketch, of a listed
 # value, of a source beside its `src`, and of an interval.

@@ -5,9 +5,9 @@ from typing import Final, NamedTuple
 from sensorpipe_schema import dead_letters
 from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
 
-from sensorpipe_compactor.buffers import DeadLetter
 from sensorpipe_compactor.epoch.coverage import HEADER_BYTES
 from sensorpipe_compactor.output.topic_limit import record_bytes
+from sensorpipe_compactor.windowing.buffers import DeadLetter
 
 _MAX_DETAIL: Final = 500
 _MAX_TOPIC: Final = 1_000

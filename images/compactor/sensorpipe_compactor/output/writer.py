@@ -6,12 +6,12 @@ from typing import Final
 
 from sensorpipe_schema.partial import Origin
 
-from sensorpipe_compactor.buffers import Window
 from sensorpipe_compactor.output.dividing import halves, parts
 from sensorpipe_compactor.output.journal import Journal
 from sensorpipe_compactor.output.records import Record, partial_record
 from sensorpipe_compactor.partials.encoding import encode_partials
 from sensorpipe_compactor.partials.slices import slices
+from sensorpipe_compactor.windowing.buffers import Window
 from sensorpipe_compactor.windows import Windows
 
 _TOO_LARGE: Final = "partial_too_large"

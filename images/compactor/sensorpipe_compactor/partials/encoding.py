@@ -17,12 +17,12 @@ import numpy as np
 from sensorpipe_schema.compacted_reading_pb2 import SensorSummary
 from sensorpipe_schema.partial import Origin, Summary, fill_summary
 
-from sensorpipe_compactor.buffers import Portion, Window
 from sensorpipe_compactor.partials.number_fields import number_fields
 from sensorpipe_compactor.partials.numbers import Groups
+from sensorpipe_compactor.partials.reduce import moments, sketch
 from sensorpipe_compactor.partials.source_fields import source_fields
 from sensorpipe_compactor.partials.wire import VARINT, text, varints
-from sensorpipe_compactor.reduce import moments, sketch
+from sensorpipe_compactor.windowing.buffers import Portion, Window
 
 LARGE: Final = 1_500
 """Readings of a bucket from which on it is reduced by itself, which is as fast then. Those of fewer

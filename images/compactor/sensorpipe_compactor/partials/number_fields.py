@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 
 from sensorpipe_compactor.partials.numbers import Buckets, Groups, moments_of, sketches_of
+from sensorpipe_compactor.partials.reduce import Floats
 from sensorpipe_compactor.partials.wire import VARINT, Lists, cut, packed_fields
-from sensorpipe_compactor.reduce import Floats
 
 _DOUBLE_TAGS: Final = np.array((0x19, 0x21, 0x29, 0x31), np.uint8)
 

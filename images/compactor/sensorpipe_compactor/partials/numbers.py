@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from sensorpipe_schema.sketch import LOG_GAMMA
 
-from sensorpipe_compactor.reduce import Floats, moments
+from sensorpipe_compactor.partials.reduce import Floats, moments
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from sensorpipe_compactor.buffers import Window
+from sensorpipe_compactor.windowing.buffers import Window
 
 MAX_READINGS: Final = 25_000
 """Largest number of readings in a slice, with those that its sources count as. Only a single window

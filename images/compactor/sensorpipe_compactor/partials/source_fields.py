@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from sensorpipe_schema.intervals import join
 
-from sensorpipe_compactor.buffers import Portion
 from sensorpipe_compactor.partials.wire import VARINT, Lists, packed_fields
+from sensorpipe_compactor.windowing.buffers import Portion
 
 Source = tuple[Portion, str, bool]
 """The readings of a source in a window, its `src`, and whether the window is itemized."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Final
 from zlib import crc32
 
-from sensorpipe_compactor.buffers import Facility, Window
 from sensorpipe_compactor.clock_check import Instant
-from sensorpipe_compactor.places import Places
-from sensorpipe_compactor.timing_wheel import TimingWheel
+from sensorpipe_compactor.windowing.buffers import Facility, Window
+from sensorpipe_compactor.windowing.places import Places
+from sensorpipe_compactor.windowing.timing_wheel import TimingWheel
 
 _LONGEST: Final = 2
 """Longest time that a window stays open, as a multiple of window and lateness. Otherwise a facility

@@ -1,0 +1,1 @@
+"""Readings in windows of event time, in bounded memory: pure."""
