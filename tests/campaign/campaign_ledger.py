@@ -68,6 +68,12 @@ class Ledger:
         """The facilities that readings were acknowledged for, sorted."""
         return sorted({facility for facility, _, _ in self._values})
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where the first and the last window start that readings were acknowledged for."""
+        starts = {start for _, start, _ in self._values}
+        return min(starts), max(starts)
+
     def judge(
         self,
         answers: Mapping[str, Iterable[dict[str, Any]]],

@@ -16,7 +16,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-FACILITIES: Final = ("hall_1", "hall_2", "hall_3")
+FACILITIES: Final = 3
+"""Facilities whose devices send a generator's messages, unless told otherwise."""
+
 SENSORS: Final = ("temperature", "pressure")
 
 _TICK: Final = 0.02
@@ -31,8 +33,10 @@ class Publisher:
     paho keeps what is not acknowledged, and sends it again after a reconnect.
     """
 
-    def __init__(self, port: int, seed: int, rate: int) -> None:
+    def __init__(self, port: int, seed: int, rate: int, facilities: int = FACILITIES) -> None:
         self.ledger = Ledger()
+        self.series = list(product(names(facilities), SENSORS))
+        """Facility and sensor of each generator's device."""
         self._rate = rate
         self._chance = random.Random(seed)
         self._chance_again = random.Random(seed)
@@ -121,7 +125,7 @@ class Publisher:
         """Publish one reading from each of so many further sources."""
         began = time.time_ns()
         for number in range(sources):
-            facility, sensor = self._chance_again.choice(list(product(FACILITIES, SENSORS)))
+            facility, sensor = self._chance_again.choice(self.series)
             value = round(self._chance_again.gauss(20, 5), 6)
             src = f"crowd-{number}-{began:x}"
             self._send(_native(Reading(facility, sensor, src, 1, began // 1_000_000, value)))
@@ -145,7 +149,7 @@ class Publisher:
             if self.devices and self._chance.random() < _FOREIGN_SHARE:
                 self._send(self._chance.choice(self.devices).message(self._chance, ts))
                 return
-        facility, sensor = self._chance.choice(list(product(FACILITIES, SENSORS)))
+        facility, sensor = self._chance.choice(self.series)
         self._seq[facility, sensor] += 1
         reading = Reading(
             facility,
@@ -186,6 +190,11 @@ class Publisher:
                 self._early.add(number)
             else:
                 self._note(message)
+
+
+def names(facilities: int) -> list[str]:
+    """Return the names of so many facilities."""
+    return [f"hall_{number}" for number in range(1, facilities + 1)]
 
 
 def _native(reading: Reading) -> Message:

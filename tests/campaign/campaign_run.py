@@ -13,17 +13,18 @@ import shutil
 import sys
 import tempfile
 import time
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import campaign_answers
 import campaign_topic
 from campaign_faults import STOP_SECONDS, Faults
 from campaign_feeds import Feeds
 from campaign_ledger import Verdict
 from campaign_parts import Parts, parts
-from campaign_publisher import Publisher
+from campaign_publisher import FACILITIES, Publisher
 from campaign_schedule import TARGETS, Fault, schedule
-from support.pipeline import windows
 
 _ABOUT: Final = "Try the pipeline under random faults; exit 0 only if every run is clean."
 
@@ -31,7 +32,13 @@ DRAIN_SECONDS: Final = 90.0
 """For the broker to acknowledge what is under way once the faults are over."""
 
 RATE: Final = 300
-"""Readings a second of all devices together."""
+"""Readings a second of all devices together, where facilities are few."""
+
+MANY: Final = 100
+"""Facilities from which on they are many."""
+
+MANY_RATE: Final = 1_000
+"""Readings a second then: each of 5,000 facilities sends several in a run."""
 
 SETTLE_SECONDS: Final = 90.0
 """For all that was acknowledged to be stored after that."""
@@ -49,10 +56,12 @@ class Outcome(NamedTuple):
     skipped: list[str]
 
 
-async def run(seed: int, faults: list[Fault], rate: int, folder: Path) -> Outcome:
+async def run(
+    seed: int, faults: list[Fault], rate: int, folder: Path, facilities: int = FACILITIES
+) -> Outcome:
     """Publish while the faults happen, and judge what is stored afterwards."""
     async with parts(folder) as running:
-        publisher = Publisher(running.children["mosquitto"].port or 0, seed, rate)
+        publisher = Publisher(running.children["mosquitto"].port or 0, seed, rate, facilities)
         feeds = Feeds(running, publisher, seed)
         hitting = Faults(running, publisher, feeds)
         async with asyncio.TaskGroup() as tasks:
@@ -82,13 +91,9 @@ async def _clean(running: Parts, publisher: Publisher, seconds: float) -> Verdic
     give_up = time.monotonic() + seconds
     while True:
         try:
-            answers = {
-                facility: await asyncio.to_thread(windows, running.api, facility)
-                for facility in publisher.ledger.facilities
-            }
-        except OSError:  # it is being started again
-            answers = {}
-        verdict = publisher.ledger.judge(answers)
+            verdict = await asyncio.to_thread(campaign_answers.judge, publisher.ledger, running.api)
+        except (OSError, HTTPException):  # it is being started again
+            verdict = publisher.ledger.judge({})
         if verdict.clean or time.monotonic() > give_up:
             return verdict
         await asyncio.sleep(1)
@@ -125,10 +130,17 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--seed", type=int, help="of the first run; else a random one")
     parser.add_argument("--faults", type=int, default=6, help="in each run")
-    parser.add_argument("--rate", type=int, default=RATE, help="readings a second")
+    parser.add_argument("--facilities", type=int, default=FACILITIES, help="of generators")
+    parser.add_argument(
+        "--rate", type=int, help=f"readings a second: {RATE}, or {MANY_RATE} from {MANY} facilities"
+    )
     parser.add_argument("--kinds", default=",".join(TARGETS), help="of faults, by comma")
     parser.add_argument("--keep", action="store_true", help="keep the logs of every run")
     options = parser.parse_args()
+    if options.facilities < 1:
+        parser.error("--facilities must be at least 1")
+    if options.rate is None:
+        options.rate = RATE if options.facilities < MANY else MANY_RATE
     first = random.randrange(2**31) if options.seed is None else options.seed
     failed = 0
     for seed in range(first, first + options.runs):
@@ -142,7 +154,7 @@ def _one(seed: int, options: argparse.Namespace) -> bool:
     faults = schedule(seed, options.faults, options.kinds.split(","))
     folder = Path(tempfile.mkdtemp(prefix=f"sensorpipe-campaign-{seed}-"))
     began = time.monotonic()
-    outcome = asyncio.run(run(seed, faults, options.rate, folder))
+    outcome = asyncio.run(run(seed, faults, options.rate, folder, options.facilities))
     seconds = time.monotonic() - began
     how = "FAILED" if outcome.problems else "clean"
     acknowledged = outcome.verdict.acknowledged
