@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from sensorpipe_compactor.output.records import dead_letter_record
-from sensorpipe_compactor.windowing.buffers import DeadLetter
+from sensorpipe_compactor.windowing.kept_messages import DeadLetter
 from sensorpipe_schema.names import COMPACTED, DEAD_COMPACTED, DEAD_READINGS
 from sensorpipe_server.api.dead_letter_counts import DeadLetterCounts
 from sensorpipe_server.api.dead_letters.newest import Newest, Part, Wanted

@@ -28,7 +28,8 @@ from sensorpipe_compactor.output.records import dead_letter_record
 from sensorpipe_compactor.output.writer import Writer
 from sensorpipe_compactor.refusal_log import RefusalLog
 from sensorpipe_compactor.settings import Settings
-from sensorpipe_compactor.windowing.buffers import DeadLetter, Window
+from sensorpipe_compactor.windowing.buffers import Window
+from sensorpipe_compactor.windowing.kept_messages import DeadLetter
 from sensorpipe_compactor.windowing.sources import Sources
 from sensorpipe_compactor.windows import Windows
 

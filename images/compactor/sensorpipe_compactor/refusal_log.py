@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
-from sensorpipe_compactor.windowing.buffers import DeadLetter
+from sensorpipe_compactor.windowing.kept_messages import DeadLetter
 
 WARN_EVERY_MS: Final = 60_000
 """Milliseconds after which a reason and topic are warned of again."""

@@ -23,17 +23,15 @@ from sensorpipe_compactor.clock_check import ClockCheck, Instant, WrongClock
 from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_compactor.feeds.intake import FeedIntake, is_native
 from sensorpipe_compactor.reused import ReusedSources
-from sensorpipe_compactor.windowing.buffers import (
+from sensorpipe_compactor.windowing.buffers import Portion, Window
+from sensorpipe_compactor.windowing.kept_messages import (
     AheadMessage,
     DeadLetter,
-    Portion,
-    SeqKind,
-    Source,
-    Window,
     memory_bytes,
     without_properties,
 )
 from sensorpipe_compactor.windowing.open_windows import OpenWindows
+from sensorpipe_compactor.windowing.source import SeqKind, Source
 from sensorpipe_compactor.windowing.sources import Sources
 
 _NEARLY_TOO_OLD_MS: Final = 3_600_000

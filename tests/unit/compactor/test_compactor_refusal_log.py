@@ -4,7 +4,7 @@ import logging
 
 import pytest
 from sensorpipe_compactor.refusal_log import MAX_WARNINGS, RefusalLog
-from sensorpipe_compactor.windowing.buffers import DeadLetter
+from sensorpipe_compactor.windowing.kept_messages import DeadLetter
 
 MINUTE_MS = 60_000
 

@@ -8,7 +8,7 @@ from sensorpipe_schema.feed.manifest import Feed
 from sensorpipe_schema.feed.names import MAX_REMEMBERED
 from sensorpipe_schema.feed.spec import Counter
 
-from sensorpipe_compactor.windowing.buffers import SeqKind
+from sensorpipe_compactor.windowing.source import SeqKind
 
 _MAX_TOPICS: Final = 10_000
 """Largest number of topics remembered; then all are forgotten, and looked for again."""

@@ -12,7 +12,7 @@ from sensorpipe_schema.reading import AHEAD, BadReadingError, Reading, check_tim
 
 from sensorpipe_compactor.clock_check import Instant
 from sensorpipe_compactor.feeds.feed_set import ActiveFeed, FeedSet
-from sensorpipe_compactor.windowing.buffers import SeqKind, Source
+from sensorpipe_compactor.windowing.source import SeqKind, Source
 from sensorpipe_compactor.windowing.sources import MAX_SPARSE, Sources
 
 MAX_COUNTED_TOPICS: Final = 100_000

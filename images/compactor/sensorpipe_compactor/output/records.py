@@ -7,7 +7,7 @@ from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
 
 from sensorpipe_compactor.epoch.coverage import HEADER_BYTES
 from sensorpipe_compactor.output.topic_limit import record_bytes
-from sensorpipe_compactor.windowing.buffers import DeadLetter
+from sensorpipe_compactor.windowing.kept_messages import DeadLetter
 
 _MAX_DETAIL: Final = 500
 _MAX_TOPIC: Final = 1_000

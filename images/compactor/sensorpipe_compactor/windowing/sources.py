@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from sensorpipe_compactor.windowing.buffers import SeqKind, Source
 from sensorpipe_compactor.windowing.linked_list import LinkedList
+from sensorpipe_compactor.windowing.source import SeqKind, Source
 
 DEFAULT_BYTES: Final = 256 * 1024 * 1024
 """Default for the bytes that sources may take; beyond them the one that has been idle longest is
