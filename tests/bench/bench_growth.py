@@ -178,8 +178,8 @@ async def _blocks(child: Child, lateness: Path) -> Columns:
     child.send(signal.SIGUSR1)
     await eventually(lambda: lateness.is_file() and lateness.read_text().endswith("\n"))
     child.send(signal.SIGUSR2)
-    wall, cpu = json.loads(await asyncio.to_thread(lateness.read_text))
-    return {"block ms": wall, "loop CPU ms": cpu}
+    wall, cpu, at = json.loads(await asyncio.to_thread(lateness.read_text))
+    return {"block ms": wall, "loop CPU ms": cpu, "at s": at}
 
 
 async def _idle(child: Child) -> float:

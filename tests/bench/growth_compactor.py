@@ -2,7 +2,8 @@
 
 On SIGUSR1 it writes to the file BENCH_LATENESS, in milliseconds, the longest lateness so far, and
 the most CPU of the loop's thread between two ticks: others had the processor where that is far
-less. On SIGUSR2 it ends the ticker, whose wake-ups are most of what an idle compactor does.
+less. The third number is how many seconds after the start that was. On SIGUSR2 it ends the ticker,
+whose wake-ups are most of what an idle compactor does.
 """
 
 import asyncio
@@ -28,7 +29,8 @@ class Ticker:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._loop = asyncio.get_running_loop()
-        self._longest = self._cpu = 0.0
+        self._longest = self._cpu = self._cpu_at = 0.0
+        self._began = time.perf_counter()
         self._due = self._cpu_before = 0.0
         self._next: asyncio.TimerHandle | None = None
 
@@ -45,12 +47,14 @@ class Ticker:
 
     def _tick(self) -> None:
         self._longest = max(self._longest, time.perf_counter() - self._due)
-        self._cpu = max(self._cpu, time.thread_time() - self._cpu_before)
+        cpu = time.thread_time() - self._cpu_before
+        if cpu > self._cpu:
+            self._cpu, self._cpu_at = cpu, time.perf_counter() - self._began
         self._schedule()
 
     def _write(self) -> None:
         with self._file.open("a") as file:
-            file.write(json.dumps([self._longest * 1000, self._cpu * 1000]) + "\n")
+            file.write(json.dumps([self._longest * 1000, self._cpu * 1000, self._cpu_at]) + "\n")
 
     def _stop(self) -> None:
         if self._next is not None:
