@@ -60,7 +60,15 @@ class Tail:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the connection."""
         await close_client(self._consumer)
+
+    def rest(self) -> None:
+        """Fetch nothing ahead of the next read."""
+        self._consumer.pause(*self._consumer.assignment())
 
     async def partitions(self) -> set[int]:
         """Return the topic's partitions as they are now: at least one, or raise KafkaError."""

@@ -67,6 +67,8 @@ class Journal:
         self._settings = settings
         self._compression = compression
         self._name = name
+        self._tail: Tail | None = None
+        """Reads what others write between our appends; None until it has to, or after a fault."""
         self._ends: dict[int, int] = {}
         """By partition with our fence: the offset below which no other run has fenced us."""
 
@@ -144,7 +146,9 @@ class Journal:
 
     async def close(self) -> None:
         """Let go of all connections."""
-        await asyncio.gather(self._producer.close(), self._dead_letters.producer.close())
+        await asyncio.gather(
+            self._producer.close(), self._dead_letters.producer.close(), self._close_tail()
+        )
 
     async def _persist(self, what: str, attempt: Callable[[], Awaitable[T]]) -> T:
         """Make attempts until one succeeds: the broker keeps what we do not acknowledge."""
@@ -264,12 +268,25 @@ class Journal:
             self._ends[partition] = end
 
     async def _check_range(self, partition: int, start: int, end: int) -> None:
-        """Read what lies between `start` and `end`."""
-        async with Tail(self._settings, COMPACTED) as tail:
-            try:
-                await tail.read(partition, start, end, self._raise_if_rival)
-            except ShorterLogError as error:
+        """Read what lies between `start` and `end`.
+
+        Where several compactors write, that is so at nearly each append: the connection stays.
+        """
+        if self._tail is None:
+            self._tail = await Tail(self._settings, COMPACTED).__aenter__()
+        try:
+            await self._tail.read(partition, start, end, self._raise_if_rival)
+            self._tail.rest()
+        except BaseException as error:
+            await self._close_tail()
+            if isinstance(error, ShorterLogError):
                 raise LogReplacedError(_replaced_text(partition, end, None)) from error
+            raise
+
+    async def _close_tail(self) -> None:
+        tail, self._tail = self._tail, None
+        if tail is not None:
+            await tail.close()
 
     def _raise_if_rival(self, record: ConsumerRecord) -> None:
         if is_rival(record, self._name, self.run):
