@@ -24,6 +24,7 @@ from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
 from sensorpipe_runtime.settings import Environment
 from sensorpipe_schema.names import COMPACTED, READINGS_FILTER
 from support import services
+from support.former_runs import write_former_runs
 from support.pipeline import until_ready
 from support.services import running
 from support.waiting import eventually
@@ -111,6 +112,7 @@ async def _services(folder: Path, client_id: str) -> AsyncIterator[Services]:
         parts = Services(broker, kafka, folder, f"bench-{client_id}")
         settings = KafkaSettings.read(Environment(parts.environ))
         await ensure_topics(settings, COMPACTED, bench_telegraf.TOPIC)
+        await write_former_runs(settings, {parts.client_id: [READINGS_FILTER]})
         yield parts
 
 

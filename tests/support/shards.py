@@ -7,16 +7,12 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Self
 
-from aiokafka import AIOKafkaProducer
 from sensorpipe_cli.runner.child import Child, free_port
-from sensorpipe_compactor.epoch.coverage import covers_header
-from sensorpipe_compactor.epoch.subscriptions import filters_header
-from sensorpipe_runtime.kafka.client import PARTITIONS, ensure_topics
 from sensorpipe_runtime.mqtt.publisher import Publisher
-from sensorpipe_schema import partial
-from sensorpipe_schema.names import COMPACTED, reading_topic
+from sensorpipe_schema.names import reading_topic
 from sensorpipe_schema.reading import Reading, encode
 from support.compactor_parts import kafka_settings
+from support.former_runs import write_former_runs
 from support.pipeline import Pipeline, until_ready
 from support.pipeline_parts import Value, metrics
 from support.waiting import eventually, in_thread
@@ -112,31 +108,14 @@ async def running_with(parts: Pipeline, *made: Shard) -> AsyncIterator[None]:
             await child.start()
         for child in services:
             await child.listening()
-        await _write_former_runs(parts.kafka, made)
+        settings = kafka_settings(parts.kafka)
+        await write_former_runs(settings, {shard.name: shard.filters for shard in made})
         await parts.server.start()
         for shard in made:
             stack.push_async_callback(_stopped, shard)
             await shard.start()
         await until_ready(parts.server)
         yield
-
-
-async def _write_former_runs(kafka: Child, made: Iterable[Shard]) -> None:
-    """Write the fences of a run of each compactor that knew there was nothing before it."""
-    settings = kafka_settings(kafka)
-    await ensure_topics(settings, COMPACTED)
-    producer = AIOKafkaProducer(**settings.client_options())
-    await producer.start()
-    try:
-        for shard in made:
-            value = partial.encode(partial.fence(shard.name, 1, 0))
-            headers = [filters_header(shard.filters), covers_header(0)]
-            for partition in range(PARTITIONS):
-                await producer.send_and_wait(
-                    COMPACTED, value, shard.name.encode(), partition=partition, headers=headers
-                )
-    finally:
-        await producer.stop()
 
 
 async def _stopped(shard: Shard) -> None:

@@ -245,8 +245,8 @@ class Compactor:
         self._compare_clocks(now)
         self._itemizing_log.update(windows.horizon, now, self.itemized)
         windows.reused.warn_if_due(now.steady_ms)
-        while due := windows.take_due(now):
-            await self._write(due)
+        while (due := windows.take_due(now)) or windows.open.is_behind:
+            await (self._write(due) if due else asyncio.sleep(0))
         received, is_early = self.subscriber.inbox.received, False
         while everything and (oldest := windows.take_oldest(received)):
             is_early = True

@@ -289,7 +289,7 @@ class Windows:
         return self.open.late
 
     def take_due(self, now: Instant, most: int = MOST_AT_ONCE) -> list[Window]:
-        """Remove and return windows that time has closed, at most `most`."""
+        """Remove and return windows that time has closed, at most `most`; see `is_behind`."""
         return self.open.take_due(now, most)
 
     def take_oldest(self, through: int, most: int = MOST_AT_ONCE) -> list[Window]:

@@ -84,7 +84,7 @@ def test_the_defaults_are_those_of_the_contract():
     assert not settings.taking_over
     assert settings.kafka.bootstrap == "127.0.0.1:9092"
     assert (settings.window_ms, settings.lateness_ms) == (10_000, 2_000)
-    assert settings.source_bytes == 256 * 1024**2
+    assert settings.source_bytes == 288 * 1024**2
     assert settings.http == ("0.0.0.0", 9090)
 
 

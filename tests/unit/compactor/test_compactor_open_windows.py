@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sensorpipe_compactor.windowing import open_windows
 from sensorpipe_compactor.windowing.buffers import Window
 from sensorpipe_compactor.windowing.open_windows import OpenWindows
 from sensorpipe_compactor.windows import MOST_AT_ONCE, Windows
@@ -178,3 +179,18 @@ def test_an_open_window_gets_the_lower_number_of_what_was_ahead():
     assert taken.lowest_number() == 7
     assert [window.facility for window in taken.take_oldest(50)] == ["g"]
     assert taken.lowest_number() == 100
+
+
+def test_facilities_that_are_not_due_after_all_are_looked_at_in_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(open_windows, "_MOST_LOOKED", 10)
+    taken = many(25)
+    later = NOW + WINDOW + LATENESS - 1
+    again = [of(Reading(NOW + WINDOW - 1, 1.0, "a", 2), f"f{number}") for number in range(25)]
+    taken.add(again, 25, when(later))  # their windows stay open for another while
+    looks = 0
+    while taken.take_due(when(later + 60)) or taken.open.is_behind:
+        looks += 1
+    assert looks == 2
+    assert len(taken.open) == 25

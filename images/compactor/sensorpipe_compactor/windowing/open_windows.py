@@ -17,6 +17,9 @@ whose event time stands still would keep it, and every PUBACK behind it, back.""
 
 _NEVER: Final = 2**63
 
+_MOST_LOOKED: Final = 5_000
+"""Facilities that are looked at without a pause: most may turn out not to be due."""
+
 _SPREAD: Final = 10
 """The part of a window's length, one tenth, over which the windows of many facilities close, so
 that not all do at once."""
@@ -133,11 +136,21 @@ class OpenWindows:
         window = self._lowest()
         return None if window is None else window.first_number
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether `take_due` has not looked at all that was to be looked at."""
+        return bool(self._expired)
+
     def take_due(self, now: Instant, most: int) -> list[Window]:
-        """Remove and return windows that time has closed, at most `most`."""
+        """Remove and return windows that time has closed, at most `most`.
+
+        There may be more, also if there are none: see `is_behind`.
+        """
         self._expired.extend(self._wheel.expired(now.steady_ms))
         taken: list[Window] = []
-        while self._expired and len(taken) < most:
+        looked = 0
+        while self._expired and len(taken) < most and looked < _MOST_LOOKED:
+            looked += 1
             facility = self._expired[0]  # many have none: an early flush has taken them
             if not facility.windows or self._take_due_of(facility, now, taken, most):
                 self._expired.popleft()

@@ -5,7 +5,7 @@ from typing import Final
 from sensorpipe_compactor.windowing.linked_list import LinkedList
 from sensorpipe_compactor.windowing.source import SeqKind, Source
 
-DEFAULT_BYTES: Final = 256 * 1024 * 1024
+DEFAULT_BYTES: Final = 288 * 1024 * 1024
 """Default for the bytes that sources may take; beyond them the one that has been idle longest is
 forgotten."""
 
