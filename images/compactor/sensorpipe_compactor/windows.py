@@ -242,9 +242,9 @@ class Windows:
 
     def _place(self, source: Source, reading: Reading, number: int, now: Instant) -> Portion:
         """Put a new reading into its window and, where that is safe, begin a run with it."""
-        facility, ts, seq, sources = source.facility, reading.ts, reading.seq, self.sources
-        horizon_ms = source.horizon_ms
-        horizon_ms = max(horizon_ms, sources.horizon_ms)
+        facility, ts, sources = source.facility, reading.ts, self.sources
+        seq = reading.seq if source.src is not None else 0  # without a `src` it means nothing
+        horizon_ms = max(source.horizon_ms, sources.horizon_ms)
         itemized = source.src is not None and ts < horizon_ms
         window = self.open.window(facility, ts, number, now, itemized=itemized)
         portion = window.portion(source)

@@ -207,6 +207,18 @@ def test_taking_everything_early_makes_nothing_late():
     assert taken.late == 0
 
 
+def test_a_seq_without_a_src_means_nothing_and_takes_no_memory():
+    taken = windows()
+    payloads = [f'{{"ts": {START}, "val": 1.0, "seq": {seq}}}' for seq in (7, 0, 9, 8, 7, 0)]
+    sent = [message("sensor_readings/f/s", payload.encode()) for payload in payloads]
+    taken.add(sent, 0, when(START))
+    (window,) = take_all(taken)
+    assert window.count == 6
+    assert window.buckets["s"].intervals_by_src == {}
+    source = taken.sources.by_topic["sensor_readings/f/s"]
+    assert (source.next, source.earlier) == (0, None)
+
+
 # Bounds.
 
 
