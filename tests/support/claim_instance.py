@@ -1,5 +1,11 @@
 """One start of a compactor in the model of `claim_log`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sensorpipe_compactor.clock_check import ClockCheck, Instant
+from sensorpipe_compactor.epoch import horizon, tail
 from sensorpipe_compactor.epoch.claim import new_run
 from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_runtime.mqtt.inbox import Inbox
@@ -44,3 +50,20 @@ class Instance:
     def acknowledgeable(self) -> int:
         lowest = min((number for number, _ in self.windows.values()), default=None)
         return self.inbox.received if lowest is None else lowest - 1
+
+
+class Agreeing(ClockCheck):
+    """Sources that agree with our clock."""
+
+    def agrees(self, _: Instant) -> bool:
+        return True
+
+
+@contextmanager
+def scaled_down() -> Iterator[None]:
+    """Read back record by record, and let sources confirm the clock without a minute's wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tail, "_CHUNK", 1)
+        patch.setattr(horizon, "MAX_AHEAD_MS", 0)
+        patch.setattr(horizon, "_AGREED_MS", 0)
+        yield

@@ -7,30 +7,24 @@ deletes, a topic made anew.
 """
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sensorpipe_compactor.clock_check import ClockCheck, Instant
-from sensorpipe_compactor.epoch import horizon, tail
+from sensorpipe_compactor.clock_check import Instant
+from sensorpipe_compactor.epoch import tail
 from sensorpipe_compactor.epoch.claim import Claim, FencedError, is_rival, new_run
 from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_schema import partial
 from sensorpipe_schema.partial import Origin, Partial
-from support.claim_instance import Instance
+from support.claim_instance import Agreeing, Instance, scaled_down
 from support.claim_log import NAME, PARTITIONS, SPAN, Log, LogTail, Stored, made
 from support.examples import examples
 
 FLIGHT = 10
-
-
-class Agreeing(ClockCheck):
-    """Sources that agree with our clock."""
-
-    def agrees(self, _: Instant) -> bool:
-        return True
 
 
 @dataclass
@@ -162,12 +156,9 @@ class World:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small() -> Any:
+def small() -> Iterator[None]:
     """Scale the model down."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tail, "_CHUNK", 1)
-        patch.setattr(horizon, "MAX_AHEAD_MS", 0)
-        patch.setattr(horizon, "_AGREED_MS", 0)
+    with scaled_down():
         yield
 
 

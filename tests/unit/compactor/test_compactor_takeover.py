@@ -5,31 +5,25 @@ one that stays. Whatever is killed, lost or sent again between the steps, each c
 """
 
 import asyncio
+from collections.abc import Iterator
 from itertools import count
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sensorpipe_compactor.clock_check import ClockCheck, Instant
-from sensorpipe_compactor.epoch import horizon, tail
+from sensorpipe_compactor.clock_check import Instant
 from sensorpipe_compactor.epoch.claim import Claim
 from sensorpipe_compactor.epoch.coverage import OTHERS_WRITE
 from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_compactor.epoch.subscriptions import Subscriptions
 from sensorpipe_schema.partial import Partial
-from support.claim_instance import Instance
+from support.claim_instance import Agreeing, Instance, scaled_down
 from support.claim_log import PARTITIONS, SPAN, Log, LogTail
 from support.examples import examples
 
 FLIGHT = 10
 MOVES, STAYS = "moves/#", "stays/#"
 _COINS = st.booleans()
-
-
-class _Agreed(ClockCheck):
-    def agrees(self, now: Instant) -> bool:  # noqa: ARG002  the signature is given
-        return True
 
 
 class Side:
@@ -99,7 +93,7 @@ class Side:
 
     def confirm(self, now: int) -> None:
         """Sources confirm the clock."""
-        self.instance.horizon.look(Instant(now, 0), _Agreed())
+        self.instance.horizon.look(Instant(now, 0), Agreeing())
 
     def _append(self, each: Partial, covers: int | None) -> None:
         header = self._subscriptions.header()
@@ -234,12 +228,9 @@ class MoveWithoutSetting(Move):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small() -> Any:
+def small() -> Iterator[None]:
     """Scale the model down."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tail, "_CHUNK", 1)
-        patch.setattr(horizon, "MAX_AHEAD_MS", 0)
-        patch.setattr(horizon, "_AGREED_MS", 0)
+    with scaled_down():
         yield
 
 
