@@ -58,6 +58,7 @@ class Connected:
 
     def __init__(self) -> None:
         self.pubacks = b""
+        self.gathers = False
         self._paused = False
 
     def is_paused(self) -> bool:

@@ -40,6 +40,10 @@ _MAX_UNSETTLED: Final = 4 * MAX_IN_FLIGHT
 """Largest number of messages in memory; beyond it reading pauses until some are durable. Only
 messages of QoS 0 can exceed the broker's in-flight limit."""
 
+_MANY_IN_FLIGHT: Final = 5_000
+"""In-flight limit from which on messages may be gathered: a broker that grants fewer may have sent
+them all, and wait."""
+
 _MAX_KEPT_BYTES: Final = 16 * 1024 * 1024
 """Bytes of dead letters, and of readings ahead of our clock, beyond which reading pauses."""
 
@@ -176,6 +180,7 @@ class Compactor:
         self.windows.add(messages, before, read_clocks())
         now, unacknowledged = time.monotonic(), self.subscriber.inbox.unacknowledged
         self.in_flight_limit.received(unacknowledged, now)
+        self.subscriber.gathers = self.in_flight_limit.messages >= _MANY_IN_FLIGHT
         pressed = self.in_flight_limit.wants_flush(unacknowledged, len(self.windows.open), now)
         if pressed or self.windows.dead_letters:
             self._wake.set()

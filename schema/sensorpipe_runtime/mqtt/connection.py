@@ -72,7 +72,8 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._congested = False
         self._throttled = False
-        self._gathers = False
+        self.gathers = False
+        """Whether to read what comes within 20 ms at once, unless there is more of it."""
         self._gathering: asyncio.TimerHandle | None = None
         self._leaving = False
         self._pinger: asyncio.TimerHandle | None = None
@@ -155,10 +156,6 @@ class Connection(asyncio.Protocol):
             self._transport.set_write_buffer_limits(high=_SEND_BUFFER_BYTES)
             self._throttled = True
 
-    def gather(self) -> None:
-        """From now on read what comes within 20 ms at once, unless there is more of it."""
-        self._gathers = True
-
     async def close(self) -> None:
         """Send DISCONNECT and wait up to 2 s for the broker to close the connection.
 
@@ -198,7 +195,7 @@ class Connection(asyncio.Protocol):
                     self._deliver(cast("list[Message]", packets))
             else:
                 self._sort(packets)
-            if self._gathers and len(data) < _GATHER_BYTES and self._gathering is None:
+            if self.gathers and len(data) < _GATHER_BYTES and self._gathering is None:
                 loop = asyncio.get_running_loop()
                 self._gathering = loop.call_later(_GATHER_SECONDS, self._end_gathering)
                 self._read_or_wait()

@@ -50,6 +50,9 @@ class Subscriber(Link):
         """Filters of earlier settings that the session may still have; empty once it has none."""
         self.refused_filters: dict[str, str] = {}
         """Further filters that the broker refuses now, and the names of its reason codes."""
+        self.gathers = True
+        """Whether messages are read together that come within 20 ms: where the broker grants few in
+        flight, it would wait for us."""
         self._further_filters: list[str] = []
         self._subscribed: set[str] = set()
         self._requests = asyncio.Lock()
@@ -87,7 +90,6 @@ class Subscriber(Link):
 
     async def _begin(self, connection: Connection, answer: mqtt5.ConnAckPacket) -> None:
         connection.throttle()
-        connection.gather()
         self._handler.on_connected(session_present=answer.session_present)
         async with self._requests:
             # Also with a session: its filters may be those of earlier settings.
@@ -146,6 +148,8 @@ class Subscriber(Link):
         before = self.inbox.received
         self.inbox.take([message.packet_id for message in messages])
         self._handler.on_messages(messages, before)
+        if self._connection is not None:
+            self._connection.gathers = self.gathers
 
     def _settle(self, pubacks: list[mqtt5.PubAckPacket]) -> None:
         """Ignore acknowledgements: a subscriber publishes nothing."""

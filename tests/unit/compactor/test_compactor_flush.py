@@ -198,3 +198,11 @@ async def test_a_first_connection_has_no_session_to_lose():
     compactor = Compactor(settings, Kafka(settings))
     compactor.on_connected(session_present=False)
     assert compactor.sessions_lost == 0
+
+
+@pytest.mark.parametrize("granted", [20, MAX_IN_FLIGHT])
+async def test_messages_are_read_together_unless_the_broker_grants_few(granted: int):
+    bench = Bench()
+    bench.compactor.in_flight_limit.messages = granted
+    bench.deliver(1)
+    assert bench.connection.gathers is (granted > 20)

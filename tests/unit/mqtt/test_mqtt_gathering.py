@@ -42,7 +42,7 @@ class Bench:
         self.connection = Connection(self.messages.extend, lambda _: None)
         self.connection.connection_made(self.transport)
         self.connection.data_received(CONNACK)
-        self.connection.gather()
+        self.connection.gathers = True
 
 
 @pytest.fixture
