@@ -62,8 +62,11 @@ def test_places_keep_their_order_whatever_is_taken_out(steps: list[int]):
             places.remove(gone)
             assert gone.place == -1
         assert places.first() is (plain[0] if plain else None)
-    assert list(places) == plain
     assert len(places) == len(plain)
+    for item in plain:
+        assert places.first() is item
+        places.remove(item)
+    assert places.first() is None
 
 
 def test_places_that_were_left_are_given_back():

@@ -2,7 +2,6 @@
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
 from typing import Final
 from zlib import crc32
 
@@ -55,9 +54,6 @@ class OpenWindows:
 
     def __len__(self) -> int:
         return len(self._in_order)
-
-    def __iter__(self) -> Iterator[Window]:
-        return iter(self._in_order)
 
     # Opening windows.
 

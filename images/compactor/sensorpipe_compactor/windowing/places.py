@@ -1,6 +1,5 @@
 """Items in the order in which they came, of which any can be taken out at once."""
 
-from collections.abc import Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
 _TRIM: Final = 1_024
@@ -32,9 +31,6 @@ class Places(Generic[T]):
 
     def __len__(self) -> int:
         return self._count
-
-    def __iter__(self) -> Iterator[T]:
-        return (item for item in self._items[self._head :] if item is not None)
 
     def append(self, item: T) -> None:
         """Add an item at the end."""
