@@ -178,14 +178,11 @@ class Compactor:
     def on_messages(self, messages: Sequence[Message], before: int) -> None:
         """Take a batch; stop reading where it would grow beyond all bounds."""
         self.windows.add(messages, before, read_clocks())
-        now, unacknowledged = time.monotonic(), self.subscriber.inbox.unacknowledged
-        self.in_flight_limit.received(unacknowledged, now)
+        self.in_flight_limit.received(self.subscriber.inbox.unacknowledged, time.monotonic())
         self.subscriber.gathers = self.in_flight_limit.messages >= _MANY_IN_FLIGHT
-        pressed = self.in_flight_limit.wants_flush(unacknowledged, len(self.windows.open), now)
-        if pressed or self.windows.dead_letters:
-            self._wake.set()
         if self._is_full:
             self.subscriber.pause()
+        if self._is_pressed() or self.windows.dead_letters:
             self._wake.set()
 
     def on_connected(self, *, session_present: bool) -> None:

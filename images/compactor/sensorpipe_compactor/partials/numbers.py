@@ -3,14 +3,11 @@
 So all groups share what a call of numpy costs. A group has the values of one bucket.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from sensorpipe_schema.sketch import LOG_GAMMA
 
-from sensorpipe_compactor.partials.reduce import Floats, moments
-
-Ints = np.ndarray[Any, np.dtype[np.int64]]
+from sensorpipe_compactor.partials.reduce import Floats, Ints, keys_of, moments
 
 _SPARSE: Final = 16
 """Possible keys for each value from which on sorting them is faster than a counter for each."""
@@ -86,7 +83,7 @@ def sketches_of(groups: Groups) -> Sketches:
 def _buckets(magnitudes: Floats, counts: Ints) -> Buckets:
     """Count the magnitudes of each group by key; here a group may be empty."""
     sizes = np.zeros(len(counts), np.int64)
-    keys = np.ceil(np.log(magnitudes) / LOG_GAMMA).astype(np.int64)
+    keys = keys_of(magnitudes)
     if not len(keys):
         return Buckets(keys, keys, sizes)
     (filled,) = np.nonzero(counts)

@@ -8,6 +8,7 @@ from sensorpipe_schema.moments import Moments
 from sensorpipe_schema.sketch import LOG_GAMMA, Buckets, Sketch, collapse
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def moments(values: Floats) -> Moments:
@@ -31,10 +32,16 @@ def sketch(values: Floats) -> Sketch:
     return Sketch(_buckets(positive), _buckets(-negative), zeros)
 
 
+def keys_of(magnitudes: Floats) -> Ints:
+    """Return the bucket of each positive value, as `Sketch.add` does."""
+    keys: Ints = np.ceil(np.log(magnitudes) / LOG_GAMMA).astype(np.int64)
+    return keys
+
+
 def _buckets(magnitudes: Floats) -> Buckets:
     if not len(magnitudes):
         return {}
-    keys = np.ceil(np.log(magnitudes) / LOG_GAMMA).astype(np.int64)
+    keys = keys_of(magnitudes)
     lowest = int(keys.min())
     if int(keys.max()) - lowest < len(keys):
         counts = np.bincount(keys - lowest)

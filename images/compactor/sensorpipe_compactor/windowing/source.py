@@ -68,7 +68,7 @@ class Source(msgspec.Struct, gc=False, eq=False):
     portion: "Portion | None" = None
     """Where its run goes on, if one does."""
     horizon_ms: int = 0
-    """Readings with an earlier `ts`, in ms, may be durable though `seen` lacks their `seq`."""
+    """Readings with an earlier `ts`, in ms, may be durable though their `seq` is not known."""
     until_ms: int = 0
     """The end of its newest window, in ms of event time."""
     others: dict[str | None, "Source"] = msgspec.field(default_factory=lambda: _NO_OTHERS)
@@ -86,8 +86,6 @@ class Source(msgspec.Struct, gc=False, eq=False):
         """Begin a run with the reading `seq` of a portion; it goes on while `start <= ts < end`."""
         if portion is not self.portion:
             self.stop()
-            if portion.source is not None:
-                portion.source.stop()  # of another topic, which a Feed gives the same names
             self.portion, portion.source = portion, self
             self.values = portion.values
         else:
