@@ -8,6 +8,7 @@ from sensorpipe_compactor.windowing.buffers import Portion, Window
 from sensorpipe_schema import partial
 from sensorpipe_schema.intervals import Interval, join
 from sensorpipe_schema.partial import Origin, Partial, Summary
+from support.window_parts import buckets
 
 
 def encode_one_by_one(windows: Sequence[Window], first: Origin) -> list[bytes]:
@@ -22,7 +23,7 @@ def reduce_window(window: Window, origin: Origin) -> Partial:
     """Return the partial of everything the window holds."""
     start, end, itemized = window.start_ms, window.end_ms, window.itemized
     made = Partial(window.facility, start, end, origin, itemized=itemized)
-    for sensor, bucket in window.buckets.items():
+    for sensor, bucket in buckets(window).items():
         values = np.array(bucket.values, dtype=np.float64)
         identified = {src: each for src, each in bucket.portions.items() if src is not None}
         made.sensors[sensor] = Summary(

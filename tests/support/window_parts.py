@@ -1,8 +1,10 @@
 """What tests of the windows share: messages, and windows as they are by default."""
 
+from dataclasses import dataclass
+
 import mqtt5
 from sensorpipe_compactor.clock_check import Instant
-from sensorpipe_compactor.windowing.buffers import Window
+from sensorpipe_compactor.windowing.buffers import Arrivals, Portion, Window
 from sensorpipe_compactor.windowing.sources import MAX_INTERVALS, SOURCE_BYTES, Sources
 from sensorpipe_compactor.windows import Windows
 from sensorpipe_runtime.mqtt.frames import Message
@@ -43,3 +45,27 @@ def take_all(windows: Windows) -> list[Window]:
     while taken := windows.take_oldest(2**63):
         found += taken
     return found
+
+
+@dataclass
+class Bucket:
+    """The readings of one sensor in one window."""
+
+    portions: dict[str | None, Portion]
+    """By `src`."""
+
+    @property
+    def values(self) -> list[float]:
+        return [value for portion in self.portions.values() for value in portion.values]
+
+    @property
+    def intervals_by_src(self) -> dict[str, Arrivals]:
+        return {src: portion.intervals for src, portion in self.portions.items() if src is not None}
+
+
+def buckets(window: Window) -> dict[str, Bucket]:
+    """Return the readings of a window by sensor."""
+    return {
+        portions[0].sensor: Bucket({portion.src: portion for portion in portions})
+        for portions in window.by_sensor()
+    }

@@ -7,7 +7,7 @@ from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 from sensorpipe_compactor.epoch.horizon import Horizon
 from sensorpipe_schema.reading import MAX_AHEAD_MS, Reading
-from support.window_parts import NOW, of, take_all, when, windows
+from support.window_parts import NOW, buckets, of, take_all, when, windows
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 SIMULATED = 5 * MINUTE
@@ -71,7 +71,7 @@ def simulate(sources: list[Simulated], behind: int) -> Outcome:
         before += len(readings)
         taken.judge_ahead(now)
         for window in take_all(taken):
-            lowest = min(value for bucket in window.buckets.values() for value in bucket.values)
+            lowest = min(value for bucket in buckets(window).values() for value in bucket.values)
             if not window.itemized:
                 known = outcome.certain.get(window.facility, lowest)
                 outcome.certain[window.facility] = min(known, lowest)

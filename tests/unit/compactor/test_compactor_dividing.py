@@ -11,7 +11,7 @@ from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
 from sensorpipe_schema.reading import Reading
 from support.compactor_bench import Bench, publish
 from support.partials import decode
-from support.window_parts import NOW, of, take_all, when, windows
+from support.window_parts import NOW, buckets, of, take_all, when, windows
 
 Held = Counter[tuple[str, str | None, float, int]]
 
@@ -34,7 +34,7 @@ def window(sources: dict[str, dict[str | None, int]]) -> Window:
 def held(made: Window) -> Held:
     """Return sensor, source, value and `seq` of each reading; 0 for those without identity."""
     found = Held()
-    for sensor, bucket in made.buckets.items():
+    for sensor, bucket in buckets(made).items():
         for src, portion in bucket.portions.items():
             seqs = [seq for first, last in portion.intervals for seq in range(first, last + 1)]
             each = zip(portion.values, seqs or [0] * len(portion.values), strict=True)

@@ -16,7 +16,7 @@ from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.partial import Origin, parse
 from sensorpipe_schema.reading import Reading
 from support.feeds import feed
-from support.window_parts import NOW, of, take_all, when, windows
+from support.window_parts import NOW, buckets, of, take_all, when, windows
 
 RULES = [{"sensor": "t", "at": "/t"}, {"sensor": "u", "at": "/u"}]
 
@@ -37,7 +37,7 @@ def held(found: Windows) -> dict[tuple[str, str], list[float]]:
     """Take all windows out, and return their values by facility and sensor."""
     values: dict[tuple[str, str], list[float]] = {}
     for window in take_all(found):
-        for sensor, bucket in window.buckets.items():
+        for sensor, bucket in buckets(window).items():
             values.setdefault((window.facility, sensor), []).extend(bucket.values)
     return values
 
@@ -198,7 +198,7 @@ def test_each_is_counted_once_in_whatever_order_they_come(
     windows = take_all(found)
     seqs, values = [], []
     for window in windows:
-        (portion,) = window.buckets["t"].portions.values()
+        (portion,) = buckets(window)["t"].portions.values()
         values += portion.values
         seqs += [n for low, high in portion.intervals for n in range(low, high + 1)]
     assert values == [float(n) for n in first]
@@ -215,7 +215,7 @@ def test_many_gaps_in_one_window_take_a_bounded_memory(identity: Any) -> None:
     found.add(messages, 0, when(NOW + 2_000))
     source = found.sources.by_topic["sensor_readings/x/t"]
     assert source.intervals <= MAX_SPARSE
-    assert sum(window.buckets["t"].count for window in take_all(found)) == 5 * MAX_SPARSE
+    assert sum(len(buckets(window)["t"].values) for window in take_all(found)) == 5 * MAX_SPARSE
     found.add([identified(NOW, 0), messages[-1]], 500, when(NOW + 2_000))
     (repeated,) = take_all(found)
     assert (repeated.itemized, found.duplicates) == (True, 2), "the fold finds out of the oldest"

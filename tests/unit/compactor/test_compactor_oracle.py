@@ -14,7 +14,17 @@ from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.intervals import Interval
 from sensorpipe_schema.reading import Reading
 from support.examples import examples
-from support.window_parts import NOW, WINDOW, Where, of, remembering, take_all, when, windows
+from support.window_parts import (
+    NOW,
+    WINDOW,
+    Where,
+    buckets,
+    of,
+    remembering,
+    take_all,
+    when,
+    windows,
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,7 @@ class Tally:
         for window in handed:
             assert window.end_ms == window.start_ms + WINDOW
             assert window.count > 0
-            for sensor, bucket in window.buckets.items():
+            for sensor, bucket in buckets(window).items():
                 where = window.facility, window.start_ms, sensor
                 self.values[where].update(bucket.values)
                 for src, intervals in bucket.intervals_by_src.items():
@@ -59,7 +69,7 @@ class Tally:
         """Take windows as the store does: of the itemized ones, what no other holds."""
         self.take([window for window in handed if not window.itemized])
         for window in handed:
-            for sensor, bucket in window.buckets.items() if window.itemized else ():
+            for sensor, bucket in buckets(window).items() if window.itemized else ():
                 where = window.facility, window.start_ms, sensor
                 for src, portion in bucket.portions.items():
                     assert src is not None
@@ -154,7 +164,7 @@ def test_every_distinct_reading_is_in_its_window_once(
         if step != "go on":
             out = taken.take_due(when(now)) if step == "take due" else take_all(taken)
             found.take(out)
-            handed.update(v for w in out for b in w.buckets.values() for v in b.values)
+            handed.update(v for w in out for b in buckets(w).values() for v in b.values)
         for number, each in enumerate(readings[:at], 1):
             assert not is_acknowledgeable(number, taken) or each.val in handed
         if at == len(readings):

@@ -9,7 +9,7 @@ from sensorpipe_runtime.mqtt.frames import Message
 from sensorpipe_schema.partial import Origin
 from sensorpipe_schema.reading import Reading
 from support.partials import decode
-from support.window_parts import NOW, WINDOW, of, remembering, take_all, when, windows
+from support.window_parts import NOW, WINDOW, buckets, of, remembering, take_all, when, windows
 
 START = NOW - NOW % WINDOW
 END = START + WINDOW
@@ -30,7 +30,7 @@ def split(handed: list[Window]) -> tuple[list[int], list[int]]:
     """Return the `seq` of certain readings and of uncertain ones, each as they came."""
     seqs: dict[bool, list[int]] = {False: [], True: []}
     for window in handed:
-        for bucket in window.buckets.values():
+        for bucket in buckets(window).values():
             for intervals in bucket.intervals_by_src.values():
                 for first, last in intervals:
                     seqs[window.itemized] += range(first, last + 1)
@@ -129,7 +129,7 @@ def test_an_itemized_window_is_divided_down_to_single_readings():
             ones.append(one)
         left += divided or ()
     assert sorted(split([one])[1][0] for one in ones) == [1, 2, 3, 4, 5]
-    assert all(one.buckets["s"].values == [float(split([one])[1][0])] for one in ones)
+    assert all(buckets(one)["s"].values == [float(split([one])[1][0])] for one in ones)
 
 
 def test_many_uncertain_readings_of_one_source_fit_into_kafka():

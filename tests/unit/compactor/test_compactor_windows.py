@@ -8,6 +8,7 @@ from support.window_parts import (
     LATENESS,
     NOW,
     WINDOW,
+    buckets,
     message,
     of,
     remembering,
@@ -25,11 +26,11 @@ def test_intervals_of_a_run_are_one_interval():
     taken = windows()
     taken.add(run(1, 1_000), 0, when(NOW))
     (window,) = take_all(taken)
-    assert list(window.buckets["s"].intervals_by_src["a"]) == [(1, 1_000)]
+    assert list(buckets(window)["s"].intervals_by_src["a"]) == [(1, 1_000)]
     taken.add(run(1_001, 10) + run(5, 3), 1_000, when(NOW))
     assert taken.duplicates == 3
     (window,) = take_all(taken)
-    assert list(window.buckets["s"].intervals_by_src["a"]) == [(1_001, 1_010)]
+    assert list(buckets(window)["s"].intervals_by_src["a"]) == [(1_001, 1_010)]
 
 
 def test_a_reading_without_a_seq_has_no_identity():
@@ -42,7 +43,7 @@ def test_a_reading_without_a_seq_has_no_identity():
     )
     (window,) = take_all(taken)
     assert window.count == 4
-    assert window.buckets["s"].intervals_by_src == {}
+    assert buckets(window)["s"].intervals_by_src == {}
 
 
 # Dead letters.
@@ -214,7 +215,7 @@ def test_a_seq_without_a_src_means_nothing_and_takes_no_memory():
     taken.add(sent, 0, when(START))
     (window,) = take_all(taken)
     assert window.count == 6
-    assert window.buckets["s"].intervals_by_src == {}
+    assert buckets(window)["s"].intervals_by_src == {}
     source = taken.sources.by_topic["sensor_readings/f/s"]
     assert (source.next, source.earlier) == (0, None)
 
@@ -229,7 +230,7 @@ def test_sources_are_forgotten_beyond_their_bound_and_counted():
     assert len(taken.sources) == 3
     assert taken.sources.forgotten == 2
     handed = take_all(taken)
-    assert [(w.count, len(w.buckets["s"].intervals_by_src)) for w in handed] == [(8, 4), (2, 1)]
+    assert [(w.count, len(buckets(w)["s"].intervals_by_src)) for w in handed] == [(8, 4), (2, 1)]
     taken.add(run(1, 2, src="run-4"), 10, when(NOW))
     assert taken.duplicates == 2
 

@@ -1,12 +1,12 @@
 """Divides windows, so that Kafka takes the partial of each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from msgspec.structs import replace
 from sensorpipe_schema.sketch import MAX_BUCKETS
 
-from sensorpipe_compactor.windowing.buffers import Arrivals, Bucket, Portion, Window
+from sensorpipe_compactor.windowing.buffers import Arrivals, Portion, Window
 
 # Estimated bytes in a partial: of a sensor beside all else, of a bucket of its sketch, of a listed
 # value, of a source beside its `src`, and of an interval.
@@ -36,15 +36,19 @@ def parts(window: Window, max_bytes: int) -> Iterator[Window]:
 
 def _estimate(window: Window) -> int:
     """Return how many bytes the partial of a window takes, about."""
-    return sum(_estimate_bucket(bucket, window) for bucket in window.buckets.values())
+    return sum(
+        _estimate_sensor(portions, itemized=window.itemized) for portions in window.by_sensor()
+    )
 
 
-def _estimate_bucket(bucket: Bucket, window: Window) -> int:
-    count = bucket.count
+def _estimate_sensor(portions: Sequence[Portion], *, itemized: bool) -> int:
+    count = sum(len(portion.values) for portion in portions)
     size = _SENSOR_BYTES + _BUCKET_BYTES * min(count, 2 * MAX_BUCKETS)
-    size += _VALUE_BYTES * count if window.itemized else 0
-    for src, intervals in bucket.intervals_by_src.items():
-        size += len(src.encode()) + _SOURCE_BYTES + _INTERVAL_BYTES * len(intervals)
+    size += _VALUE_BYTES * count if itemized else 0
+    for portion in portions:
+        if portion.src is not None:
+            size += len(portion.src.encode()) + _SOURCE_BYTES
+            size += _INTERVAL_BYTES * len(portion.intervals)
     return size
 
 

@@ -40,22 +40,13 @@ def encode_partials(windows: Sequence[Window], first: Origin) -> list[bytes]:
     CompactedReading   0a facility  10 window_start_ms  18 window_end_ms  22 origin
                        2a sensor (each)  30 itemized
     """
-    groups = [_by_sensor(window) for window in windows]
+    groups = [window.by_sensor() for window in windows]
     numbers = iter(_numbers([group for of_window in groups for group in of_window]))
     sources = iter(_sources(windows, groups))
     return [
         _partial(window, head, of_window, numbers, sources)
         for window, head, of_window in zip(windows, _heads(windows, first), groups, strict=True)
     ]
-
-
-def _by_sensor(window: Window) -> Sequence[Group]:
-    if len(window.portions) == 1:
-        return (window.portions,)
-    groups: dict[str, list[Portion]] = {}
-    for portion in window.portions:
-        groups.setdefault(portion.sensor, []).append(portion)
-    return list(groups.values())
 
 
 def _heads(windows: Sequence[Window], first: Origin) -> list[bytes]:

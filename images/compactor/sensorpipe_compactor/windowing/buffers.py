@@ -1,5 +1,6 @@
 """What the compactor keeps in memory: readings in windows, by sensor and source."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -75,34 +76,6 @@ class Portion(msgspec.Struct, gc=False, eq=False):
             self.further = Arrivals([(first, last)])
 
 
-class Bucket(msgspec.Struct, gc=False, eq=False):
-    """The readings of one sensor in one window, not yet reduced."""
-
-    portions: dict[str | None, Portion]
-    """By `src`."""
-
-    @property
-    def count(self) -> int:
-        """Number of readings held."""
-        return sum(len(portion.values) for portion in self.portions.values())
-
-    @property
-    def values(self) -> list[float]:
-        """The values of all sources."""
-        if len(self.portions) == 1:
-            (portion,) = self.portions.values()
-            return portion.values
-        values: list[float] = []
-        for portion in self.portions.values():
-            values += portion.values
-        return values
-
-    @property
-    def intervals_by_src(self) -> dict[str, Arrivals]:
-        """Which `seq` of which `src` it holds."""
-        return {src: portion.intervals for src, portion in self.portions.items() if src is not None}
-
-
 class Window(msgspec.Struct, gc=False, eq=False):
     """The readings of one facility and one window that came since the last flush."""
 
@@ -132,13 +105,14 @@ class Window(msgspec.Struct, gc=False, eq=False):
             count += len(portion.values)
         return count
 
-    @property
-    def buckets(self) -> dict[str, Bucket]:
-        """The readings by sensor."""
-        buckets: dict[str, Bucket] = {}
+    def by_sensor(self) -> Sequence[Sequence[Portion]]:
+        """Return the readings of each sensor, by source."""
+        if len(self.portions) == 1:
+            return (self.portions,)
+        sensors: dict[str, list[Portion]] = {}
         for portion in self.portions:
-            buckets.setdefault(portion.sensor, Bucket({})).portions[portion.src] = portion
-        return buckets
+            sensors.setdefault(portion.sensor, []).append(portion)
+        return list(sensors.values())
 
     def portion(self, source: Source) -> Portion:
         """Return the portion of a source, which may be a new one."""
