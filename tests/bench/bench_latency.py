@@ -9,15 +9,13 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+from bench_backing import backing
 from bench_process import memory_mb, program
 from bench_result import Aim, Part
 from bench_scrape import answer
 from bench_workload import FACILITIES, SENSORS
-from sensorpipe_cli.runner import embedded
-from sensorpipe_cli.runner.child import Child, free_port
-from support import services
+from sensorpipe_cli.runner.child import Child
 from support.pipeline import until_ready
-from support.services import running
 
 SECONDS = float(os.environ.get("BENCH_LATENCY_SECONDS", "60"))
 LATENESS = 2.0
@@ -63,15 +61,7 @@ async def run(folder: Path) -> list[Part]:
 
 async def _pipeline(stack: AsyncExitStack, folder: Path) -> tuple[Child, Child]:
     """Start services and programs; return the compactor and the server."""
-    broker = await stack.enter_async_context(running(services.mosquitto(folder / "mqtt")))
-    kafka = await stack.enter_async_context(running(services.kafka(folder / "kafka")))
-    mongod = embedded.mongod(free_port(), folder / "mongodb")
-    await stack.enter_async_context(running(mongod))
-    environ = {
-        "SENSORPIPE_MQTT_URL": f"mqtt://127.0.0.1:{broker.port}",
-        "SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka.port}",
-        "SENSORPIPE_MONGODB_URI": f"mongodb://127.0.0.1:{mongod.port}/sensorpipe",
-    }
+    environ = (await backing(stack, folder)).environ
 
     async def start(name: str, **more: str) -> Child:
         argv = ["-m", f"sensorpipe_{name.partition('-')[0]}"]

@@ -12,17 +12,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bench_backing import backing
 from bench_offsets import Offsets
 from bench_paced import Pace, Sent, publishing
 from bench_process import children_cpu_seconds, cpu_seconds, program
 from bench_result import Figure, Part
 from bench_scrape import counter
-from sensorpipe_cli.runner import embedded
-from sensorpipe_cli.runner.child import Child, free_port
+from sensorpipe_cli.runner.child import Child
 from sensorpipe_schema.names import COMPACTED, SERVER_GROUP
-from support import services
 from support.pipeline import own_monitoring, until_ready
-from support.services import running
 from support.waiting import eventually
 
 RATES: Final = tuple(
@@ -85,15 +83,8 @@ async def run(folder: Path) -> list[Part]:
 
 
 async def _started(stack: AsyncExitStack, folder: Path) -> _Parts:
-    broker = await stack.enter_async_context(running(services.mosquitto(folder / "mqtt")))
-    kafka = await stack.enter_async_context(running(services.kafka(folder / "kafka")))
-    mongod = embedded.mongod(free_port(), folder / "mongodb")
-    await stack.enter_async_context(running(mongod))
-    environ = {
-        "SENSORPIPE_MQTT_URL": f"mqtt://127.0.0.1:{broker.port}",
-        "SENSORPIPE_KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka.port}",
-        "SENSORPIPE_MONGODB_URI": f"mongodb://127.0.0.1:{mongod.port}/together",
-    }
+    parts = await backing(stack, folder)
+    environ = parts.environ
 
     async def start(name: str, **more: str) -> Child:
         argv = ["-m", f"sensorpipe_{name}"]
@@ -102,8 +93,10 @@ async def _started(stack: AsyncExitStack, folder: Path) -> _Parts:
         return child
 
     compactor, server = await start("compactor"), await start("server", **own_monitoring())
-    offsets = await stack.enter_async_context(Offsets(kafka.port or 0, SERVER_GROUP, COMPACTED))
-    return _Parts(broker, kafka, mongod, compactor, server, offsets)
+    offsets = await stack.enter_async_context(
+        Offsets(parts.kafka.port or 0, SERVER_GROUP, COMPACTED)
+    )
+    return _Parts(*parts, compactor, server, offsets)
 
 
 async def _at(parts: _Parts, rate: int) -> dict[str, float]:
