@@ -2,12 +2,12 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Error, Page, Request, Response, async_playwright
 from sensorpipe_server.api.access.access import Access
 from sensorpipe_server.api.http import server
 from sensorpipe_server.api.routes import application
@@ -18,6 +18,14 @@ _TELL_VIOLATIONS: Final = """\
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`violates ${event.violatedDirective}: ${event.blockedURI}`));
 """
+
+_NETWORK_CHANGED: Final = "net::ERR_NETWORK_CHANGED"
+"""What Chromium says of connections that it ends since an interface of the machine came or went,
+as those of a cluster beside these tests do. A page asks for its data again, but not for itself."""
+
+_PARTS: Final = ("document", "script", "stylesheet")
+
+_MOST_LOADS: Final = 30
 
 
 class Site:
@@ -95,7 +103,9 @@ async def browser_page(**context: Any) -> AsyncIterator[tuple[Page, Messages]]:
     async with async_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
         browser = await playwright.chromium.launch(executable_path=chromium, args=arguments)
-        page = await (await browser.new_context(**options)).new_page()
+        opened = await browser.new_context(**options)
+        opened.on("page", lambda each: _load_whole(each, messages))
+        page = await opened.new_page()
         await page.add_init_script(_TELL_VIOLATIONS)
         page.on("console", lambda each: messages.append(f"{each.type}: {each.text}"))
         page.on("pageerror", lambda error: messages.append(f"error: {error}"))
@@ -105,3 +115,33 @@ async def browser_page(**context: Any) -> AsyncIterator[tuple[Page, Messages]]:
             with suppress(Exception):
                 await page.goto("about:blank")  # ends its requests
             await browser.close()
+
+
+def _load_whole(page: Page, messages: Messages) -> None:
+    """Let `goto` and `reload` load a page again that Chromium did not get whole, see above."""
+    lost: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.failure == _NETWORK_CHANGED and request.resource_type in _PARTS:
+            lost.append(request.url)
+
+    def again(load: Callable[..., Awaitable[Response | None]]) -> Callable[..., Any]:
+        async def loaded(*args: Any, **options: Any) -> Response | None:
+            for _ in range(_MOST_LOADS):
+                lost.clear()
+                try:
+                    answer = await load(*args, **options)
+                except Error as error:
+                    if _NETWORK_CHANGED not in str(error):
+                        raise
+                    continue
+                if not lost:
+                    return answer
+                messages.clear()  # of scripts that miss another one
+            raise AssertionError(f"the machine's interfaces change all the time: lost {lost}")
+
+        return loaded
+
+    page.on("requestfailed", note)
+    page.goto = again(page.goto)  # type: ignore[method-assign]
+    page.reload = again(page.reload)  # type: ignore[method-assign]
