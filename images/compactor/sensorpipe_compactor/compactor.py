@@ -224,11 +224,11 @@ class Compactor:
 
     async def _tick(self) -> None:
         """Wait until a flush is wanted, or 50 ms have passed."""
+        timer = asyncio.get_running_loop().call_later(_TICK, self._wake.set)
         try:
-            async with asyncio.timeout(_TICK):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+            await self._wake.wait()
+        finally:
+            timer.cancel()
         self._wake.clear()
 
     def _is_pressed(self) -> bool:

@@ -39,7 +39,7 @@ _SEND_BUFFER_BYTES: Final = 64 * 1024
 """Bytes that a throttled connection buffers for sending: 16,384 PUBACKs."""
 
 
-_GATHER_SECONDS: Final = 0.02
+_GATHER_SECONDS: Final = 0.05
 """Seconds between two small reads of a connection that gathers: one by one, messages cost several
 times as much for waking up as for what is done with them."""
 
@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
         self._congested = False
         self._throttled = False
         self.gathers = False
-        """Whether to read what comes within 20 ms at once, unless there is more of it."""
+        """Whether to read what comes within 50 ms at once, unless there is more of it."""
         self._gathering: asyncio.TimerHandle | None = None
         self._leaving = False
         self._pinger: asyncio.TimerHandle | None = None
