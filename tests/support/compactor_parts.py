@@ -9,7 +9,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from sensorpipe_cli.runner.child import Child
 from sensorpipe_compactor.epoch.claim import read_own
 from sensorpipe_compactor.epoch.tail import Tail, Take
-from sensorpipe_compactor.output.records import Record, partial_record
+from sensorpipe_compactor.output.records import Record
 from sensorpipe_runtime.kafka.client import KafkaSettings, ensure_topics
 from sensorpipe_schema import partial
 from sensorpipe_schema.compacted_reading_pb2 import CompactedReading
@@ -55,7 +55,7 @@ def record(origin: Origin, seqs: Iterable[int], facility: str = "f") -> Record:
     sources = {"a": [(seq, seq) for seq in held]}
     summary = Summary(moments, Sketch(zeros=len(held)), sources)
     message = Partial(facility, 0, 10_000, origin, {"s": summary})
-    return partial_record(facility, partial.encode(message), [])
+    return Record(COMPACTED, facility.encode(), partial.encode(message), [])
 
 
 def seqs_of(message: CompactedReading) -> list[tuple[str, str, int]]:

@@ -1,6 +1,6 @@
 """Divides windows, so that Kafka takes the partial of each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -20,13 +20,23 @@ _MOST_BYTES: Final = 1_024
 """More than a reading takes, or a sensor of one source with its names."""
 
 
-def parts(window: Window, max_bytes: int) -> Iterator[Window]:
-    """Yield the window, or several with some of its readings each, for records of `max_bytes`.
+def all_parts(windows: Iterable[Window], max_bytes: int) -> list[Window]:
+    """Return windows for records of `max_bytes`, in their order, large ones in several parts.
 
     What a part takes is estimated; one that is too large for Kafka is halved afterwards.
     """
-    is_small = _MOST_BYTES * (len(window.portions) + window.count) <= max_bytes
-    divided = None if is_small or _estimate(window) <= max_bytes else halves(window)
+    most, found = max_bytes // _MOST_BYTES, list[Window]()
+    for window in windows:
+        if window.count + len(window.portions) <= most:
+            found.append(window)
+        else:
+            found += parts(window, max_bytes)
+    return found
+
+
+def parts(window: Window, max_bytes: int) -> Iterator[Window]:
+    """Yield the window, or several with some of its readings each, see `all_parts`."""
+    divided = None if _estimate(window) <= max_bytes else halves(window)
     if divided is None:
         yield window
         return

@@ -1,9 +1,12 @@
 """Makes Kafka messages of partials and dead letters."""
 
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final
 
+import msgspec
+from msgspec.structs import replace
 from sensorpipe_schema import dead_letters
-from sensorpipe_schema.names import COMPACTED, DEAD_READINGS
+from sensorpipe_schema.names import DEAD_READINGS
 
 from sensorpipe_compactor.epoch.coverage import HEADER_BYTES
 from sensorpipe_compactor.output.topic_limit import record_bytes
@@ -16,8 +19,8 @@ _MAX_TOPIC: Final = 1_000
 Headers = list[tuple[str, bytes]]
 
 
-class Record(NamedTuple):
-    """One Kafka message that is to be written."""
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One Kafka message that is to be written; its key chooses the partition."""
 
     topic: str
     key: bytes
@@ -32,9 +35,10 @@ class Record(NamedTuple):
         return record_bytes(self.key, self.value, self.headers) + HEADER_BYTES
 
 
-def partial_record(facility: str, value: bytes, headers: Headers, *, covers: bool = True) -> Record:
-    """Return the message of an encoded partial; its key keeps a facility in one partition."""
-    return Record(COMPACTED, facility.encode(), value, headers, covers_partition=covers)
+def largest_size(records: Sequence[Record]) -> int:
+    """Return the size of the largest of records whose headers are the same."""
+    sizes = [len(record.key) + len(record.value) for record in records]
+    return records[sizes.index(max(sizes))].size
 
 
 def dead_letter_record(letter: DeadLetter) -> Record:
@@ -55,6 +59,6 @@ def cut(letter: Record, max_bytes: int) -> Record:
     if letter.size <= max_bytes:
         return letter
     header = (dead_letters.CUT_FROM, str(len(letter.value)).encode())
-    marked = letter._replace(headers=[*letter.headers, header])
+    marked = replace(letter, headers=[*letter.headers, header])
     keep = max(0, len(letter.value) - (marked.size - max_bytes))
-    return marked._replace(value=letter.value[:keep])
+    return replace(marked, value=letter.value[:keep])

@@ -162,10 +162,11 @@ def _notice(answer: asyncio.Future[Any]) -> None:
 
 def _fill(batch: BatchBuilder, sending: Sending, partition: int, places: list[int]) -> int:
     """Add records to a batch until it is full; return how many, at least one of any size."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms, append = time.time_ns() // 1_000_000, batch.append
     more = sending.more_headers.get(partition, [])
     for place in places:
-        _, key, value, headers, _ = sending.records[place]
-        if batch.append(timestamp=now_ms, key=key, value=value, headers=headers + more) is None:
+        record = sending.records[place]
+        headers = record.headers + more
+        if append(timestamp=now_ms, key=record.key, value=record.value, headers=headers) is None:
             break
     return int(batch.record_count())

@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Final
 
+from sensorpipe_schema.names import COMPACTED
 from sensorpipe_schema.partial import Origin
 
-from sensorpipe_compactor.output.dividing import halves, parts
+from sensorpipe_compactor.output.dividing import all_parts, halves
 from sensorpipe_compactor.output.journal import Journal
-from sensorpipe_compactor.output.records import Record, partial_record
+from sensorpipe_compactor.output.records import Record, largest_size
 from sensorpipe_compactor.partials.encoding import encode_partials
 from sensorpipe_compactor.partials.slices import slices
 from sensorpipe_compactor.windowing.buffers import Window
@@ -47,25 +49,39 @@ class Writer:
         horizon = self._journal.horizon
         self._covers_partition = horizon.is_sure
         self._newest_ms = max(self._newest_ms, horizon.newest_ms, *ends)
-        left = [part for window in closed for part in parts(window, self._journal.max_bytes)]
+        left = all_parts(closed, self._journal.max_bytes)
         while left:
             windows, left = left, []
-            fitting: list[tuple[Window, Record]] = []
             records = await self._records(windows, filters)
-            for window, record in zip(windows, records, strict=True):
-                if await self._fits(window, record.size):
-                    fitting.append((window, record))
-                else:
-                    left += self._divided(window, record.size)
-            refused = await self._journal.append([record for _, record in fitting])
-            for place, (window, record) in enumerate(fitting):
-                if place in refused:
-                    left += self._divided(window, record.size)
-                else:
-                    count = window.count
-                    self.partials += 1
-                    self.readings += count
-                    self.itemized += count if window.itemized else 0
+            if largest_size(records) > self._journal.max_bytes:
+                windows, records, left = await self._fitting(windows, records)
+            refused = await self._journal.append(records)
+            if refused:
+                for place in refused:
+                    left += self._divided(windows[place], records[place].size)
+                windows = [each for place, each in enumerate(windows) if place not in refused]
+            self._count(windows)
+
+    def _count(self, written: Sequence[Window]) -> None:
+        """Count windows that are durable, each as one partial."""
+        self.partials += len(written)
+        self.readings += sum([window.count for window in written])
+        self.itemized += sum([window.count for window in written if window.itemized])
+
+    async def _fitting(
+        self, windows: Sequence[Window], records: Sequence[Record]
+    ) -> tuple[list[Window], list[Record], list[Window]]:
+        """Return those that the topic takes, as far as we know, and what the others divide into."""
+        fitting: list[Window] = []
+        of_fitting: list[Record] = []
+        divided: list[Window] = []
+        for window, record in zip(windows, records, strict=True):
+            if await self._fits(window, record.size):
+                fitting.append(window)
+                of_fitting.append(record)
+            else:
+                divided += self._divided(window, record.size)
+        return fitting, of_fitting, divided
 
     async def _records(self, windows: list[Window], filters: tuple[str, bytes]) -> list[Record]:
         """Return the record of each window, made in slices that do not hold the event loop long."""
@@ -74,7 +90,7 @@ class Writer:
             first = Origin(self._name, self._journal.run, self._number + 1, self._newest_ms)
             self._number += len(some)
             records += [
-                partial_record(window.facility, value, headers, covers=covers)
+                Record(COMPACTED, window.facility.encode(), value, headers, covers)
                 for window, value in zip(some, encode_partials(some, first), strict=True)
             ]
             await asyncio.sleep(0)
