@@ -34,8 +34,10 @@ from sensorpipe_compactor.windowing.open_windows import OpenWindows
 from sensorpipe_compactor.windowing.source import SeqKind, Source
 from sensorpipe_compactor.windowing.sources import Sources
 
-_NEARLY_TOO_OLD_MS: Final = 3_600_000
-"""Milliseconds before a window becomes too old within which each of its readings is checked."""
+_NEARLY_TOO_OLD_MS: Final = MAX_AGE_MS - 3_600_000
+"""Milliseconds from which on each reading of a window is checked: it may become too old."""
+
+_NEWEST_MS: Final = MAX_AHEAD_MS + 1
 
 _NOTED_STEP_MS: Final = 1_000
 """Of each source in a batch, the first reading is compared with our clock, and those that are
@@ -106,7 +108,7 @@ class Windows:
 
         That is what most sources do in each window, and the only thing where there are many.
         """
-        if not now.wall_ms - MAX_AGE_MS <= reading.ts <= now.wall_ms + MAX_AHEAD_MS:
+        if not -MAX_AGE_MS <= reading.ts - now.wall_ms <= MAX_AHEAD_MS:
             return False
         if not hash(source.src) % self._noted_part:
             self.note(source.topic, source.facility.name, reading, now)
@@ -243,16 +245,19 @@ class Windows:
     def _place(self, source: Source, reading: Reading, number: int, now: Instant) -> Portion:
         """Put a new reading into its window and, where that is safe, begin a run with it."""
         facility, ts, sources = source.facility, reading.ts, self.sources
-        seq = reading.seq if source.src is not None else 0  # without a `src` it means nothing
-        horizon_ms = max(source.horizon_ms, sources.horizon_ms)
-        itemized = source.src is not None and ts < horizon_ms
-        window = self.open.window(facility, ts, number, now, itemized=itemized)
+        seq = horizon_ms = 0  # without a `src` a `seq` means nothing
+        if source.src is not None:
+            seq, horizon_ms = reading.seq, source.horizon_ms
+            if horizon_ms < sources.horizon_ms:
+                horizon_ms = sources.horizon_ms
+        window = self.open.window(facility, ts, number, now, horizon_ms)
         portion = window.portion(source)
         portion.values.append(reading.val)
         facility.active_ms = now.steady_ms
-        start = window.start_ms
-        end = min(_checked_until(window, now.wall_ms), self.open.reached(facility, ts))
-        source.until_ms = max(source.until_ms, window.end_ms)
+        start, end_ms = window.start_ms, window.end_ms
+        end = _run_end(window, self.open.reached(facility, ts), now.wall_ms)
+        if source.until_ms < end_ms:
+            source.until_ms = end_ms
         if source.src is not None:
             if seq < source.next:  # it fills a gap
                 source.stop()
@@ -260,13 +265,13 @@ class Windows:
                 source.fill(seq)
                 self._bound(source)
                 return portion
-            if itemized:  # a run stays on one side of the horizon
+            if window.itemized:  # a run stays on one side of the horizon
                 end = min(end, horizon_ms)
             elif start < horizon_ms:
                 start = horizon_ms
         has_gap = seq != source.next
-        if window.end_ms > source.used_ms:
-            sources.note_use(source, window.end_ms)
+        if end_ms > source.used_ms:
+            sources.note_use(source, end_ms)
         source.run_in(portion, start, end, seq)
         if has_gap:
             self._bound(source)
@@ -326,8 +331,14 @@ def _number(letter: DeadLetter) -> int:
     return letter.number
 
 
-def _checked_until(window: Window, now_ms: int) -> int:
-    """Return until which `ts` a reading of this window needs no check against the clock."""
-    if window.start_ms < now_ms - MAX_AGE_MS + _NEARLY_TOO_OLD_MS:
+def _run_end(window: Window, end: int, now_ms: int) -> int:
+    """Return before which `ts` a run in a window goes on, at most `end`.
+
+    Its readings are not checked against the clock.
+    """
+    if window.start_ms < now_ms - _NEARLY_TOO_OLD_MS:
         return 0
-    return min(window.end_ms, now_ms + MAX_AHEAD_MS + 1)
+    if window.end_ms < end:
+        end = window.end_ms
+    newest = now_ms + _NEWEST_MS
+    return newest if newest < end else end

@@ -159,10 +159,10 @@ def test_a_look_at_nothing_due_touches_no_facility(monkeypatch: pytest.MonkeyPat
 
 def test_what_was_ahead_and_is_older_has_the_lowest_number():
     taken = windows()
-    taken.open.window(taken.open.add_source("f"), NOW, 100, when(NOW), itemized=False)
-    taken.open.window(taken.open.add_source("g"), NOW, 5, when(NOW), itemized=False)
-    taken.open.window(taken.open.add_source("h"), NOW, 50, when(NOW), itemized=False)
-    taken.open.window(taken.open.add_source("i"), NOW, 101, when(NOW), itemized=False)
+    taken.open.window(taken.open.add_source("f"), NOW, 100, when(NOW), 0)
+    taken.open.window(taken.open.add_source("g"), NOW, 5, when(NOW), 0)
+    taken.open.window(taken.open.add_source("h"), NOW, 50, when(NOW), 0)
+    taken.open.window(taken.open.add_source("i"), NOW, 101, when(NOW), 0)
     order = []
     while (window := taken.take_oldest(1_000, 1)) != []:
         order.append(window[0].first_number)
@@ -172,10 +172,10 @@ def test_what_was_ahead_and_is_older_has_the_lowest_number():
 def test_an_open_window_gets_the_lower_number_of_what_was_ahead():
     taken = windows()
     home = taken.open.add_source("f")
-    taken.open.window(home, NOW, 100, when(NOW), itemized=False)
+    taken.open.window(home, NOW, 100, when(NOW), 0)
     other = taken.open.add_source("g")
-    taken.open.window(other, NOW, 200, when(NOW), itemized=False)
-    taken.open.window(other, NOW, 7, when(NOW), itemized=False)
+    taken.open.window(other, NOW, 200, when(NOW), 0)
+    taken.open.window(other, NOW, 7, when(NOW), 0)
     assert taken.lowest_number() == 7
     assert [window.facility for window in taken.take_oldest(50)] == ["g"]
     assert taken.lowest_number() == 100

@@ -8,6 +8,8 @@ from sensorpipe_schema.intervals import Interval
 
 from sensorpipe_compactor.windowing.source import SeqKind, Source
 
+_COUNT: Final = SeqKind.COUNT
+
 _FEW_PORTIONS: Final = 4
 """Portions of a window that are searched one by one."""
 
@@ -100,10 +102,9 @@ class Window(msgspec.Struct, gc=False, eq=False):
     @property
     def count(self) -> int:
         """Number of readings held."""
-        count = 0
-        for portion in self.portions:
-            count += len(portion.values)
-        return count
+        if len(self.portions) == 1:
+            return len(self.portions[0].values)
+        return sum([len(portion.values) for portion in self.portions])
 
     def by_sensor(self) -> Sequence[Sequence[Portion]]:
         """Return the readings of each sensor, by source."""
@@ -116,21 +117,21 @@ class Window(msgspec.Struct, gc=False, eq=False):
 
     def portion(self, source: Source) -> Portion:
         """Return the portion of a source, which may be a new one."""
-        sensor, src = source.sensor, source.src
+        sensor, src, portions = source.sensor, source.src, self.portions
         if self.index is not None:
             found = self.index.get((sensor, src))
             if found is not None:
                 return found
-        else:
-            for each in self.portions:
+        elif portions:
+            for each in portions:
                 if each.src == src and each.sensor == sensor:
                     return each
-        made = Portion(sensor, src, source.kind is not SeqKind.COUNT)
-        self.portions.append(made)
+        made = Portion(sensor, src, source.kind is not _COUNT)
+        portions.append(made)
         if self.index is not None:
             self.index[sensor, src] = made
-        elif len(self.portions) > _FEW_PORTIONS:
-            self.index = {(each.sensor, each.src): each for each in self.portions}
+        elif len(portions) > _FEW_PORTIONS:
+            self.index = {(each.sensor, each.src): each for each in portions}
         return made
 
 

@@ -73,11 +73,14 @@ class OpenWindows:
         self._forget_if_idle(facility)
 
     def window(
-        self, facility: Facility, ts: int, number: int, now: Instant, *, itemized: bool
+        self, facility: Facility, ts: int, number: int, now: Instant, horizon_ms: int
     ) -> Window:
-        """Return the window of a reading, which its message `number` may open."""
+        """Return the window of a reading, which its message `number` may open.
+
+        It is itemized where `ts` is before `horizon_ms`.
+        """
         start = ts - ts % self._window_ms
-        key = ~start if itemized else start
+        key = ~start if ts < horizon_ms else start
         window = facility.windows.get(key)
         if window is None:
             return self._opened(facility, start, number, now, key)
@@ -91,7 +94,8 @@ class OpenWindows:
 
         That is the earliest one at which another of the facility's windows is to close.
         """
-        facility.newest_ms = max(facility.newest_ms, ts)
+        if ts > facility.newest_ms:
+            facility.newest_ms = ts
         following = ts + self._window_ms + facility.lateness_ms
         if len(facility.windows) == 1:  # that of the reading
             return following
@@ -106,14 +110,15 @@ class OpenWindows:
     def _opened(
         self, facility: Facility, start: int, number: int, now: Instant, key: int
     ) -> Window:
-        end = start + self._window_ms
+        end, steady_ms = start + self._window_ms, now.steady_ms
         late = end <= facility.closed_ms
-        window = Window(facility.name, start, end, number, now.steady_ms, late, key != start)
-        for other in facility.windows.values():
-            if other.start_ms > start:
-                _stop_runs(other)  # they are to end where this one is to close
+        window = Window(facility.name, start, end, number, steady_ms, late, key != start)
+        if facility.windows:
+            for other in facility.windows.values():
+                if other.start_ms > start:
+                    _stop_runs(other)  # they are to end where this one is to close
         facility.windows[key] = window
-        facility.active_ms = now.steady_ms
+        facility.active_ms = steady_ms
         self._in_order.append(window)
         if number < self._highest_number:  # its message was ahead of our clock
             self._note_before(window)
@@ -228,5 +233,6 @@ class OpenWindows:
 
 def _stop_runs(window: Window) -> None:
     for portion in window.portions:
-        if portion.source is not None:
-            portion.source.stop()
+        source = portion.source
+        if source is not None:
+            source.stop()
