@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from support.strimzi import certificates as strimzi_certificates
-from support.strimzi.api import Api
+from support.strimzi.api import Api, ApiError
 from support.strimzi.objects import Made
 
 CLUSTER = "cluster"
@@ -94,14 +94,16 @@ def bundle(made: Made, cluster: Authority, clients: Authority) -> dict[str, Any]
 def held(api: Api, made: Made, name: str) -> tuple[dict[str, str], dict[str, str]] | None:
     """Return what a Secret of this very Kafka resource holds, and its annotations.
 
-    One of a former Kafka resource is about to go.
+    One of a former Kafka resource is about to go. Raises ApiError where the resource is gone: its
+    Secrets go after it, and are not to be made again, or its broker would restart for them.
     """
     found = api.get("v1", "secrets", name)
-    if found is None:
-        return None
-    metadata = found["metadata"]
+    metadata = found["metadata"] if found is not None else {}
     owners = [owner["uid"] for owner in metadata.get("ownerReferences", [])]
-    if made.kafka["metadata"]["uid"] not in owners:
+    uid = made.kafka["metadata"]["uid"]
+    if found is None or uid not in owners:
+        if uid not in [kafka["metadata"]["uid"] for kafka in api.strimzi("Kafka")]:
+            raise ApiError(f"Kafka {made.name} is gone, and its Secret {name} as well")
         return None
     data = {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
     return data, metadata.get("annotations", {})
