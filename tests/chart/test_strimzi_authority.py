@@ -23,7 +23,7 @@ class Cluster(Api):
         """Return nothing: the garbage collector was here, or it is the first look."""
 
     def strimzi(self, kind: str, cluster: str | None = None) -> list[dict[str, Any]]:
-        assert kind == "Kafka"
+        assert (kind, cluster) == ("Kafka", None)
         return list(self.kafkas)
 
     def apply(self, wanted: Any) -> None:

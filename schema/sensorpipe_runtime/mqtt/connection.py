@@ -16,6 +16,7 @@ from sensorpipe_runtime.mqtt.errors import (
     SessionTakenOverError,
 )
 from sensorpipe_runtime.mqtt.frames import Frames, Inbound, Message, Refused
+from sensorpipe_runtime.mqtt.gathering import Gathering
 
 KEEP_ALIVE: Final = 30
 """Keep-alive in seconds; the broker disconnects a client after one and a half times that."""
@@ -37,14 +38,6 @@ _NO_ANSWER_TO_CONNECT: Final = (
 
 _SEND_BUFFER_BYTES: Final = 64 * 1024
 """Bytes that a throttled connection buffers for sending: 16,384 PUBACKs."""
-
-
-_GATHER_SECONDS: Final = 0.05
-"""Seconds between two small reads of a connection that gathers: one by one, messages cost several
-times as much for waking up as for what is done with them."""
-
-_GATHER_BYTES: Final = 64 * 1024
-"""Bytes of a read that is not small: with a backlog, reading does not wait."""
 
 
 class Connection(asyncio.Protocol):
@@ -73,8 +66,9 @@ class Connection(asyncio.Protocol):
         self._congested = False
         self._throttled = False
         self.gathers = False
-        """Whether to read what comes within 50 ms at once, unless there is more of it."""
-        self._gathering: asyncio.TimerHandle | None = None
+        """Whether to read what comes within some time at once, up to 40 ms where few come."""
+        self._gathering = Gathering()
+        self._gather_timer: asyncio.TimerHandle | None = None
         self._leaving = False
         self._pinger: asyncio.TimerHandle | None = None
 
@@ -195,10 +189,8 @@ class Connection(asyncio.Protocol):
                     self._deliver(cast("list[Message]", packets))
             else:
                 self._sort(packets)
-            if self.gathers and len(data) < _GATHER_BYTES and self._gathering is None:
-                loop = asyncio.get_running_loop()
-                self._gathering = loop.call_later(_GATHER_SECONDS, self._end_gathering)
-                self._read_or_wait()
+            if self.gathers and self._gather_timer is None:
+                self._gather(len(data))
         except Exception as error:  # noqa: BLE001  `ended` hands it to whoever runs the link
             self._fail(error)
 
@@ -248,13 +240,19 @@ class Connection(asyncio.Protocol):
     def _read_or_wait(self) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        if self._paused or self._congested or self._gathering is not None:
+        if self._paused or self._congested or self._gather_timer is not None:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
 
+    def _gather(self, read: int) -> None:
+        if seconds := self._gathering.pause(read, self._heard):
+            loop = asyncio.get_running_loop()
+            self._gather_timer = loop.call_later(seconds, self._end_gathering)
+            self._read_or_wait()
+
     def _end_gathering(self) -> None:
-        self._gathering = None
+        self._gather_timer = None
         self._read_or_wait()
 
     def _keep_alive(self, seconds: float) -> None:
@@ -268,7 +266,7 @@ class Connection(asyncio.Protocol):
         self._pinger = loop.call_later(seconds, self._keep_alive, seconds)
 
     def _fail(self, error: Exception) -> None:
-        for timer in (self._pinger, self._gathering):
+        for timer in (self._pinger, self._gather_timer):
             if timer is not None:
                 timer.cancel()
         if not self.ended.done():

@@ -51,7 +51,7 @@ class Subscriber(Link):
         self.refused_filters: dict[str, str] = {}
         """Further filters that the broker refuses now, and the names of its reason codes."""
         self.gathers = True
-        """Whether messages are read together that come within 50 ms: where the broker grants few in
+        """Whether messages are read together that come within 40 ms: where the broker grants few in
         flight, it would wait for us."""
         self._further_filters: list[str] = []
         self._subscribed: set[str] = set()

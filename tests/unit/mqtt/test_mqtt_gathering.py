@@ -1,11 +1,12 @@
-"""A connection that gathers: small reads apart, large ones at once."""
+"""A connection that gathers: it pauses between reads, less where much comes."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sensorpipe_runtime.mqtt import connection
+from sensorpipe_runtime.mqtt import gathering
 from sensorpipe_runtime.mqtt.connection import Connection
+from sensorpipe_runtime.mqtt.gathering import Gathering
 from support.fake_broker import CONNACK, publish
 from support.waiting import eventually
 
@@ -47,8 +48,8 @@ class Bench:
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a small read be followed by the next one after a turn of the loop."""
-    monkeypatch.setattr(connection, "_GATHER_SECONDS", 0.0)
+    """Let a read be followed by the next one after a turn of the loop."""
+    monkeypatch.setattr(gathering, "LONGEST_SECONDS", 1e-9)
 
 
 @pytest.mark.usefixtures("soon")
@@ -62,10 +63,48 @@ async def test_after_a_small_read_it_waits_and_goes_on() -> None:
     assert not bench.transport.reads
 
 
-async def test_after_a_large_read_it_does_not_wait() -> None:
+async def test_with_a_backlog_it_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "ENOUGH_BYTES", 1_000)
     bench = Bench()
-    bench.connection.data_received(publish(1, b"x" * connection._GATHER_BYTES))
+    bench.connection.data_received(publish(1, b"x" * 1_000))
     assert bench.transport.reads
+
+
+class Arrivals:
+    """Reads of a connection at which so many bytes a second arrive; the kernel keeps a part."""
+
+    def __init__(self) -> None:
+        self.now, self.gathering = 0.0, Gathering()
+
+    def pauses(self, bytes_a_second: float, kept: int = 64 * 1024) -> set[float]:
+        """Return the pauses in a second, once they have settled."""
+        found = []
+        ends, read = self.now + 2, 100
+        while self.now < ends:
+            pause = self.gathering.pause(read, self.now)
+            found.append((self.now, pause))
+            waited = pause or 0.001
+            self.now += waited
+            read = min(int(bytes_a_second * waited), kept)
+        return {round(pause, 4) for at, pause in found if at > ends - 1}
+
+
+def test_the_pause_is_shorter_the_more_comes() -> None:
+    arrivals, reading = Arrivals(), 95
+    assert arrivals.pauses(10 * reading) == {0.04}
+    assert arrivals.pauses(10_000 * reading) == {0.04}
+    assert arrivals.pauses(20_000 * reading) == {0.02}
+    assert arrivals.pauses(40_000 * reading) == {0.01}
+    assert arrivals.pauses(200_000 * reading) == {0.0}
+    assert arrivals.pauses(20_000 * reading) <= {0.01, 0.02}
+    assert arrivals.pauses(10_000 * reading) == {0.04}
+
+
+def test_a_broker_that_waits_for_acknowledgements_has_a_backlog_still() -> None:
+    arrivals = Arrivals()
+    assert arrivals.pauses(20e6) == {0.0}
+    arrivals.now += 10
+    assert arrivals.gathering.pause(100, arrivals.now) == 0.0
 
 
 @pytest.mark.usefixtures("soon")
@@ -73,22 +112,23 @@ async def test_it_reads_no_sooner_than_others_want() -> None:
     bench = Bench()
     bench.connection.data_received(publish(1))
     bench.connection.pause()
-    await eventually(lambda: bench.connection._gathering is None)
+    await eventually(lambda: bench.connection._gather_timer is None)
     assert not bench.transport.reads
     bench.connection.resume()
     assert bench.transport.reads
 
 
 async def test_it_reads_no_sooner_than_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_GATHER_SECONDS", 3600.0)
+    monkeypatch.setattr(gathering, "LONGEST_SECONDS", 3600.0)
+    monkeypatch.setattr(gathering, "SHORTEST_SECONDS", 3600.0)
     bench = Bench()
     bench.connection.data_received(publish(1))
     bench.connection.pause()
     bench.connection.resume()
     assert not bench.transport.reads
     bench.connection.connection_lost(None)
-    assert bench.connection._gathering is not None
-    assert bench.connection._gathering.cancelled()
+    assert bench.connection._gather_timer is not None
+    assert bench.connection._gather_timer.cancelled()
 
 
 async def test_one_that_does_not_gather_reads_on() -> None:
