@@ -39,7 +39,9 @@ class Gathering:
                 self._seconds = SHORTEST_SECONDS
             self._bytes, self._period_ends = 0, now + LONGEST_SECONDS
         self._bytes += read
-        if self._seconds and read >= ENOUGH_BYTES:
+        if not self._seconds:
+            return 0.0
+        if read >= ENOUGH_BYTES:
             shorter = self._seconds / 2
             self._seconds = shorter if shorter >= SHORTEST_SECONDS else 0.0
         elif read < ENOUGH_BYTES / 2:

@@ -56,11 +56,9 @@ class Writer:
             if largest_size(records) > self._journal.max_bytes:
                 windows, records, left = await self._fitting(windows, records)
             refused = await self._journal.append(records)
-            if refused:
-                for place in refused:
-                    left += self._divided(windows[place], records[place].size)
-                windows = [each for place, each in enumerate(windows) if place not in refused]
-            self._count(windows)
+            for place in refused:
+                left += self._divided(windows[place], records[place].size)
+            self._count([each for place, each in enumerate(windows) if place not in refused])
 
     def _count(self, written: Sequence[Window]) -> None:
         """Count windows that are durable, each as one partial."""

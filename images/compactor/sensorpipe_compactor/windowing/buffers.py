@@ -122,7 +122,7 @@ class Window(msgspec.Struct, gc=False, eq=False):
             found = self.index.get((sensor, src))
             if found is not None:
                 return found
-        elif portions:
+        else:
             for each in portions:
                 if each.src == src and each.sensor == sensor:
                     return each

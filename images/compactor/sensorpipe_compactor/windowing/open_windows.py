@@ -113,10 +113,9 @@ class OpenWindows:
         end, steady_ms = start + self._window_ms, now.steady_ms
         late = end <= facility.closed_ms
         window = Window(facility.name, start, end, number, steady_ms, late, key != start)
-        if facility.windows:
-            for other in facility.windows.values():
-                if other.start_ms > start:
-                    _stop_runs(other)  # they are to end where this one is to close
+        for other in facility.windows.values():
+            if other.start_ms > start:
+                _stop_runs(other)  # they are to end where this one is to close
         facility.windows[key] = window
         facility.active_ms = steady_ms
         self._in_order.append(window)

@@ -85,8 +85,7 @@ class Source(msgspec.Struct, gc=False, eq=False):
     def run_in(self, portion: "Portion", start: int, end: int, seq: int) -> None:
         """Begin a run with the reading `seq` of a portion; it goes on while `start <= ts < end`."""
         if portion is not self.portion:
-            if self.portion is not None:
-                self.stop()
+            self.stop()
             self.portion, portion.source = portion, self
             self.values = portion.values
         else:
@@ -106,8 +105,7 @@ class Source(msgspec.Struct, gc=False, eq=False):
         """End the run."""
         portion = self.portion
         if portion is not None:
-            if self.next > self.first:
-                portion.add_range(self.first, self.next - 1)
+            self.settle()
             portion.source = self.portion = None
             self.values = _NOWHERE
             self.start = self.end = 0
